@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// The words of a request and the ranges of its values.
+
+#include "common/grant.hpp"
+
+#include "common/error.hpp"
+
+namespace qemutap {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string &text)
+{
+    throw TapError{ErrorCode::invalid_argument, text};
+}
+
+void require_range(const char *what, std::uint64_t value, std::uint64_t first, std::uint64_t last)
+{
+    if (value < first || value > last)
+        refuse(std::string{what} + " " + std::to_string(value) + " is out of range: " + std::to_string(first) + " to " +
+               std::to_string(last));
+}
+
+} // namespace
+
+std::string_view text_of(Hold hold)
+{
+    return hold == Hold::fd ? "fd" : "name";
+}
+
+std::optional<Hold> parse_hold(std::string_view text)
+{
+    for (const auto hold : {Hold::fd, Hold::name})
+        if (text == text_of(hold))
+            return hold;
+    return std::nullopt;
+}
+
+std::string_view text_of(VhostChoice choice)
+{
+    switch (choice) {
+    case VhostChoice::no:
+        return "no";
+    case VhostChoice::when_possible:
+        return "auto";
+    case VhostChoice::required:
+        break;
+    }
+    return "yes";
+}
+
+std::optional<VhostChoice> parse_vhost_choice(std::string_view text)
+{
+    for (const auto choice : {VhostChoice::no, VhostChoice::when_possible, VhostChoice::required})
+        if (text == text_of(choice))
+            return choice;
+    return std::nullopt;
+}
+
+void validate(const TapRequest &request)
+{
+    require_range("count", request.count, 1, max_count);
+    require_range("queues", request.queues, 1, max_queues);
+    if (request.idle_timeout_seconds != 0)
+        require_range("idle-timeout", request.idle_timeout_seconds, 1, max_idle_timeout_seconds);
+    if (request.hold == Hold::name) {
+        if (request.vhost == VhostChoice::required)
+            refuse("vhost 'yes' needs hold 'fd': vhost descriptors can't be handed over by a name");
+        return;
+    }
+    if (request.idle_timeout_seconds != 0)
+        refuse("idle-timeout needs hold 'name': a lease held by descriptors ends with them");
+    const bool vhost = request.vhost == VhostChoice::required;
+    const auto descriptors = descriptor_count(request.count, request.queues, vhost);
+    if (descriptors > max_descriptors)
+        refuse(std::to_string(request.count) + " taps with " + std::to_string(request.queues) + " queues" +
+               (vhost ? " and vhost" : "") + " are " + std::to_string(descriptors) +
+               " descriptors, and one answer carries at most " + std::to_string(max_descriptors) +
+               ": ask for fewer, or for hold 'name'");
+}
+
+} // namespace qemutap

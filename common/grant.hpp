@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+//
+// What is asked for and what is given: the request of a lease of N taps, and the grant that answers it.
+// Both programs speak in these values; the bus only carries them.
+
+#pragma once
+
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qemutap {
+
+// How a lease is held: by descriptors, and it ends with the last of them; or by the devices' names, and it
+// ends when it is released.
+enum class Hold { fd, name };
+enum class VhostChoice { no, when_possible, required };
+
+std::string_view text_of(Hold hold);
+std::optional<Hold> parse_hold(std::string_view text);
+std::string_view text_of(VhostChoice choice); // "no", "auto", "yes"
+std::optional<VhostChoice> parse_vhost_choice(std::string_view text);
+
+inline constexpr unsigned max_count = 32;
+inline constexpr unsigned max_queues = 16;
+// The bus disconnects the sender of a message with more descriptors (dbus-daemon's system.conf,
+// max_message_unix_fds).
+inline constexpr unsigned max_descriptors = 16;
+inline constexpr std::uint64_t max_idle_timeout_seconds = 365 * 24 * 60 * 60;
+
+struct TapRequest {
+    unsigned count = 1;
+    Hold hold = Hold::fd;
+    std::string label; // empty: none
+    unsigned queues = 1;
+    VhostChoice vhost = VhostChoice::no;
+    std::uint64_t idle_timeout_seconds = 0; // 0: none
+    bool interactive = false;
+
+    friend bool operator==(const TapRequest &, const TapRequest &) = default;
+};
+
+// Throws TapError invalid_argument that names the value and its range. A label is checked where it is given;
+// an empty one means none here.
+void validate(const TapRequest &request);
+
+// With vhost each queue comes with a vhost descriptor.
+constexpr unsigned descriptor_count(unsigned count, unsigned queues, bool vhost)
+{
+    return count * queues * (vhost ? 2 : 1);
+}
+
+struct TapGrant {
+    std::string name; // of the host's device
+    unsigned index = 0;
+    Ipv4Address gateway; // the host's address; both are 0.0.0.0 if somebody took the address off the device
+    Ipv4Address client;
+    unsigned prefix_length = 0;
+    MacAddress mac; // the guest's
+    unsigned queues = 1;
+    bool vhost = false;
+
+    friend bool operator==(const TapGrant &, const TapGrant &) = default;
+};
+
+struct LeaseGrant {
+    std::string lease; // 16 hex digits
+    std::string label;
+    uid_t uid = 0;
+    Hold hold = Hold::fd;
+    std::uint64_t idle_timeout_seconds = 0;
+    std::vector<TapGrant> taps;
+
+    friend bool operator==(const LeaseGrant &, const LeaseGrant &) = default;
+};
+
+} // namespace qemutap

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// sdbus-c++ 1.2 (Debian 12) and 2.x (Debian 13) through one spelling: every difference between them that this
+// project meets is in this file and nowhere else.
+
+#pragma once
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#if __has_include(<sdbus-c++/VTableItems.h>)
+#define QEMUTAP_SDBUS_2 1
+#else
+#define QEMUTAP_SDBUS_2 0
+#endif
+
+namespace qemutap {
+
+#if QEMUTAP_SDBUS_2
+
+using BusServiceName = sdbus::ServiceName;
+using BusObjectPath = sdbus::ObjectPath;
+using BusErrorName = sdbus::Error::Name;
+using BusReplyError = std::optional<sdbus::Error>; // what a reply handler is given first
+
+// Absolute, CLOCK_MONOTONIC; UINT64_MAX: never.
+inline std::uint64_t bus_deadline_usec(const sdbus::IConnection::PollData &poll)
+{
+    return poll.timeout == std::chrono::microseconds::max() ? UINT64_MAX
+                                                            : static_cast<std::uint64_t>(poll.timeout.count());
+}
+
+inline bool process_pending(sdbus::IConnection &connection)
+{
+    return connection.processPendingEvent();
+}
+
+// The message that the handler of `object` is being called for, given to `use`.
+template <typename Use>
+auto with_current_message(const sdbus::IObject &object, Use use)
+{
+    return use(object.getCurrentlyProcessedMessage());
+}
+
+#else
+
+using BusServiceName = std::string;
+using BusObjectPath = sdbus::ObjectPath;
+using BusErrorName = std::string;
+using BusReplyError = const sdbus::Error *;
+
+inline std::uint64_t bus_deadline_usec(const sdbus::IConnection::PollData &poll)
+{
+    return poll.timeout_usec;
+}
+
+inline bool process_pending(sdbus::IConnection &connection)
+{
+    return connection.processPendingRequest();
+}
+
+template <typename Use>
+auto with_current_message(const sdbus::IObject &object, Use use)
+{
+    return use(*object.getCurrentlyProcessedMessage());
+}
+
+#endif
+
+} // namespace qemutap
