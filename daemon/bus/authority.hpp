@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// Asks polkit whether a caller may do something, without waiting for the answer: others are served meanwhile
+// (org.freedesktop.PolicyKit1.Authority, CheckAuthorization).
+
+#pragma once
+
+#include "common/sdbus_compat.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace qemutap {
+
+enum class Verdict {
+    granted,
+    refused,
+    needs_password, // and nobody could be asked for it, or the request did not allow to ask
+    unavailable,    // polkit did not answer
+};
+
+struct AuthorityAnswer {
+    Verdict verdict = Verdict::refused;
+    std::string reason; // of `unavailable`
+};
+
+class Authority {
+public:
+    explicit Authority(sdbus::IConnection &connection);
+
+    // `then` is called once, from a later turn of the event loop, and must not throw. `sender` is the
+    // caller's unique bus name, which the bus vouches for.
+    void ask(const std::string &sender, const std::string &action, bool interactive,
+             std::function<void(const AuthorityAnswer &)> then);
+
+private:
+    std::unique_ptr<sdbus::IProxy> polkit_;
+};
+
+} // namespace qemutap

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+//
+// The three methods, each: read, ask, do, answer.
+
+#include "daemon/bus/manager.hpp"
+
+#include "common/bus_names.hpp"
+#include "common/error.hpp"
+#include "common/quote.hpp"
+#include "daemon/log.hpp"
+
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+std::string not_authorized_text(uid_t uid, const std::string &action, Verdict verdict)
+{
+    std::string text = "polkit does not grant " + action + " to uid " + std::to_string(uid);
+    if (verdict == Verdict::needs_password)
+        text += " without an administrator's password";
+    if (action == action_acquire)
+        text +=
+            std::string{"; members of the group "} + acquire_group + " and users with an active local session have it";
+    return text;
+}
+
+void require_granted(uid_t uid, const std::string &action, const AuthorityAnswer &answer)
+{
+    if (answer.verdict == Verdict::unavailable)
+        throw TapError{ErrorCode::authority_unavailable,
+                       "can't ask polkit for " + action + ": " + answer.reason + "; is polkit installed and running?"};
+    if (answer.verdict != Verdict::granted)
+        throw TapError{ErrorCode::not_authorized, not_authorized_text(uid, action, answer.verdict)};
+}
+
+// The same for one that does not exist and one that is another user's (I7).
+TapError no_such_lease(const std::string &lease)
+{
+    return {ErrorCode::no_such_lease, "there is no lease " + quote(lease) + " of yours"};
+}
+
+std::string in_words(const LeaseGrant &grant)
+{
+    std::string taps;
+    for (const auto &tap : grant.taps)
+        taps += (taps.empty() ? "" : ",") + tap.name + "=" + Ipv4Prefix{tap.gateway, tap.prefix_length}.text();
+    return "lease " + grant.lease + " uid " + std::to_string(grant.uid) + " hold " + std::string{text_of(grant.hold)} +
+           " label " + quote(grant.label) + " taps " + taps;
+}
+
+} // namespace
+
+Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
+    : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
+      authority_{connection}, bus_{sdbus::createProxy(connection, BusServiceName{"org.freedesktop.DBus"},
+                                                      BusObjectPath{"/org/freedesktop/DBus"})}
+{
+    registerAdaptor();
+}
+
+Manager::~Manager()
+{
+    unregisterAdaptor();
+}
+
+Manager::Caller Manager::current_caller() const
+{
+    return with_current_message(getObject(), [](const sdbus::Message &message) {
+        return Caller{message.getSender(), message.getCredsUid()};
+    });
+}
+
+void Manager::authorize(const Caller &caller, const char *action, bool interactive, Verdicts then)
+{
+    if (caller.uid == 0) {
+        then({Verdict::granted, {}});
+        return;
+    }
+    authority_.ask(caller.sender, action, interactive,
+                   [charge = charges_.take(caller.uid), then = std::move(then)](const auto &answer) { then(answer); });
+}
+
+// A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay.
+void Manager::require_present(const Caller &caller)
+{
+    bool present = false;
+    bus_->callMethod("NameHasOwner")
+        .onInterface("org.freedesktop.DBus")
+        .withArguments(caller.sender)
+        .storeResultsTo(present);
+    if (!present)
+        throw TapError{ErrorCode::failed, "the caller is gone"};
+}
+
+void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>> &&result,
+                      std::uint32_t count, Dictionary options)
+{
+    using AcquireAnswer = Answer<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>>;
+    const auto answer = std::make_shared<AcquireAnswer>(std::move(result));
+    answer->unless_it_throws([&] {
+        const auto request = parse_acquire(count, options);
+        const auto caller = current_caller();
+        service_.check_limits(caller.uid, request.count);
+        const auto give = [this, answer, request, caller](const AuthorityAnswer &authority) {
+            answer->unless_it_throws([&] {
+                require_granted(caller.uid, action_acquire, authority);
+                auto acquired = service_.acquire(caller.uid, request, [&] {
+                    if (request.hold == Hold::name && caller.uid != 0)
+                        require_present(caller);
+                });
+                const auto &grant = acquired.grant;
+                std::vector<sdbus::UnixFd> descriptors;
+                for (auto &descriptor : acquired.descriptors)
+                    descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
+                try {
+                    answer->give(grant.lease, taps_on_wire(grant.taps), descriptors);
+                } catch (...) {
+                    service_.release(grant.lease);
+                    throw;
+                }
+                log_info("given: " + in_words(grant));
+            });
+        };
+        authorize(caller, action_acquire, request.interactive, give);
+    });
+}
+
+void Manager::Release(sdbus::Result<> &&result, std::string lease)
+{
+    const auto answer = std::make_shared<ReleaseAnswer>(std::move(result));
+    answer->unless_it_throws([&] {
+        const auto caller = current_caller();
+        const bool own = service_.owner_of(lease) == caller.uid;
+        const auto end = [this, answer, lease, caller, own](const AuthorityAnswer &authority) {
+            answer->unless_it_throws([&] {
+                if (!own && authority.verdict != Verdict::granted && authority.verdict != Verdict::unavailable)
+                    throw no_such_lease(lease);
+                require_granted(caller.uid, own ? action_acquire : action_manage, authority);
+                const auto owner = service_.owner_of(lease);
+                if (!owner || (own && *owner != caller.uid))
+                    throw no_such_lease(lease);
+                service_.release(lease);
+                releases_.push_back(answer);
+            });
+        };
+        authorize(caller, own ? action_acquire : action_manage, false, end);
+    });
+}
+
+void Manager::answer_releases(const std::exception_ptr &problem)
+{
+    for (const auto &answer : std::exchange(releases_, {})) {
+        if (problem)
+            answer->fail(problem);
+        else
+            answer->unless_it_throws([&] { answer->give(); });
+    }
+}
+
+void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary options)
+{
+    const auto answer = std::make_shared<Answer<std::vector<Dictionary>>>(std::move(result));
+    answer->unless_it_throws([&] {
+        const auto request = parse_list(options);
+        const auto caller = current_caller();
+        const auto tell = [this, answer](std::optional<uid_t> uid) {
+            std::vector<Dictionary> dictionaries;
+            for (const auto &lease : service_.leases(uid))
+                dictionaries.push_back(lease_on_wire(lease));
+            answer->give(dictionaries);
+        };
+        if (!request.all) {
+            tell(caller.uid);
+            return;
+        }
+        authorize(caller, action_manage, request.interactive, [answer, caller, tell](const AuthorityAnswer &authority) {
+            answer->unless_it_throws([&] {
+                require_granted(caller.uid, action_manage, authority);
+                tell(std::nullopt);
+            });
+        });
+    });
+}
+
+std::vector<std::string> Manager::Features()
+{
+    std::vector<std::string> features{"multi-queue"};
+    if (facts_.has_vhost())
+        features.emplace_back("vhost");
+    return features;
+}
+
+} // namespace qemutap

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// org.qemutap1.Manager on the bus: who calls, may they, and then one call into the core. Every method that
+// changes something asks polkit before any state is touched, uid 0 apart (I7).
+
+#pragma once
+
+#include "daemon/bus/answer.hpp"
+#include "daemon/bus/authority.hpp"
+#include "daemon/bus/wire.hpp"
+#include "daemon/core/charge.hpp"
+#include "daemon/core/tap_service.hpp"
+
+#include "org.qemutap1-adaptor.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+// Constant or cheap, what the properties show.
+struct ManagerFacts {
+    std::string version;
+    Ipv4Prefix pool;
+    unsigned prefix_length = 0;
+    std::function<bool()> has_vhost;
+};
+
+class Manager final : public sdbus::AdaptorInterfaces<org::qemutap1::Manager_adaptor> {
+public:
+    // All must outlive this.
+    Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts);
+    ~Manager();
+
+    // Answers the Release calls of this turn, after the sweep that they waited for: `problem` is what it
+    // threw, or nullptr.
+    void answer_releases(const std::exception_ptr &problem);
+
+private:
+    struct Caller {
+        std::string sender; // its unique name on the bus
+        uid_t uid = 0;
+    };
+    using ReleaseAnswer = Answer<>;
+    using Verdicts = std::function<void(const AuthorityAnswer &)>;
+
+    void Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>> &&result,
+                 std::uint32_t count, Dictionary options) override;
+    void Release(sdbus::Result<> &&result, std::string lease) override;
+    void List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary options) override;
+    std::string Version() override { return facts_.version; }
+    std::string Pool() override { return facts_.pool.text(); }
+    std::uint32_t PrefixLength() override { return facts_.prefix_length; }
+    std::vector<std::string> Features() override;
+
+    Caller current_caller() const;
+    void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
+    void require_present(const Caller &caller);
+
+    TapService &service_;
+    ManagerFacts facts_;
+    Authority authority_;
+    std::unique_ptr<sdbus::IProxy> bus_;
+    Charges charges_;
+    std::vector<std::shared_ptr<ReleaseAnswer>> releases_;
+};
+
+} // namespace qemutap

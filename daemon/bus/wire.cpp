@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading and writing dictionaries. A variant is asked for its type before it is read: reading a wrong one
+// throws sdbus-c++'s own error.
+
+#include "daemon/bus/wire.hpp"
+
+#include "common/bus_names.hpp"
+#include "common/error.hpp"
+#include "common/label.hpp"
+#include "common/quote.hpp"
+
+#include <functional>
+#include <type_traits>
+
+namespace qemutap {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string &text)
+{
+    throw TapError{ErrorCode::invalid_argument, text};
+}
+
+template <typename T>
+constexpr const char *type_name = nullptr;
+template <>
+constexpr const char *type_name<std::string> = "a string (s)";
+template <>
+constexpr const char *type_name<std::uint32_t> = "a number of type u";
+template <>
+constexpr const char *type_name<std::uint64_t> = "a number of type t";
+template <>
+constexpr const char *type_name<bool> = "a boolean (b)";
+
+template <typename T>
+T read(const std::string &key, const sdbus::Variant &value)
+{
+    if (value.isEmpty() || !value.containsValueOfType<T>())
+        refuse("option " + key + " must be " + type_name<T>);
+    return value.get<T>();
+}
+
+template <typename T>
+T read_word(const std::string &key, const sdbus::Variant &value, std::optional<T> (*parse)(std::string_view),
+            const char *words)
+{
+    const auto text = read<std::string>(key, value);
+    const auto parsed = parse(text);
+    if (!parsed)
+        refuse("option " + key + " is " + quote(text) + ", but must be " + words);
+    return *parsed;
+}
+
+using Readers = std::map<std::string, std::function<void(const std::string &, const sdbus::Variant &)>>;
+
+void read_options(const Dictionary &options, const Readers &readers)
+{
+    for (const auto &[key, value] : options) {
+        const auto reader = readers.find(key);
+        if (reader == readers.end()) {
+            std::string known;
+            for (const auto &[name, unused] : readers)
+                known += (known.empty() ? "" : ", ") + name;
+            refuse("unknown option " + quote(key) + "; there are: " + known);
+        }
+        reader->second(key, value);
+    }
+}
+
+} // namespace
+
+TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
+{
+    TapRequest request;
+    request.count = count;
+    read_options(
+        options,
+        {
+            {key_hold,
+             [&](const auto &key, const auto &value) {
+                 request.hold = read_word<Hold>(key, value, parse_hold, "'fd' or 'name'");
+             }},
+            {key_label,
+             [&](const auto &key, const auto &value) {
+                 request.label = read<std::string>(key, value);
+                 if (!is_label(request.label))
+                     refuse("label " + quote(request.label) + " can't be: " + std::string{label_rule});
+             }},
+            {key_queues, [&](const auto &key, const auto &value) { request.queues = read<std::uint32_t>(key, value); }},
+            {key_vhost,
+             [&](const auto &key, const auto &value) {
+                 request.vhost = read_word<VhostChoice>(key, value, parse_vhost_choice, "'no', 'auto' or 'yes'");
+             }},
+            {key_idle_timeout,
+             [&](const auto &key, const auto &value) {
+                 request.idle_timeout_seconds = read<std::uint64_t>(key, value);
+                 if (request.idle_timeout_seconds == 0)
+                     refuse("idle-timeout 0 is out of range: leave it out for none");
+             }},
+            {key_interactive,
+             [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
+        });
+    validate(request);
+    return request;
+}
+
+ListRequest parse_list(const Dictionary &options)
+{
+    ListRequest request;
+    read_options(options,
+                 {
+                     {key_all, [&](const auto &key, const auto &value) { request.all = read<bool>(key, value); }},
+                     {key_interactive,
+                      [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
+                 });
+    return request;
+}
+
+std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
+{
+    std::vector<Dictionary> dictionaries;
+    for (const auto &tap : taps) {
+        const bool addressed = tap.prefix_length != 0;
+        dictionaries.push_back({
+            {key_name, sdbus::Variant{tap.name}},
+            {key_index, sdbus::Variant{std::uint32_t{tap.index}}},
+            {key_gateway, sdbus::Variant{addressed ? tap.gateway.text() : std::string{}}},
+            {key_client, sdbus::Variant{addressed ? tap.client.text() : std::string{}}},
+            {key_prefix_length, sdbus::Variant{std::uint32_t{tap.prefix_length}}},
+            {key_mac, sdbus::Variant{tap.mac.text()}},
+            {key_queues, sdbus::Variant{std::uint32_t{tap.queues}}},
+            {key_vhost, sdbus::Variant{tap.vhost}},
+        });
+    }
+    return dictionaries;
+}
+
+Dictionary lease_on_wire(const LeaseGrant &lease)
+{
+    return {
+        {key_lease, sdbus::Variant{lease.lease}},
+        {key_label, sdbus::Variant{lease.label}},
+        {key_uid, sdbus::Variant{std::uint32_t{lease.uid}}},
+        {key_hold, sdbus::Variant{std::string{text_of(lease.hold)}}},
+        {key_idle_timeout, sdbus::Variant{lease.idle_timeout_seconds}},
+        {key_taps, sdbus::Variant{taps_on_wire(lease.taps)}},
+    };
+}
+
+} // namespace qemutap

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+//
+// The arithmetic of the address plan and the limits within which its settings make sense.
+
+#include "daemon/core/address_plan.hpp"
+
+#include "common/error.hpp"
+#include "common/quote.hpp"
+
+#include <net/if.h>
+
+#include <algorithm>
+
+namespace qemutap {
+
+namespace {
+
+constexpr unsigned longest_prefix = 30;         // a gateway and a client address between network and broadcast
+constexpr std::uint32_t highest_index = 0xffff; // two bytes of the MAC
+constexpr std::size_t index_digits = 5;
+constexpr std::uint8_t reserved_machine_byte = 0x12; // 52:54:00:12:34:xx are QEMU's and runqemu's own
+
+[[noreturn]] void refuse(const std::string &text)
+{
+    throw TapError{ErrorCode::invalid_argument, text};
+}
+
+void check_device_prefix(const std::string &prefix)
+{
+    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    const auto is_name_char = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_'; };
+    if (prefix.empty() || prefix.size() > IFNAMSIZ - 1 - index_digits || !is_letter(prefix.front()) ||
+        !std::all_of(prefix.begin(), prefix.end(), is_name_char) || (prefix.back() >= '0' && prefix.back() <= '9'))
+        refuse("device-prefix " + quote(prefix) + " makes no device name: it is 1 to 10 letters, digits, - and _, " +
+               "begins with a letter and does not end with a digit");
+}
+
+void check_pool(const Ipv4Prefix &pool)
+{
+    if (!pool.is_network())
+        refuse("pool " + pool.text() + " has bits beyond its length: did you mean " + pool.network().text() + "?");
+    const auto is_unicast = [](Ipv4Address address) {
+        const auto first_byte = address.value >> 24;
+        return first_byte != 0 && first_byte != 127 && first_byte < 224;
+    };
+    if (pool.length < 8 || !is_unicast(pool.address))
+        refuse("pool " + pool.text() + " is no block of unicast addresses with a length of 8 or more");
+}
+
+// FNV-1a, 64 bit (draft-eastlake-fnv): spreads labels; nothing depends on it being hard to invert.
+std::uint64_t fnv1a(std::string_view text)
+{
+    std::uint64_t hash = 0xcbf29ce484222325;
+    for (const char c : text) {
+        hash ^= static_cast<unsigned char>(c);
+        hash *= 0x100000001b3;
+    }
+    return hash;
+}
+
+} // namespace
+
+AddressPlan::AddressPlan(PlanSettings settings, std::uint8_t machine_byte)
+    : settings_{std::move(settings)}, machine_byte_{machine_byte}
+{
+    if (machine_byte_ == reserved_machine_byte)
+        ++machine_byte_;
+    check_device_prefix(settings_.device_prefix);
+    check_pool(settings_.pool);
+    const auto length = settings_.prefix_length;
+    if (length < 1 || length > longest_prefix)
+        refuse("prefix-length " + std::to_string(length) + " is out of range: 1 to " + std::to_string(longest_prefix) +
+               ", a subnet holds a gateway and a client address");
+    if (length < settings_.pool.length)
+        refuse("prefix-length " + std::to_string(length) + " is shorter than the pool's: " + settings_.pool.text() +
+               " holds no such subnet");
+    const auto subnets = std::uint32_t{1} << (length - settings_.pool.length);
+    if (subnets < 2 || settings_.first_index > std::min(subnets - 2, highest_index))
+        refuse("pool " + settings_.pool.text() + " is too small: it holds " + std::to_string(subnets) +
+               " subnets of /" + std::to_string(length) + ", its last one is not used, and first-index is " +
+               std::to_string(settings_.first_index));
+    last_index_ = std::min(subnets - 2, highest_index);
+}
+
+Ipv4Prefix AddressPlan::subnet(unsigned index) const
+{
+    const auto length = settings_.prefix_length;
+    return {{settings_.pool.address.value + (index << (32 - length))}, length};
+}
+
+Ipv4Prefix AddressPlan::gateway(unsigned index) const
+{
+    auto gateway = subnet(index);
+    ++gateway.address.value;
+    return gateway;
+}
+
+std::string AddressPlan::device_name(unsigned index) const
+{
+    return settings_.device_prefix + std::to_string(index);
+}
+
+bool AddressPlan::is_excluded(unsigned index) const
+{
+    return std::any_of(settings_.exclusions.begin(), settings_.exclusions.end(),
+                       [&](const Ipv4Prefix &exclusion) { return exclusion.overlaps(subnet(index)); });
+}
+
+unsigned AddressPlan::search_start(uid_t uid, std::string_view label) const
+{
+    if (label.empty())
+        return first_index();
+    const auto hash = fnv1a(std::to_string(uid) + ":" + std::string{label});
+    return first_index() + static_cast<unsigned>(hash % size());
+}
+
+MacAddress AddressPlan::mac(std::uint8_t first_byte, unsigned index) const
+{
+    return {{first_byte, 0x54, 0x00, machine_byte_, static_cast<std::uint8_t>(index >> 8),
+             static_cast<std::uint8_t>(index)}};
+}
+
+Ipv4Address client_address(Ipv4Address gateway)
+{
+    return {gateway.value + 1};
+}
+
+} // namespace qemutap

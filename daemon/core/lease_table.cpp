@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// Leases put together from tags, and the rules by which they end.
+
+#include "daemon/core/lease_table.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace qemutap {
+
+std::optional<TapTag> own_tag(const Link &link)
+{
+    if (!link.is_tap)
+        return std::nullopt;
+    auto tag = decode_tag(link.alias);
+    if (tag && tag->ifindex != link.ifindex)
+        return std::nullopt;
+    return tag;
+}
+
+void LeaseTable::update(int ifindex, const Link *link, Moment now)
+{
+    const auto tag = link ? own_tag(*link) : std::nullopt;
+    auto known = taps_.find(ifindex);
+    if (known != taps_.end() && (!tag || known->second.tag != *tag)) {
+        forget(ifindex);
+        known = taps_.end();
+    }
+    if (!tag)
+        return;
+    if (known == taps_.end()) {
+        const auto lease = leases_.find(tag->lease);
+        if (lease != leases_.end() && lease->second.taps.count(tag->position) != 0)
+            return; // the place is taken: whatever this is, it is not the tap that was handed out
+        known = taps_.emplace(ifindex, HeldTap{link->name, *tag}).first;
+        join(ifindex, *tag);
+    }
+    auto &tap = known->second;
+    tap.name = link->name;
+    tap.carrier = link->carrier;
+    tap.persistent = link->persistent;
+    tap.up = link->up;
+    tap.group = link->group;
+    suspects_.insert(tag->lease);
+    note_idleness(tag->lease, leases_.at(tag->lease), now);
+}
+
+void LeaseTable::join(int ifindex, const TapTag &tag)
+{
+    auto &lease = leases_[tag.lease];
+    lease.taps.emplace(tag.position, ifindex);
+    ++indexes_[tag.index];
+    ++taps_of_[tag.uid];
+}
+
+void LeaseTable::forget(int ifindex)
+{
+    const auto tag = taps_.at(ifindex).tag;
+    taps_.erase(ifindex);
+    suspects_.insert(tag.lease);
+    if (--indexes_[tag.index] == 0)
+        indexes_.erase(tag.index);
+    if (--taps_of_[tag.uid] == 0)
+        taps_of_.erase(tag.uid);
+    auto &lease = leases_.at(tag.lease);
+    lease.taps.erase(tag.position);
+    if (!lease.taps.empty())
+        return;
+    set_deadline(tag.lease, lease, std::nullopt);
+    leases_.erase(tag.lease);
+}
+
+void LeaseTable::note_idleness(const std::string &id, Lease &lease, Moment now)
+{
+    const auto timeout = std::chrono::seconds{tag(lease).idle_timeout_seconds};
+    const bool in_use = std::any_of(lease.taps.begin(), lease.taps.end(),
+                                    [&](const auto &tap) { return taps_.at(tap.second).carrier; });
+    if (timeout == timeout.zero() || in_use)
+        set_deadline(id, lease, std::nullopt);
+    else if (!lease.deadline)
+        set_deadline(id, lease, now + timeout);
+}
+
+void LeaseTable::set_deadline(const std::string &id, Lease &lease, std::optional<Moment> deadline)
+{
+    if (lease.deadline)
+        deadlines_.erase({*lease.deadline, id});
+    lease.deadline = deadline;
+    if (lease.deadline)
+        deadlines_.emplace(*lease.deadline, id);
+}
+
+const Lease *LeaseTable::find(const std::string &id) const
+{
+    const auto found = leases_.find(id);
+    return found == leases_.end() ? nullptr : &found->second;
+}
+
+const HeldTap *LeaseTable::find_tap(int ifindex) const
+{
+    const auto found = taps_.find(ifindex);
+    return found == taps_.end() ? nullptr : &found->second;
+}
+
+std::size_t LeaseTable::tap_count(uid_t uid) const
+{
+    const auto found = taps_of_.find(uid);
+    return found == taps_of_.end() ? 0 : found->second;
+}
+
+bool LeaseTable::is_over(const Lease &lease, Moment now) const
+{
+    const auto &common = tag(lease);
+    if (common.hold == Hold::name && lease.taps.size() != common.count)
+        return true;
+    return lease.deadline && *lease.deadline <= now;
+}
+
+std::vector<int> LeaseTable::doomed(Moment now)
+{
+    for (const auto &[due, id] : deadlines_) {
+        if (due > now)
+            break;
+        suspects_.insert(id);
+    }
+    std::vector<int> doomed;
+    for (const auto &id : std::exchange(suspects_, {})) {
+        const auto *lease = find(id);
+        if (!lease)
+            continue;
+        const bool over = is_over(*lease, now);
+        for (const auto &[position, ifindex] : lease->taps) {
+            const auto &held = tap(ifindex);
+            const bool half_deleted = !held.up && held.group != live_group;
+            const bool let_go = held.tag.hold == Hold::fd && held.persistent && !held.carrier;
+            if (over || half_deleted || let_go)
+                doomed.push_back(ifindex);
+        }
+    }
+    return doomed;
+}
+
+std::optional<Moment> LeaseTable::next_deadline() const
+{
+    if (deadlines_.empty())
+        return std::nullopt;
+    return deadlines_.begin()->first;
+}
+
+} // namespace qemutap

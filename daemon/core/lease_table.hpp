@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// The leases, read off the tags of the links. The table is derived: it is told of each link that changed and
+// holds nothing that a fresh table, told of all links, would not hold as well, except how long a lease has
+// been idle: a fresh table counts from its own beginning.
+
+#pragma once
+
+#include "daemon/core/host_state.hpp"
+#include "daemon/core/tap_tag.hpp"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace qemutap {
+
+// A reading of CLOCK_BOOTTIME, which goes on during suspend: a laptop's leases end when they are due.
+using Moment = std::chrono::nanoseconds;
+
+// Of live taps of ours: a static firewall table can match `iifgroup` with it.
+inline constexpr std::uint32_t live_group = 0x71746170;
+
+struct HeldTap {
+    std::string name;
+    TapTag tag;
+    bool carrier = false;
+    bool persistent = false;
+    bool up = false;
+    std::uint32_t group = 0;
+};
+
+// The tag of a link that is ours (I3): a tap, tagged, and the tag was written to this very link.
+std::optional<TapTag> own_tag(const Link &link);
+
+struct Lease {
+    std::map<unsigned, int> taps;   // ifindex by position
+    std::optional<Moment> deadline; // when it ends if it stays idle; nullopt: it is in use, or has no timeout
+};
+
+class LeaseTable {
+public:
+    // `link` is nullptr when the link is gone.
+    void update(int ifindex, const Link *link, Moment now);
+
+    const Lease *find(const std::string &id) const;
+    // Of a link that a lease of the table has.
+    const HeldTap &tap(int ifindex) const { return taps_.at(ifindex); }
+    // nullptr: the link is no tap of ours.
+    const HeldTap *find_tap(int ifindex) const;
+    const std::unordered_map<std::string, Lease> &leases() const { return leases_; }
+    // The tag that all taps of a lease share but for position, index, ifindex and mac: that of its first tap.
+    const TapTag &tag(const Lease &lease) const { return tap(lease.taps.begin()->second).tag; }
+
+    bool index_leased(unsigned index) const { return indexes_.count(index) != 0; }
+    std::size_t tap_count() const { return taps_.size(); }
+    std::size_t tap_count(uid_t uid) const;
+
+    // The taps that must go: those of an incomplete lease held by name (its maker died on the way, or
+    // somebody deleted one), of a lease that was being deleted, of a lease idle for its time, and those of a
+    // lease held by descriptors that its holder made persistent and let go (I6).
+    std::vector<int> doomed(Moment now);
+    // When doomed() may have something to say without any link changing; nullopt: never.
+    std::optional<Moment> next_deadline() const;
+
+private:
+    void forget(int ifindex);
+    void join(int ifindex, const TapTag &tag);
+    void note_idleness(const std::string &id, Lease &lease, Moment now);
+    void set_deadline(const std::string &id, Lease &lease, std::optional<Moment> deadline);
+    bool is_over(const Lease &lease, Moment now) const;
+
+    std::unordered_map<int, HeldTap> taps_;
+    std::unordered_map<std::string, Lease> leases_;
+    std::unordered_map<unsigned, unsigned> indexes_;
+    std::unordered_map<uid_t, std::size_t> taps_of_;
+    std::set<std::string> suspects_; // leases to look at: something about them changed
+    std::set<std::pair<Moment, std::string>> deadlines_;
+};
+
+} // namespace qemutap

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// The two doors through which the core reaches the kernel: one creates taps, one sees and changes links.
+// Both throw std::system_error with the call and the device in the text when the kernel refuses, unless
+// said otherwise, and have then changed nothing that outlives the tap's descriptors.
+
+#pragma once
+
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/core/host_state.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+// A tap that exists while this does; closing the queues of one that is not persistent deletes it, with its
+// addresses and routes.
+struct OpenTap {
+    std::string name;
+    int ifindex = 0;
+    std::vector<UniqueFd> queues;
+};
+
+class TapCreator {
+public:
+    virtual ~TapCreator() = default;
+
+    // A new tap that is down and belongs to `owner` alone (I4), with one descriptor, or `queues` of them if
+    // `open_all`; multi-queue where queues is above 1. nullopt: the name is in use, by whatever it may be.
+    // Throws TapError tun_unavailable where there is no usable /dev/net/tun.
+    virtual std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) = 0;
+
+    // Throws TapError vhost_unavailable where there is no usable /dev/vhost-net.
+    virtual std::vector<UniqueFd> open_vhost(unsigned count) = 0;
+
+    virtual void set_persistent(const OpenTap &tap, bool persistent) = 0;
+};
+
+class HostLinks {
+public:
+    virtual ~HostLinks() = default;
+
+    // The host as it is now: every change whose effect a call of ours could have seen is in it. The same
+    // object each time, and valid as long as this port.
+    virtual HostState &refresh() = 0;
+
+    // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
+    virtual HostState &refresh_all() = 0;
+
+    // Alias, host-side MAC, and tap_settings; all before the link is up.
+    virtual void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) = 0;
+    virtual void add_address(const OpenTap &tap, const Ipv4Prefix &address) = 0;
+    // Up, and in the group live_group, in one step.
+    virtual void bring_up(const OpenTap &tap) = 0;
+
+    // Returns when the links are gone. The caller has made sure that they are ours (I3).
+    virtual void remove(const std::vector<int> &ifindexes) = 0;
+};
+
+// rp_filter keeps a guest to its subnet's addresses, arp_ignore from other taps' addresses; redirects would
+// let it steer the host; ignore_routes_with_linkdown keeps a dead tap's route from eating replies. IPv6 is
+// off: a guest's Router Advertisement would take the host's default route.
+inline constexpr LinkSettings tap_settings{1, 1, 0, 0, 1, true};
+
+} // namespace qemutap

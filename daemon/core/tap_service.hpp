@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// The one place that puts the plan, the table and the two ports together: gives a lease, ends leases, tells
+// what there is. It never waits between choosing an index and creating its device, so that one thread is the
+// proof that no two leases get the same one (I2); against the rest of the world the exclusive create is.
+
+#pragma once
+
+#include "common/grant.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/core/address_plan.hpp"
+#include "daemon/core/lease_table.hpp"
+#include "daemon/core/ports.hpp"
+
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+struct Limits {
+    unsigned max_taps_per_user = 32;
+    unsigned max_taps = 4096;
+};
+
+// Whether the caller still wants its lease; called when all is configured and nothing is persistent yet.
+// Throwing from it takes everything back.
+using LastCheck = std::function<void()>;
+
+struct Acquired {
+    LeaseGrant grant;
+    // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Empty for hold `name`.
+    std::vector<UniqueFd> descriptors;
+};
+
+struct EndedTap {
+    std::string name;
+    TapTag tag;
+};
+
+class TapService {
+public:
+    // `new_lease_id` gives 16 hex digits, other ones at each call; `clock` reads CLOCK_BOOTTIME.
+    TapService(const AddressPlan &plan, Limits limits, TapCreator &creator, HostLinks &host,
+               std::function<std::string()> new_lease_id, std::function<Moment()> clock);
+
+    // Throws TapError limit_exceeded if `count` taps more are too many for this user, or for all together.
+    void check_limits(uid_t uid, unsigned count);
+
+    // All taps or none (I9): if it throws, every trace is gone. Throws TapError of what is named in the
+    // request, the limits, the pool and the devices; std::system_error if the kernel refused a step.
+    Acquired acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check);
+
+    // Of one owner, or of all; by their first taps' indexes.
+    std::vector<LeaseGrant> leases(std::optional<uid_t> uid);
+    // nullopt: there is no such lease.
+    std::optional<uid_t> owner_of(const std::string &lease);
+
+    // Marks the lease's taps for the next sweep().
+    void release(const std::string &lease);
+
+    // Deletes in one go what was released, is over or incomplete; call it once a turn of the event loop.
+    // Returns the taps of ours that went since the last call, whoever deleted them.
+    std::vector<EndedTap> sweep();
+
+    // When sweep() is due without any event; nullopt: never.
+    std::optional<Moment> next_deadline() const { return table_.next_deadline(); }
+
+private:
+    struct Attempt;
+
+    HostState &refresh();
+    void follow(HostState &state);
+    std::optional<Acquired> try_acquire(uid_t uid, const TapRequest &request, bool vhost, const LastCheck &last_check);
+    void abandon(Attempt &attempt);
+    OpenTap create_next(Attempt &attempt, uid_t uid, const TapRequest &request);
+    std::optional<unsigned> next_free_index(Attempt &attempt) const;
+    [[noreturn]] void refuse_exhausted(const TapRequest &request) const;
+    void persist(const std::vector<OpenTap> &taps);
+    LeaseGrant grant_of(const std::string &id, const Lease &lease) const;
+
+    const AddressPlan &plan_;
+    const Limits limits_;
+    TapCreator &creator_;
+    HostLinks &host_;
+    std::function<std::string()> new_lease_id_;
+    std::function<Moment()> clock_;
+    LeaseTable table_;
+    HostState *state_ = nullptr;
+    std::set<int> condemned_;
+    std::vector<EndedTap> ended_;
+};
+
+} // namespace qemutap

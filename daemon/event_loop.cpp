@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//
+// Sources and their callbacks. The bus is pumped by hand and not by sdbus-c++'s own attachment, which on loss
+// of the bus throws through sd-event's C frames.
+
+#include "daemon/event_loop.hpp"
+
+#include "daemon/log.hpp"
+
+#include <sys/epoll.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <system_error>
+
+namespace qemutap {
+
+namespace {
+
+// So many messages at most are answered before the taps they released are deleted in one go.
+constexpr int max_messages_per_turn = 64;
+// After lost events: a holder of a descriptor can cause tens of thousands a second, and each costs a dump.
+constexpr std::uint64_t network_pause_usec = 100'000;
+constexpr std::uint64_t bus_accuracy_usec = 1'000;
+constexpr std::uint64_t deadline_accuracy_usec = 100'000;
+
+void require(int result, const char *what)
+{
+    if (result < 0)
+        throw std::system_error{-result, std::generic_category(), what};
+}
+
+EventLoop *loop_of(void *userdata)
+{
+    return static_cast<EventLoop *>(userdata);
+}
+
+} // namespace
+
+EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Turn turn)
+    : connection_{connection}, network_{std::move(network)}, turn_{std::move(turn)}
+{
+    sd_event *event = nullptr;
+    require(sd_event_new(&event), "sd_event_new");
+    event_.reset(event);
+    watch_signals();
+    watch_bus();
+    watch_network();
+    watch_turns();
+}
+
+int EventLoop::run()
+{
+    const int result = sd_event_loop(event_.get());
+    require(result, "event loop");
+    return result;
+}
+
+void EventLoop::watch_signals()
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    for (const int signal : {SIGTERM, SIGINT}) {
+        sigaddset(&ending, signal);
+        if (::sigprocmask(SIG_BLOCK, &ending, nullptr) != 0)
+            throw std::system_error{errno, std::generic_category(), "sigprocmask"};
+        // Without a callback the signal ends the loop with its userdata as status.
+        require(sd_event_add_signal(event_.get(), nullptr, signal, nullptr, nullptr), "sd_event_add_signal");
+    }
+}
+
+void EventLoop::watch_bus()
+{
+    const auto poll = connection_.getEventLoopPollData();
+    sd_event_source *source = nullptr;
+    const auto pump_io = [](sd_event_source *, int, std::uint32_t, void *loop) { return loop_of(loop)->pump_bus(); };
+    const auto pump_time = [](sd_event_source *, std::uint64_t, void *loop) { return loop_of(loop)->pump_bus(); };
+    require(sd_event_add_io(event_.get(), &source, poll.fd, 0, pump_io, this), "watching the bus");
+    bus_io_.reset(source);
+    require(
+        sd_event_source_set_prepare(source, [](sd_event_source *, void *loop) { return loop_of(loop)->prepare_bus(); }),
+        "watching the bus");
+    require(sd_event_add_time(event_.get(), &source, CLOCK_MONOTONIC, 0, bus_accuracy_usec, pump_time, this),
+            "watching the bus");
+    bus_time_.reset(source);
+#if QEMUTAP_SDBUS_2
+    require(sd_event_add_io(event_.get(), &source, poll.eventFd, EPOLLIN, pump_io, this), "watching the bus");
+    bus_more_io_.reset(source);
+#endif
+}
+
+// sd-bus says before each wait what it waits for: room to write, or a call's time limit.
+int EventLoop::prepare_bus()
+{
+    try {
+        const auto poll = connection_.getEventLoopPollData();
+        require(sd_event_source_set_io_events(bus_io_.get(), static_cast<std::uint32_t>(poll.events)), "bus events");
+        const auto deadline = bus_deadline_usec(poll);
+        if (deadline != UINT64_MAX)
+            require(sd_event_source_set_time(bus_time_.get(), deadline), "bus time");
+        return sd_event_source_set_enabled(bus_time_.get(), deadline == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    } catch (const std::exception &problem) {
+        log_error(std::string{"the bus is lost: "} + problem.what());
+        return sd_event_exit(event_.get(), EXIT_FAILURE);
+    }
+}
+
+int EventLoop::pump_bus()
+{
+    try {
+        for (int messages = 0; messages < max_messages_per_turn && process_pending(connection_); ++messages) {
+        }
+        return 0;
+    } catch (const std::exception &problem) {
+        log_error(std::string{"the bus is lost: "} + problem.what());
+        return sd_event_exit(event_.get(), EXIT_FAILURE);
+    }
+}
+
+void EventLoop::watch_network()
+{
+    sd_event_source *source = nullptr;
+    require(sd_event_add_io(
+                event_.get(), &source, network_.fd, EPOLLIN,
+                [](sd_event_source *, int, std::uint32_t, void *loop) { return loop_of(loop)->hear_network(); }, this),
+            "watching the network");
+    network_io_.reset(source);
+    losses_seen_ = network_.losses();
+    const auto end_pause = [](sd_event_source *, std::uint64_t, void *loop) {
+        return sd_event_source_set_enabled(loop_of(loop)->network_io_.get(), SD_EVENT_ON);
+    };
+    require(sd_event_add_time_relative(event_.get(), &source, CLOCK_MONOTONIC, 0, 1, end_pause, this),
+            "watching the network");
+    network_pause_.reset(source);
+    require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "watching the network");
+}
+
+// The events themselves are read by the turn that follows.
+int EventLoop::hear_network()
+{
+    if (network_.losses() == std::exchange(losses_seen_, network_.losses()))
+        return 0;
+    log_debug("network events were lost; listening more slowly");
+    sd_event_source_set_enabled(network_io_.get(), SD_EVENT_OFF);
+    sd_event_source_set_time_relative(network_pause_.get(), network_pause_usec);
+    return sd_event_source_set_enabled(network_pause_.get(), SD_EVENT_ONESHOT);
+}
+
+void EventLoop::watch_turns()
+{
+    sd_event_source *source = nullptr;
+    const auto take_turn = [](sd_event_source *, void *loop) { return loop_of(loop)->take_turn(); };
+    require(sd_event_add_post(event_.get(), &source, take_turn, this), "sd_event_add_post");
+    turns_.reset(source);
+    // Dispatched once at the start, so that a turn follows it: what a predecessor left is swept then.
+    require(sd_event_add_defer(
+                event_.get(), &source, [](sd_event_source *, void *) { return 0; }, nullptr),
+            "sd_event_add_defer");
+    first_turn_.reset(source);
+    const auto on_deadline = [](sd_event_source *, std::uint64_t, void *) { return 0; };
+    require(sd_event_add_time(event_.get(), &source, CLOCK_BOOTTIME, 0, deadline_accuracy_usec, on_deadline, this),
+            "sd_event_add_time");
+    deadline_.reset(source);
+    require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "sd_event_add_time");
+}
+
+int EventLoop::take_turn()
+{
+    const auto next = turn_();
+    if (!next)
+        return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_OFF);
+    sd_event_source_set_time(deadline_.get(), *next);
+    return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_ONESHOT);
+}
+
+} // namespace qemutap

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+//
+// One request for what belongs together: alias, MAC and settings; the address; up and group; the deletion of
+// many by their group, which waits for the kernel's RCU once instead of once per link.
+
+#include "daemon/host/links.hpp"
+
+#include "daemon/core/lease_table.hpp"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netlink/addr.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/inet.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <new>
+#include <system_error>
+
+// After <net/if.h>: the kernel's header leaves out what the C library's has.
+#include <linux/ip.h>
+
+namespace qemutap {
+
+namespace {
+
+struct LinkDeleter {
+    void operator()(rtnl_link *link) const { rtnl_link_put(link); }
+    void operator()(rtnl_addr *address) const { rtnl_addr_put(address); }
+    void operator()(nl_addr *address) const { nl_addr_put(address); }
+};
+template <typename T>
+using NlObject = std::unique_ptr<T, LinkDeleter>;
+
+template <typename T>
+NlObject<T> require_object(T *object)
+{
+    if (!object)
+        throw std::bad_alloc{};
+    return NlObject<T>{object};
+}
+
+NlObject<nl_addr> ipv4_object(Ipv4Address address, unsigned length)
+{
+    const auto in_network_order = htonl(address.value);
+    auto object = require_object(nl_addr_build(AF_INET, &in_network_order, sizeof in_network_order));
+    nl_addr_set_prefixlen(object.get(), static_cast<int>(length));
+    return object;
+}
+
+NlMessage change_request(int ifindex, rtnl_link &changes)
+{
+    const auto original = require_object(rtnl_link_alloc());
+    rtnl_link_set_ifindex(original.get(), ifindex);
+    nl_msg *message = nullptr;
+    require_room(rtnl_link_build_change_request(original.get(), &changes, 0, &message));
+    return NlMessage{message};
+}
+
+} // namespace
+
+Links::Links(std::string proc_sys) : proc_sys_{std::move(proc_sys)}, view_{requests_} {}
+
+void Links::configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac)
+{
+    const auto changes = require_object(rtnl_link_alloc());
+    rtnl_link_set_ifalias(changes.get(), alias.c_str());
+    const auto address = require_object(nl_addr_build(AF_LLC, mac.bytes.data(), mac.bytes.size()));
+    rtnl_link_set_addr(changes.get(), address.get());
+    constexpr std::array settings{
+        std::pair{IPV4_DEVCONF_RP_FILTER, tap_settings.rp_filter},
+        std::pair{IPV4_DEVCONF_ARP_IGNORE, tap_settings.arp_ignore},
+        std::pair{IPV4_DEVCONF_ACCEPT_REDIRECTS, tap_settings.accept_redirects},
+        std::pair{IPV4_DEVCONF_SEND_REDIRECTS, tap_settings.send_redirects},
+        std::pair{IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, tap_settings.ignore_routes_with_linkdown},
+    };
+    for (const auto &[setting, value] : settings)
+        require_room(
+            rtnl_link_inet_set_conf(changes.get(), static_cast<unsigned>(setting), static_cast<std::uint32_t>(value)));
+    requests_.perform(*change_request(tap.ifindex, *changes), "alias, MAC and settings of " + tap.name);
+    disable_ipv6(tap.name);
+}
+
+void Links::disable_ipv6(const std::string &name) const
+{
+    const auto path = proc_sys_ + "/net/ipv6/conf/" + name + "/disable_ipv6";
+    const UniqueFd setting{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    if (!setting && errno == ENOENT)
+        return; // no IPv6 in this kernel; whether that is so is seen when the finished tap is looked at
+    if (!setting || ::write(setting.get(), "1", 1) != 1)
+        throw std::system_error{errno, std::generic_category(), "can't switch IPv6 off by " + path};
+}
+
+void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)
+{
+    const auto request = require_object(rtnl_addr_alloc());
+    rtnl_addr_set_ifindex(request.get(), tap.ifindex);
+    require_room(rtnl_addr_set_local(request.get(), ipv4_object(address.address, address.length).get()));
+    require_room(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()));
+    nl_msg *message = nullptr;
+    require_room(rtnl_addr_build_add_request(request.get(), NLM_F_CREATE | NLM_F_EXCL, &message));
+    requests_.perform(*NlMessage{message}, "address " + address.text() + " on " + tap.name);
+}
+
+void Links::bring_up(const OpenTap &tap)
+{
+    move_to_group(tap.ifindex, live_group, true, "setting " + tap.name + " up");
+}
+
+void Links::move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what)
+{
+    const auto changes = require_object(rtnl_link_alloc());
+    rtnl_link_set_group(changes.get(), group);
+    if (up)
+        rtnl_link_set_flags(changes.get(), IFF_UP);
+    else
+        rtnl_link_unset_flags(changes.get(), IFF_UP);
+    requests_.perform(*change_request(ifindex, *changes), what);
+}
+
+void Links::remove(const std::vector<int> &ifindexes)
+{
+    const auto group = unused_group();
+    bool any = false;
+    for (const int ifindex : ifindexes) {
+        try {
+            move_to_group(ifindex, group, false, "setting link " + std::to_string(ifindex) + " down");
+            any = true;
+        } catch (const std::system_error &error) {
+            if (error.code() != std::errc::no_such_device)
+                throw;
+        }
+    }
+    if (!any)
+        return;
+    auto message = make_message(RTM_DELLINK, 0);
+    ifinfomsg header{};
+    require_room(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO));
+    require_room(nla_put_u32(message.get(), IFLA_GROUP, group));
+    try {
+        requests_.perform(*message, "deleting " + std::to_string(ifindexes.size()) + " links");
+    } catch (const std::system_error &error) {
+        if (error.code() != std::errc::no_such_device)
+            throw; // they went by themselves
+    }
+}
+
+// A group number that no link is in: what is deleted by it is what we put into it.
+std::uint32_t Links::unused_group()
+{
+    const auto &links = view_.drain().links();
+    for (;;) {
+        std::uint32_t group = 0;
+        if (::getrandom(&group, sizeof group, 0) != sizeof group)
+            throw std::system_error{errno, std::generic_category(), "getrandom"};
+        const bool used =
+            std::any_of(links.begin(), links.end(), [&](const auto &link) { return link.second.group == group; });
+        if (group != 0 && group != live_group && !used)
+            return group;
+    }
+}
+
+} // namespace qemutap

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// Changes links by rtnetlink(7), and IPv6's one setting that has no netlink by /proc/sys. Links are named by
+// their ifindex, never by name or pattern (I3).
+
+#pragma once
+
+#include "daemon/core/ports.hpp"
+#include "daemon/host/netlink.hpp"
+#include "daemon/host/view.hpp"
+
+#include <string>
+
+namespace qemutap {
+
+class Links : public HostLinks {
+public:
+    explicit Links(std::string proc_sys = "/proc/sys");
+
+    HostState &refresh() override { return view_.drain(); }
+    HostState &refresh_all() override { return view_.resync(); }
+    void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
+    void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;
+    void bring_up(const OpenTap &tap) override;
+    void remove(const std::vector<int> &ifindexes) override;
+
+    View &view() { return view_; }
+
+private:
+    void disable_ipv6(const std::string &name) const;
+    void move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what);
+    std::uint32_t unused_group();
+
+    std::string proc_sys_;
+    RouteRequests requests_;
+    View view_;
+};
+
+} // namespace qemutap

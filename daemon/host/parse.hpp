@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//
+// rtnetlink(7) messages read into values. Pure: bytes in, values out; what is not about our families, or is
+// cut short, is nullopt.
+
+#pragma once
+
+#include "daemon/core/host_state.hpp"
+
+#include <netlink/msg.h>
+
+#include <optional>
+
+namespace qemutap {
+
+// RTM_NEWLINK and RTM_DELLINK of the link itself: the bridge's and other families' messages about it, and
+// those that carry no name (wireless events), are nullopt.
+std::optional<Link> parse_link(const nlmsghdr &message);
+// RTM_NEWADDR and RTM_DELADDR, IPv4.
+std::optional<HostAddress> parse_address(const nlmsghdr &message);
+// RTM_NEWROUTE and RTM_DELROUTE, IPv4, without cached exceptions.
+std::optional<HostRoute> parse_route(const nlmsghdr &message);
+
+} // namespace qemutap

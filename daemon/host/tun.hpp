@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// Creates taps through the tun driver (Documentation/networking/tuntap.rst). rtnetlink can't: it refuses to
+// create links of kind tun.
+
+#pragma once
+
+#include "daemon/core/ports.hpp"
+
+#include <string>
+
+namespace qemutap {
+
+class Tun : public TapCreator {
+public:
+    explicit Tun(std::string tun_path = "/dev/net/tun", std::string vhost_path = "/dev/vhost-net");
+
+    std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) override;
+    std::vector<UniqueFd> open_vhost(unsigned count) override;
+    void set_persistent(const OpenTap &tap, bool persistent) override;
+
+    // Whether /dev/vhost-net can be opened now.
+    bool has_vhost() const;
+
+private:
+    UniqueFd open_queue(const std::string &name, short flags) const;
+
+    std::string tun_path_;
+    std::string vhost_path_;
+    UniqueFd query_socket_; // for SIOCGIFINDEX, netdevice(7)
+};
+
+} // namespace qemutap

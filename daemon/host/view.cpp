@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//
+// Events and dumps into one state.
+
+#include "daemon/host/view.hpp"
+
+#include "daemon/core/lease_table.hpp"
+#include "daemon/host/parse.hpp"
+
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace qemutap {
+
+namespace {
+
+// A thousand taps going at once send some 6 MB. Only above this are events lost.
+constexpr int receive_buffer_bytes = 16 * 1024 * 1024;
+// The kernel's largest multicast: one link with everything it can carry.
+constexpr std::size_t datagram_bytes = 64 * 1024;
+// Nobody can make us drain for ever: what is still queued then came after the call began.
+constexpr int max_datagrams = 100'000;
+constexpr auto min_resync_distance = std::chrono::milliseconds{100};
+
+NlSocket open_monitor()
+{
+    auto socket = connect_route_socket();
+    const int fd = nl_socket_get_fd(socket.get());
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0)
+        throw std::system_error{errno, std::generic_category(),
+                                "can't enlarge the netlink receive buffer (is CAP_NET_ADMIN missing?)"};
+    if (nl_socket_add_memberships(socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, 0) < 0)
+        throw std::system_error{errno, std::generic_category(), "can't join the rtnetlink groups"};
+    return socket;
+}
+
+} // namespace
+
+View::View(RouteRequests &requests) : requests_{requests}, monitor_{open_monitor()} {}
+
+int View::fd() const
+{
+    return nl_socket_get_fd(monitor_.get());
+}
+
+HostState &View::drain()
+{
+    for (int datagrams = 0; datagrams < max_datagrams && receive(); ++datagrams) {
+    }
+    if (!complete_)
+        dump_all();
+    else if (routes_doubtful_)
+        dump_routes(state_);
+    return state_;
+}
+
+HostState &View::resync()
+{
+    drain();
+    if (std::chrono::steady_clock::now() - last_dump_ >= min_resync_distance)
+        dump_all();
+    return state_;
+}
+
+// One datagram; false: there is none.
+bool View::receive()
+{
+    static thread_local std::vector<char> buffer(datagram_bytes);
+    sockaddr_nl sender{};
+    iovec vector{buffer.data(), buffer.size()};
+    msghdr message{};
+    message.msg_name = &sender;
+    message.msg_namelen = sizeof sender;
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    const auto received = ::recvmsg(fd(), &message, MSG_DONTWAIT);
+    if (received < 0) {
+        if (errno == EAGAIN)
+            return false;
+        if (errno == EINTR)
+            return true;
+        complete_ = false;
+        if (errno != ENOBUFS)
+            throw std::system_error{errno, std::generic_category(), "can't receive network events"};
+        ++losses_;
+        return true;
+    }
+    if ((message.msg_flags & MSG_TRUNC) != 0) {
+        complete_ = false;
+        return true;
+    }
+    if (sender.nl_pid != 0)
+        return true; // not the kernel's word
+    int rest = static_cast<int>(received);
+    for (auto *header = reinterpret_cast<nlmsghdr *>(buffer.data()); nlmsg_ok(header, rest);
+         header = nlmsg_next(header, &rest))
+        apply(*header);
+    return true;
+}
+
+void View::apply(const nlmsghdr &message)
+{
+    switch (message.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        apply_link(message);
+        break;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        apply_address(message);
+        break;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        apply_route(message);
+        break;
+    default:
+        break;
+    }
+}
+
+void View::apply_link(const nlmsghdr &message)
+{
+    auto link = parse_link(message);
+    if (!link)
+        return;
+    const auto ifindex = link->ifindex;
+    const bool gone = message.nlmsg_type == RTM_DELLINK;
+    // A link that goes or goes down takes its routes with it, and the kernel does not tell which (for IPv4).
+    // Those of taps of ours are known: they go with the link or come back with it.
+    if ((gone || !link->up) && !own_tag(*link) && state_.may_route_through(ifindex))
+        routes_doubtful_ = true;
+    if (gone)
+        state_.link_gone(ifindex);
+    else
+        state_.link_changed(std::move(*link));
+}
+
+void View::apply_address(const nlmsghdr &message)
+{
+    const auto address = parse_address(message);
+    if (!address)
+        return;
+    if (message.nlmsg_type == RTM_NEWADDR) {
+        state_.address_added(*address);
+        return;
+    }
+    state_.address_gone(*address);
+    // Routes with this source address go without an event.
+    const auto *link = state_.link(address->ifindex);
+    if (link && !own_tag(*link) && state_.may_route_through(address->ifindex))
+        routes_doubtful_ = true;
+}
+
+void View::apply_route(const nlmsghdr &message)
+{
+    const auto route = parse_route(message);
+    if (!route)
+        return;
+    if ((message.nlmsg_flags & NLM_F_REPLACE) != 0)
+        routes_doubtful_ = true; // the replaced one goes without an event
+    if (message.nlmsg_type == RTM_NEWROUTE)
+        state_.route_added(*route);
+    else
+        state_.route_gone(*route);
+}
+
+void View::dump_all()
+{
+    HostState fresh;
+    requests_.dump(
+        RTM_GETLINK, AF_UNSPEC, [&] { fresh = HostState{}; },
+        [&](nlmsghdr &message) {
+            if (auto link = parse_link(message))
+                fresh.link_changed(std::move(*link));
+        });
+    // Addresses and routes are sets: what a dump begun again repeats changes nothing, and what it no longer
+    // has is told by an event.
+    requests_.dump(
+        RTM_GETADDR, AF_INET, [] {},
+        [&](nlmsghdr &message) {
+            if (const auto address = parse_address(message))
+                fresh.address_added(*address);
+        });
+    dump_routes(fresh);
+    state_.replace_with(std::move(fresh));
+    complete_ = true;
+    last_dump_ = std::chrono::steady_clock::now();
+}
+
+void View::dump_routes(HostState &state)
+{
+    requests_.dump(
+        RTM_GETROUTE, AF_INET, [&] { state.drop_routes(); },
+        [&](nlmsghdr &message) {
+            if (const auto route = parse_route(message))
+                state.route_added(*route);
+        });
+    routes_doubtful_ = false;
+}
+
+} // namespace qemutap

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// Keeps a HostState equal to the kernel's: a dump first, then what the kernel multicasts (rtnetlink(7),
+// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE). An event is queued to our socket before any other
+// call of ours can see its effect, so draining the queue before a decision equals a fresh dump, at a cost
+// that does not grow with what is present.
+
+#pragma once
+
+#include "daemon/core/host_state.hpp"
+#include "daemon/host/netlink.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+namespace qemutap {
+
+class View {
+public:
+    // `requests` is used for the dumps and must outlive this.
+    explicit View(RouteRequests &requests);
+
+    // Readable when there is something to drain.
+    int fd() const;
+
+    // Drains the queue; dumps again if events were lost (ENOBUFS), and the routes if some may have gone
+    // without an event. Throws std::system_error; the next call then begins with a dump.
+    HostState &drain();
+
+    // A fresh dump, unless the last one is younger than a tenth of a second.
+    HostState &resync();
+
+    // How often events were lost. A holder of a descriptor can force it, so the loop listens more slowly then.
+    std::uint64_t losses() const { return losses_; }
+
+private:
+    bool receive();
+    void apply(const nlmsghdr &message);
+    void apply_link(const nlmsghdr &message);
+    void apply_address(const nlmsghdr &message);
+    void apply_route(const nlmsghdr &message);
+    void dump_all();
+    void dump_routes(HostState &state);
+
+    RouteRequests &requests_;
+    NlSocket monitor_;
+    HostState state_;
+    bool complete_ = false; // false: the state must be dumped before it is used
+    bool routes_doubtful_ = false;
+    std::uint64_t losses_ = 0;
+    std::chrono::steady_clock::time_point last_dump_;
+};
+
+} // namespace qemutap

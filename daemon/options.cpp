@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// The option table, by CLI11, which reads `key = value` files into it too.
+
+#include "daemon/options.hpp"
+
+#include "common/error.hpp"
+#include "common/ipv4.hpp"
+#include "common/quote.hpp"
+#include "config.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+#include <vector>
+
+namespace qemutap {
+
+namespace {
+
+Ipv4Prefix require_prefix(const std::string &option, const std::string &text)
+{
+    const auto prefix = Ipv4Prefix::parse(text);
+    if (!prefix)
+        throw TapError{ErrorCode::invalid_argument,
+                       option + " " + quote(text) + " is no IPv4 prefix such as 192.168.0.0/16"};
+    return *prefix;
+}
+
+std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
+{
+    std::vector<std::string> texts;
+    for (const auto &prefix : prefixes)
+        texts.push_back(prefix.text());
+    return texts;
+}
+
+// CLI11's own errors can take several lines.
+std::string one_line(std::string text)
+{
+    for (auto &c : text)
+        if (c == '\n')
+            c = ' ';
+    return text;
+}
+
+} // namespace
+
+std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *argv, const std::string &default_config)
+{
+    DaemonOptions options;
+    std::string pool = options.plan.pool.text();
+    auto exclusions = texts_of(options.plan.exclusions);
+
+    CLI::App app{"Gives TAP network devices to QEMU instances of unprivileged users, over D-Bus."};
+    app.set_version_flag("--version", std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION);
+    app.set_config("--config", default_config, "Configuration file: the options below as `key = value`");
+    app.allow_config_extras(CLI::config_extras_mode::error);
+    app.add_option("--pool", pool, "The block that subnets are cut from")->capture_default_str();
+    app.add_option("--prefix-length", options.plan.prefix_length, "The length of a tap's subnet, 1 to 30")
+        ->capture_default_str();
+    app.add_option("--first-index", options.plan.first_index, "The lowest N of tapN and its subnet")
+        ->capture_default_str();
+    app.add_option("--device-prefix", options.plan.device_prefix, "What stands before N in a device's name")
+        ->capture_default_str();
+    app.add_option("--exclude", exclusions, "A prefix never to overlap; may be given several times")
+        ->capture_default_str();
+    app.add_option("--max-taps-per-user", options.limits.max_taps_per_user, "How many taps one user may hold")
+        ->capture_default_str();
+    app.add_option("--max-taps", options.limits.max_taps, "How many taps all users together may hold")
+        ->capture_default_str();
+    app.add_option("--log-level", options.log_level, "What to log")
+        ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+        ->capture_default_str();
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::Success &success) {
+        app.exit(success, std::cout, std::cerr);
+        return std::nullopt;
+    } catch (const CLI::ParseError &error) {
+        throw TapError{ErrorCode::invalid_argument, one_line(error.what())};
+    }
+    options.plan.pool = require_prefix("pool", pool);
+    options.plan.exclusions.clear();
+    for (const auto &text : exclusions)
+        options.plan.exclusions.push_back(require_prefix("exclude", text));
+    return options;
+}
+
+} // namespace qemutap
