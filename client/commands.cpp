@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+//
+// The verbs.
+
+#include "client/commands.hpp"
+
+#include "client/manager_proxy.hpp"
+#include "client/qemu/command.hpp"
+#include "client/qemu/kernel_cmdline.hpp"
+#include "client/resolve.hpp"
+#include "common/error.hpp"
+#include "common/quote.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <set>
+
+namespace qemutap {
+
+namespace {
+
+// Where there is no terminal there is nobody to type a password.
+bool may_ask()
+{
+    return ::isatty(STDIN_FILENO) == 1;
+}
+
+void print(const std::string &text)
+{
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+        throw TapError{ErrorCode::failed, std::string{"can't write the result: "} + std::strerror(errno)};
+}
+
+// Where execvp(3) would find it; 0 if it can be started, else the status to end with.
+int command_problem(const std::string &command)
+{
+    const auto status_of = [](const std::string &path) {
+        if (::access(path.c_str(), X_OK) == 0)
+            return 0;
+        return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
+    };
+    if (command.find('/') != std::string::npos)
+        return status_of(command);
+    const char *path = std::getenv("PATH");
+    std::string directories = path ? path : "/bin:/usr/bin";
+    int status = exit_status_not_found;
+    for (std::size_t begin = 0; begin <= directories.size();) {
+        const auto end = std::min(directories.find(':', begin), directories.size());
+        const auto found = status_of(directories.substr(begin, end - begin) + "/" + command);
+        if (found == 0)
+            return 0;
+        if (found == exit_status_not_executable)
+            status = found;
+        begin = end + 1;
+    }
+    return status;
+}
+
+int report_command(const std::string &command, int status)
+{
+    std::fprintf(stderr, "qemu-tapctl: can't start %s: %s\n", quote(command).c_str(),
+                 status == exit_status_not_found ? "no such command; is QEMU installed (qemu-system-x86)?"
+                                                 : "it is not executable");
+    return status;
+}
+
+std::vector<TapDescriptors> descriptors_of(const Acquired &acquired)
+{
+    std::vector<TapDescriptors> taps;
+    auto next = acquired.descriptors.begin();
+    const auto take = [&](unsigned count) {
+        std::vector<int> numbers;
+        for (unsigned i = 0; i < count; ++i)
+            numbers.push_back((next++)->get());
+        return numbers;
+    };
+    for (const auto &tap : acquired.grant.taps) {
+        auto queues = take(tap.queues);
+        taps.push_back({std::move(queues), take(tap.vhost ? tap.queues : 0)});
+    }
+    return taps;
+}
+
+// Becomes the command; its descriptors are inherited, everything else of ours closes.
+int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &descriptors)
+{
+    for (const auto &descriptor : descriptors)
+        ::fcntl(descriptor.get(), F_SETFD, 0);
+    std::vector<char *> arguments;
+    for (const auto &word : words)
+        arguments.push_back(const_cast<char *>(word.c_str()));
+    arguments.push_back(nullptr);
+    std::fflush(stderr);
+    ::execvp(arguments.front(), arguments.data());
+    return report_command(words.front(), errno == ENOENT ? exit_status_not_found : exit_status_not_executable);
+}
+
+} // namespace
+
+int perform(const RunOptions &options)
+{
+    if (const int problem = command_problem(options.command.front()); problem != 0)
+        return report_command(options.command.front(), problem);
+    const auto facts = look_at(options.command);
+    auto request = options.request;
+    request.interactive = may_ask();
+    const auto acquired = ManagerProxy{request.interactive}.acquire(request);
+    auto nic = options.nic;
+    nic.first_netdev = facts.first_free_netdev;
+    const auto merged = merge(options.command, facts, qemu_args(acquired.grant, descriptors_of(acquired), nic),
+                              kernel_cmdline_words(acquired.grant, facts.nics));
+    if (merged.warning)
+        std::fprintf(stderr, "qemu-tapctl: %s\n", merged.warning->c_str());
+    return become(merged.words, acquired.descriptors);
+}
+
+int perform(const UpOptions &options)
+{
+    auto request = options.request;
+    request.interactive = may_ask();
+    ManagerProxy manager{request.interactive};
+    const auto acquired = manager.acquire(request);
+    try {
+        print(formatted(acquired.grant, options.format, options.nic));
+    } catch (...) {
+        manager.release(acquired.grant.lease);
+        throw;
+    }
+    return EXIT_SUCCESS;
+}
+
+int perform(const DownOptions &options)
+{
+    ManagerProxy manager{may_ask()};
+    const bool root = ::geteuid() == 0;
+    const auto leases = manager.list(root && !options.all);
+    // All names are understood before anything ends.
+    std::set<std::string> ending;
+    for (const auto &lease : leases)
+        if (options.all)
+            ending.insert(lease.lease);
+    for (const auto &name : options.names) {
+        const bool is_id = name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+        const bool known =
+            std::any_of(leases.begin(), leases.end(), [&](const auto &lease) { return lease.lease == name; });
+        // Another user's lease can only be named by its id; whether we may end it, the daemon says.
+        ending.insert(is_id && !known ? name : resolve(leases, name).lease);
+    }
+    for (const auto &lease : ending)
+        manager.release(lease);
+    return EXIT_SUCCESS;
+}
+
+int perform(const ListOptions &options)
+{
+    const auto leases = ManagerProxy{may_ask()}.list(options.all);
+    print(options.json ? list_as_json(leases) : list_as_text(leases));
+    return EXIT_SUCCESS;
+}
+
+int perform(const ArgsOptions &options)
+{
+    const auto leases = ManagerProxy{may_ask()}.list(false);
+    const auto &lease = resolve(leases, options.name);
+    if (lease.hold == Hold::fd)
+        throw TapError{ErrorCode::invalid_argument,
+                       "lease " + lease.lease +
+                           " is held by descriptors of the program that runs with it; there are "
+                           "no arguments for another one"};
+    print(formatted(lease, options.format, options.nic));
+    return EXIT_SUCCESS;
+}
+
+} // namespace qemutap

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+//
+// The generated proxy, its dictionaries, and the client's one translator of bus errors.
+
+#include "client/manager_proxy.hpp"
+
+#include "common/bus_names.hpp"
+#include "common/error.hpp"
+#include "common/quote.hpp"
+#include "common/sdbus_compat.hpp"
+
+#include "org.qemutap1-proxy.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <map>
+#include <string_view>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+using Dictionary = std::map<std::string, sdbus::Variant>;
+
+class GeneratedProxy final : public sdbus::ProxyInterfaces<org::qemutap1::Manager_proxy> {
+public:
+    explicit GeneratedProxy(sdbus::IConnection &connection)
+        : ProxyInterfaces{connection, BusServiceName{bus_name}, BusObjectPath{object_path}}
+    {
+        registerProxy();
+    }
+    ~GeneratedProxy() { unregisterProxy(); }
+};
+
+constexpr const char *start_the_daemon = "start it with `systemctl start qemu-tapd`, or qemu-tapd as root";
+
+// What the bus itself answers when there is no daemon behind the name.
+TapError unreachable(const std::string &name, const std::string &message)
+{
+    constexpr std::array<std::pair<std::string_view, const char *>, 5> causes{{
+        {"org.freedesktop.DBus.Error.ServiceUnknown", "qemu-tapd is not running"},
+        {"org.freedesktop.DBus.Error.NameHasNoOwner", "qemu-tapd is not running"},
+        {"org.freedesktop.DBus.Error.NoReply", "qemu-tapd gave no answer"},
+        {"org.freedesktop.DBus.Error.Timeout", "qemu-tapd gave no answer in time"},
+        {"org.freedesktop.DBus.Error.AccessDenied", "the bus policy org.qemutap1.conf is not installed"},
+    }};
+    std::string cause = "the service can't be reached";
+    for (const auto &[error, text] : causes)
+        if (name == error)
+            cause = text;
+    return {ErrorCode::service_unavailable,
+            "can't call " + std::string{bus_name} + ": " + cause + " (" + message + "); " + start_the_daemon};
+}
+
+template <typename Call>
+auto translated(Call call)
+{
+    try {
+        return call();
+    } catch (const sdbus::Error &error) {
+        const std::string name = error.getName();
+        if (const auto code = error_code_of(name))
+            throw TapError{*code, error.getMessage()};
+        throw unreachable(name, error.getMessage());
+    }
+}
+
+[[noreturn]] void refuse_answer(const std::string &what)
+{
+    throw TapError{ErrorCode::failed, "qemu-tapd answered with " + what + "; is it of another version?"};
+}
+
+template <typename T>
+T field(const Dictionary &dictionary, const char *key)
+{
+    const auto found = dictionary.find(key);
+    if (found == dictionary.end() || !found->second.containsValueOfType<T>())
+        refuse_answer(std::string{"no usable "} + key);
+    return found->second.get<T>();
+}
+
+template <typename T>
+T parsed_field(const Dictionary &dictionary, const char *key, std::optional<T> (*parse)(std::string_view))
+{
+    const auto parsed = parse(field<std::string>(dictionary, key));
+    if (!parsed)
+        refuse_answer(std::string{"no usable "} + key);
+    return *parsed;
+}
+
+// Empty where somebody took the address off the device.
+Ipv4Address address_field(const Dictionary &dictionary, const char *key)
+{
+    if (field<std::string>(dictionary, key).empty())
+        return {};
+    return parsed_field(dictionary, key, Ipv4Address::parse);
+}
+
+TapGrant read_tap(const Dictionary &dictionary)
+{
+    return {field<std::string>(dictionary, key_name),
+            field<std::uint32_t>(dictionary, key_index),
+            address_field(dictionary, key_gateway),
+            address_field(dictionary, key_client),
+            field<std::uint32_t>(dictionary, key_prefix_length),
+            parsed_field(dictionary, key_mac, MacAddress::parse),
+            field<std::uint32_t>(dictionary, key_queues),
+            field<bool>(dictionary, key_vhost)};
+}
+
+std::vector<TapGrant> read_taps(const std::vector<Dictionary> &dictionaries)
+{
+    std::vector<TapGrant> taps;
+    for (const auto &dictionary : dictionaries)
+        taps.push_back(read_tap(dictionary));
+    if (taps.empty())
+        refuse_answer("a lease without taps");
+    return taps;
+}
+
+LeaseGrant read_lease(const Dictionary &dictionary)
+{
+    return {field<std::string>(dictionary, key_lease),
+            field<std::string>(dictionary, key_label),
+            field<std::uint32_t>(dictionary, key_uid),
+            parsed_field(dictionary, key_hold, parse_hold),
+            field<std::uint64_t>(dictionary, key_idle_timeout),
+            read_taps(field<std::vector<Dictionary>>(dictionary, key_taps))};
+}
+
+Dictionary options_of(const TapRequest &request)
+{
+    Dictionary options{
+        {key_hold, sdbus::Variant{std::string{text_of(request.hold)}}},
+        {key_queues, sdbus::Variant{std::uint32_t{request.queues}}},
+        {key_vhost, sdbus::Variant{std::string{text_of(request.vhost)}}},
+        {key_interactive, sdbus::Variant{request.interactive}},
+    };
+    if (!request.label.empty())
+        options.emplace(key_label, sdbus::Variant{request.label});
+    if (request.idle_timeout_seconds != 0)
+        options.emplace(key_idle_timeout, sdbus::Variant{request.idle_timeout_seconds});
+    return options;
+}
+
+std::vector<UniqueFd> take_descriptors(std::vector<sdbus::UnixFd> received)
+{
+    std::vector<UniqueFd> descriptors;
+    for (auto &descriptor : received) {
+        descriptors.emplace_back(descriptor.release());
+        ::fcntl(descriptors.back().get(), F_SETFD, FD_CLOEXEC);
+    }
+    return descriptors;
+}
+
+} // namespace
+
+struct ManagerProxy::Bus {
+    std::unique_ptr<sdbus::IConnection> connection;
+    GeneratedProxy manager;
+
+    explicit Bus(std::unique_ptr<sdbus::IConnection> connected) : connection{std::move(connected)}, manager{*connection}
+    {}
+};
+
+ManagerProxy::ManagerProxy(bool interactive) : interactive_{interactive}
+{
+    // Longer than polkit may take: its answer must find us waiting.
+    constexpr std::chrono::seconds margin{10};
+    const std::chrono::seconds limit{interactive ? interactive_authorization_seconds : authorization_seconds};
+    try {
+        bus_ = std::make_unique<Bus>(sdbus::createSystemBusConnection());
+        bus_->connection->setMethodCallTimeout(limit + margin);
+    } catch (const sdbus::Error &error) {
+        throw TapError{ErrorCode::service_unavailable,
+                       "can't connect to the system bus: " + error.getMessage() + "; is dbus running?"};
+    }
+}
+
+ManagerProxy::~ManagerProxy() = default;
+
+Acquired ManagerProxy::acquire(const TapRequest &request)
+{
+    auto [lease, taps, descriptors] =
+        translated([&] { return bus_->manager.Acquire(request.count, options_of(request)); });
+    Acquired acquired{{lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds, read_taps(taps)},
+                      take_descriptors(std::move(descriptors))};
+    std::size_t owed = 0;
+    for (const auto &tap : acquired.grant.taps)
+        owed += descriptor_count(1, tap.queues, tap.vhost);
+    if (acquired.descriptors.size() != (request.hold == Hold::fd ? owed : 0))
+        refuse_answer(std::to_string(acquired.descriptors.size()) + " descriptors");
+    return acquired;
+}
+
+void ManagerProxy::release(const std::string &lease)
+{
+    translated([&] { bus_->manager.Release(lease); });
+}
+
+std::vector<LeaseGrant> ManagerProxy::list(bool all)
+{
+    Dictionary options{{key_all, sdbus::Variant{all}}};
+    if (all)
+        options.emplace(key_interactive, sdbus::Variant{interactive_});
+    std::vector<LeaseGrant> leases;
+    for (const auto &dictionary : translated([&] { return bus_->manager.List(options); }))
+        leases.push_back(read_lease(dictionary));
+    return leases;
+}
+
+} // namespace qemutap

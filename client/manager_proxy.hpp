@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// The daemon, as seen from the client: calls over the system bus, answers read strictly, errors translated to
+// TapError with what to do about them.
+
+#pragma once
+
+#include "common/grant.hpp"
+#include "common/unique_fd.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+struct Acquired {
+    LeaseGrant grant;
+    // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Closed on exec.
+    std::vector<UniqueFd> descriptors;
+};
+
+class ManagerProxy {
+public:
+    // `interactive`: polkit may ask the user for a password, and has minutes to get it.
+    // Throws TapError service_unavailable where there is no system bus.
+    explicit ManagerProxy(bool interactive);
+    ~ManagerProxy();
+
+    // Each throws TapError with the daemon's code and text, or service_unavailable.
+    Acquired acquire(const TapRequest &request);
+    void release(const std::string &lease);
+    std::vector<LeaseGrant> list(bool all);
+
+private:
+    struct Bus;
+    std::unique_ptr<Bus> bus_;
+    bool interactive_;
+};
+
+} // namespace qemutap

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+//
+// The option table, by CLI11. What stands behind the first "--" of `run` is the command and none of CLI11's
+// business.
+
+#include "client/options.hpp"
+
+#include "common/error.hpp"
+#include "common/label.hpp"
+#include "common/number.hpp"
+#include "common/quote.hpp"
+#include "config.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iostream>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string &text)
+{
+    throw TapError{ErrorCode::invalid_argument, text};
+}
+
+// Words as given; read into a request once all are known.
+struct RequestWords {
+    unsigned count = 1;
+    unsigned queues = 1;
+    std::string vhost{text_of(VhostChoice::no)};
+    std::string device = NicOptions{}.device;
+    std::optional<std::string> label;
+    std::optional<std::string> idle_timeout;
+    std::string format;
+
+    void add_common(CLI::App &verb)
+    {
+        verb.add_option("--count", count, "How many taps, each with a NIC of the guest")->capture_default_str();
+        verb.add_option("--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue")
+            ->capture_default_str();
+        add_device(verb);
+        verb.add_option("--label", label, "Your name for the lease: it finds the same device and addresses again");
+    }
+
+    void add_device(CLI::App &verb) { verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str(); }
+
+    void add_format(CLI::App &verb, Format by_default)
+    {
+        format = text_of(by_default);
+        verb.add_option("--format", format, "text, json, qemu, cmdline, env or yocto")->capture_default_str();
+    }
+
+    TapRequest request(Hold hold) const
+    {
+        TapRequest request;
+        request.count = count;
+        request.hold = hold;
+        request.queues = queues;
+        const auto choice = parse_vhost_choice(vhost);
+        if (!choice)
+            refuse("--vhost " + quote(vhost) + " is none of no, auto and yes");
+        request.vhost = *choice;
+        if (label) {
+            if (!is_label(*label))
+                refuse("--label " + quote(*label) + " can't be: " + std::string{label_rule});
+            request.label = *label;
+        }
+        if (idle_timeout) {
+            const auto seconds = parse_idle_timeout(*idle_timeout);
+            if (!seconds)
+                refuse("--idle-timeout " + quote(*idle_timeout) +
+                       " is no time from 1 s to 365 d, such as 90, 90s, 15min, 2h or 1d");
+            request.idle_timeout_seconds = *seconds;
+        }
+        validate(request);
+        return request;
+    }
+
+    NicOptions nic() const
+    {
+        if (!is_device_model(device))
+            refuse("--device " + quote(device) + " is no NIC model such as virtio-net-pci or e1000");
+        return {device, 0};
+    }
+
+    Format chosen_format() const
+    {
+        const auto chosen = parse_format(format);
+        if (!chosen)
+            refuse("--format " + quote(format) + " is none of text, json, qemu, cmdline, env and yocto");
+        return *chosen;
+    }
+};
+
+std::string one_line(std::string text)
+{
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    return text;
+}
+
+// The arguments before the command of `run`, and the command.
+std::pair<std::vector<std::string>, std::vector<std::string>> split_command(int argc, const char *const *argv)
+{
+    std::vector<std::string> words(argv + 1, argv + argc);
+    if (words.empty() || words.front() != "run")
+        return {words, {}};
+    const auto mark = std::find(words.begin(), words.end(), "--");
+    std::vector<std::string> command;
+    if (mark != words.end())
+        command.assign(mark + 1, words.end());
+    words.erase(mark, words.end());
+    return {words, command};
+}
+
+} // namespace
+
+std::optional<std::uint64_t> parse_idle_timeout(std::string_view text)
+{
+    constexpr std::array<std::pair<std::string_view, std::uint64_t>, 5> units{
+        {{"", 1}, {"s", 1}, {"min", 60}, {"h", 60 * 60}, {"d", 24 * 60 * 60}}};
+    const auto digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const auto number = parse_number<std::uint64_t>(text.substr(0, digits));
+    for (const auto &[unit, seconds] : units)
+        if (number && text.substr(digits) == unit && *number >= 1 && *number <= max_idle_timeout_seconds / seconds)
+            return *number * seconds;
+    return std::nullopt;
+}
+
+std::optional<ClientOptions> parse_client_options(int argc, const char *const *argv)
+{
+    auto [words, command] = split_command(argc, argv);
+    RequestWords run_words;
+    RequestWords up_words;
+    RequestWords args_words;
+    DownOptions down_options;
+    ListOptions list_options;
+    ArgsOptions args_options;
+
+    CLI::App app{"Gets TAP network devices for QEMU from qemu-tapd, without privileges."};
+    app.name("qemu-tapctl");
+    app.set_version_flag("--version", std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION);
+    app.require_subcommand(1);
+    app.footer(
+        "Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 qemu-tapd not reachable, 4 not authorised,\n"
+        "5 polkit unavailable, 6 limit exceeded, 7 pool exhausted, 8 no such lease, 9 /dev/net/tun unavailable,\n"
+        "10 vhost unavailable, 11 refused by the kernel; of run, also 126 and 127: the command can't be\n"
+        "executed, is not found; else run ends with QEMU's own.");
+
+    auto *run = app.add_subcommand("run", "Start QEMU with taps that are gone when it ends");
+    run->footer("Then: -- QEMU ARG...");
+    run_words.add_common(*run);
+    run->add_option("--vhost", run_words.vhost, "no, auto (where possible) or yes")->capture_default_str();
+
+    auto *up = app.add_subcommand("up", "Get taps and print what to start QEMU with");
+    up_words.add_common(*up);
+    up->add_option("--idle-timeout", up_words.idle_timeout, "End the lease when no program has it open for so long");
+    up_words.add_format(*up, Format::text);
+    bool up_json = false;
+    up->add_flag("--json", up_json, "The same as --format json");
+
+    auto *down = app.add_subcommand("down", "End leases");
+    down->add_option("NAME", down_options.names, "A lease, a label or a tap");
+    down->add_flag("--all", down_options.all, "All leases of yours");
+
+    auto *list = app.add_subcommand("list", "Show leases");
+    list->add_flag("--all", list_options.all, "Everyone's");
+    list->add_flag("--json", list_options.json, "As JSON");
+
+    auto *args = app.add_subcommand("args", "Print again what to start QEMU with");
+    args->add_option("NAME", args_options.name, "A lease or a label")->required();
+    args_words.add_device(*args);
+    args_words.add_format(*args, Format::qemu);
+    try {
+        std::reverse(words.begin(), words.end()); // CLI11 reads from the back
+        app.parse(std::move(words));
+    } catch (const CLI::Success &success) {
+        app.exit(success, std::cout, std::cerr);
+        return std::nullopt;
+    } catch (const CLI::ParseError &error) {
+        refuse(one_line(error.what()) + " (see qemu-tapctl --help)");
+    }
+
+    if (*run) {
+        if (command.empty())
+            refuse("run needs a command: qemu-tapctl run [OPTION]... -- QEMU ARG...");
+        return RunOptions{run_words.request(Hold::fd), run_words.nic(), std::move(command)};
+    }
+    if (*up)
+        return UpOptions{up_words.request(Hold::name), up_words.nic(),
+                         up_json ? Format::json : up_words.chosen_format()};
+    if (*down) {
+        if (down_options.all == !down_options.names.empty())
+            refuse("down needs a lease, a label or a tap; or --all and none of them");
+        return down_options;
+    }
+    if (*list)
+        return list_options;
+    args_options.nic = args_words.nic();
+    args_options.format = args_words.chosen_format();
+    return args_options;
+}
+
+} // namespace qemutap

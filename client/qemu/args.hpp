@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+//
+// The `-netdev`/`-device` pairs that connect QEMU to a lease's taps (qemu(1), "Network options"). Every netdev
+// has exactly one device, and the pairs stand in the order of the taps.
+
+#pragma once
+
+#include "common/grant.hpp"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qemutap {
+
+struct NicOptions {
+    std::string device = "virtio-net-pci"; // a NIC model, with further properties after a comma if need be
+    unsigned first_netdev = 0;             // I of the first netI
+};
+
+// The descriptors of one tap, by their numbers in the process that becomes QEMU.
+struct TapDescriptors {
+    std::vector<int> queues;
+    std::vector<int> vhost; // as many as queues, or none
+};
+
+// QEMU opens the devices by name. Without scripts: by default QEMU runs /etc/qemu-ifup on them.
+std::vector<std::string> qemu_args(const LeaseGrant &lease, const NicOptions &options);
+// QEMU is given the devices open. `descriptors` has an element for each tap.
+std::vector<std::string> qemu_args(const LeaseGrant &lease, const std::vector<TapDescriptors> &descriptors,
+                                   const NicOptions &options);
+
+// True for what can stand behind -device: a model's name, and properties that need no quoting anywhere.
+bool is_device_model(std::string_view text);
+
+// In words, separated by spaces, that sh(1) reads back as `words`.
+std::string shell_line(const std::vector<std::string> &words);
+
+} // namespace qemutap

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+//
+// QEMU's options take one value each, but for the few named here (qemu(1)); with that much known a value that
+// looks like an option is not taken for one.
+
+#include "client/qemu/command.hpp"
+
+#include "client/qemu/kernel_cmdline.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+namespace qemutap {
+
+namespace {
+
+constexpr std::array<std::string_view, 38> options_without_value{
+    "h",
+    "help",
+    "version",
+    "snapshot",
+    "no-fd-bootchk",
+    "no-acpi",
+    "no-hpet",
+    "no-reboot",
+    "no-shutdown",
+    "S",
+    "s",
+    "nographic",
+    "curses",
+    "sdl",
+    "full-screen",
+    "no-quit",
+    "alt-grab",
+    "ctrl-grab",
+    "no-frame",
+    "enable-kvm",
+    "usb",
+    "daemonize",
+    "preconfig",
+    "nodefaults",
+    "no-user-config",
+    "nouserconfig",
+    "singlestep",
+    "mem-prealloc",
+    "only-migratable",
+    "old-param",
+    "semihosting",
+    "win2k-hack",
+    "enable-fips",
+    "enable-sync-profile",
+    "xen-attach",
+    "xen-domid-restrict",
+    "async-teardown",
+    "rtc-td-hack",
+};
+
+// Models whose -device needs no netdev= to be a NIC.
+constexpr std::array<std::string_view, 12> nic_models{
+    "virtio-net", "e1000", "rtl8139", "vmxnet3", "ne2k",   "pcnet",
+    "i8255",      "igb",   "usb-net", "tulip",   "sunhme", "rocker",
+};
+
+// QEMU accepts its options with one dash and with two.
+std::optional<std::string_view> option_name(std::string_view word)
+{
+    if (word.size() < 2 || word.front() != '-')
+        return std::nullopt;
+    word.remove_prefix(1);
+    if (word.front() == '-')
+        word.remove_prefix(1);
+    return word;
+}
+
+bool starts_with_any(std::string_view text, const auto &beginnings)
+{
+    return std::any_of(beginnings.begin(), beginnings.end(),
+                       [&](std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; });
+}
+
+bool is_nic(std::string_view option, std::string_view value)
+{
+    if (option == "nic")
+        return value.substr(0, value.find(',')) != "none";
+    if (option == "net")
+        return value.substr(0, value.find(',')) == "nic";
+    if (option != "device")
+        return false;
+    if (value.substr(0, 7) == "driver=")
+        value.remove_prefix(7);
+    return starts_with_any(value, nic_models) || value.find(",netdev=") != std::string_view::npos ||
+           value.find("\"netdev\"") != std::string_view::npos;
+}
+
+bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+// One more than the highest I of any netI in the value; 0 without one. Numbers beyond six digits are no
+// names that we would come to.
+unsigned behind_netdevs(std::string_view value)
+{
+    constexpr std::string_view stem = "net";
+    constexpr std::size_t most_digits = 6;
+    unsigned behind = 0;
+    for (auto at = value.find(stem); at != std::string_view::npos; at = value.find(stem, at + 1)) {
+        unsigned number = 0;
+        auto i = at + stem.size();
+        const auto first_digit = i;
+        for (; i < value.size() && value[i] >= '0' && value[i] <= '9' && i - first_digit < most_digits; ++i)
+            number = number * 10 + static_cast<unsigned>(value[i] - '0');
+        const bool whole_word =
+            (at == 0 || !is_alphanumeric(value[at - 1])) && (i == value.size() || !is_alphanumeric(value[i]));
+        if (i > first_digit && whole_word)
+            behind = std::max(behind, number + 1);
+    }
+    return behind;
+}
+
+} // namespace
+
+CommandFacts look_at(const std::vector<std::string> &command)
+{
+    CommandFacts facts;
+    for (std::size_t i = 1; i < command.size(); ++i) {
+        const auto option = option_name(command[i]);
+        if (!option || i + 1 == command.size() ||
+            std::find(options_without_value.begin(), options_without_value.end(), *option) !=
+                options_without_value.end())
+            continue;
+        // A wrapper's option before QEMU may have no value; nothing QEMU's is then mistaken, as the program
+        // that follows it does not begin with a dash.
+        const std::string_view value = command[++i];
+        if (*option == "kernel")
+            facts.has_kernel = true;
+        else if (*option == "append")
+            facts.append = i;
+        if (is_nic(*option, value))
+            ++facts.nics;
+        if (*option == "netdev" || *option == "device" || *option == "nic" || *option == "net")
+            facts.first_free_netdev = std::max(facts.first_free_netdev, behind_netdevs(value));
+    }
+    return facts;
+}
+
+MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
+                    const std::vector<std::string> &qemu_args, const std::vector<std::string> &cmdline)
+{
+    MergedCommand merged{std::move(command), std::nullopt};
+    merged.words.insert(merged.words.end(), qemu_args.begin(), qemu_args.end());
+    if (!facts.has_kernel)
+        return merged;
+    if (!facts.append) {
+        merged.words.insert(merged.words.end(), {"-append", *with_words("", cmdline)});
+        return merged;
+    }
+    auto &append = merged.words.at(*facts.append);
+    if (auto extended = with_words(append, cmdline))
+        append = std::move(*extended);
+    else
+        merged.warning =
+            "-append has an ip= already and was left as it is; the guest would need " + *with_words("", cmdline);
+    return merged;
+}
+
+} // namespace qemutap

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// A caller's QEMU command and what becomes of it: our NICs behind the caller's arguments, so that whatever
+// stands before QEMU (taskset, gdb --args) stays in front, and the `ip=` words in the caller's -append.
+
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+struct CommandFacts {
+    bool has_kernel = false;
+    std::optional<std::size_t> append; // the position of the last -append's value: QEMU takes the last
+    unsigned nics = 0;                 // the caller's own: the guest finds them before ours
+    unsigned first_free_netdev = 0;    // netI from here on is not the caller's
+};
+
+// Reads a command as QEMU would: which words are options, and which their values.
+CommandFacts look_at(const std::vector<std::string> &command);
+
+struct MergedCommand {
+    std::vector<std::string> words;
+    std::optional<std::string> warning;
+};
+
+// The words of `cmdline` go into -append where there is a -kernel to read them; an -append that has an `ip=`
+// stays as it is, and the warning says so.
+MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
+                    const std::vector<std::string> &qemu_args, const std::vector<std::string> &cmdline);
+
+} // namespace qemutap
