@@ -146,11 +146,14 @@ int perform(const DownOptions &options)
         if (options.all)
             ending.insert(lease.lease);
     for (const auto &name : options.names) {
-        const bool is_id = name.size() == 16 && name.find_first_not_of("0123456789abcdef") == std::string::npos;
-        const bool known =
-            std::any_of(leases.begin(), leases.end(), [&](const auto &lease) { return lease.lease == name; });
-        // Another user's lease can only be named by its id; whether we may end it, the daemon says.
-        ending.insert(is_id && !known ? name : resolve(leases, name).lease);
+        try {
+            ending.insert(resolve(leases, name).lease);
+        } catch (const TapError &error) {
+            // Another user's lease can only be named by its id; whether we may end it, the daemon says.
+            if (error.code() != ErrorCode::no_such_lease || !is_lease_id(name))
+                throw;
+            ending.insert(name);
+        }
     }
     for (const auto &lease : ending)
         manager.release(lease);

@@ -174,6 +174,10 @@ std::optional<ClientOptions> parse_client_options(int argc, const char *const *a
     args->add_option("NAME", args_options.name, "A lease or a label")->required();
     args_words.add_device(*args);
     args_words.add_format(*args, Format::qemu);
+    const auto is_verb = [&](const CLI::App *verb) { return verb->get_name() == words.front(); };
+    const auto verbs = app.get_subcommands(nullptr);
+    if (!words.empty() && words.front().substr(0, 1) != "-" && std::none_of(verbs.begin(), verbs.end(), is_verb))
+        refuse("there is no " + quote(words.front()) + "; there are run, up, down, list and args");
     try {
         std::reverse(words.begin(), words.end()); // CLI11 reads from the back
         app.parse(std::move(words));

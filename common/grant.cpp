@@ -58,6 +58,12 @@ std::optional<VhostChoice> parse_vhost_choice(std::string_view text)
     return std::nullopt;
 }
 
+bool is_lease_id(std::string_view text)
+{
+    constexpr std::size_t digits = 16;
+    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 void validate(const TapRequest &request)
 {
     require_range("count", request.count, 1, max_count);

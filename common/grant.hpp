@@ -70,8 +70,11 @@ struct TapGrant {
     friend bool operator==(const TapGrant &, const TapGrant &) = default;
 };
 
+// 16 lower-case hex digits.
+bool is_lease_id(std::string_view text);
+
 struct LeaseGrant {
-    std::string lease; // 16 hex digits
+    std::string lease;
     std::string label;
     uid_t uid = 0;
     Hold hold = Hold::fd;

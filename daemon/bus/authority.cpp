@@ -8,7 +8,6 @@
 
 #include <chrono>
 #include <map>
-#include <utility>
 
 namespace qemutap {
 
@@ -24,25 +23,29 @@ Authority::Authority(sdbus::IConnection &connection)
 {}
 
 void Authority::ask(const std::string &sender, const std::string &action, bool interactive,
-                    std::function<void(const AuthorityAnswer &)> then)
+                    const std::function<void(const AuthorityAnswer &)> &then)
 {
     using Subject = sdbus::Struct<std::string, std::map<std::string, sdbus::Variant>>;
     using Result = sdbus::Struct<bool, bool, std::map<std::string, std::string>>;
     const Subject subject{"system-bus-name", std::map<std::string, sdbus::Variant>{{"name", sdbus::Variant{sender}}}};
     const std::chrono::seconds limit{interactive ? interactive_authorization_seconds : authorization_seconds};
-    polkit_->callMethodAsync("CheckAuthorization")
-        .onInterface("org.freedesktop.PolicyKit1.Authority")
-        .withTimeout(limit)
-        .withArguments(subject, action, std::map<std::string, std::string>{},
-                       interactive ? allow_user_interaction : std::uint32_t{0}, std::string{})
-        .uponReplyInvoke([then = std::move(then)](BusReplyError error, const Result &result) {
-            if (error)
-                then({Verdict::unavailable, error->getMessage()});
-            else if (std::get<0>(result))
-                then({Verdict::granted, {}});
-            else
-                then({std::get<1>(result) ? Verdict::needs_password : Verdict::refused, {}});
-        });
+    try {
+        polkit_->callMethodAsync("CheckAuthorization")
+            .onInterface("org.freedesktop.PolicyKit1.Authority")
+            .withTimeout(limit)
+            .withArguments(subject, action, std::map<std::string, std::string>{},
+                           interactive ? allow_user_interaction : std::uint32_t{0}, std::string{})
+            .uponReplyInvoke([then](BusReplyError error, const Result &result) {
+                if (error)
+                    then({Verdict::unavailable, error->getMessage()});
+                else if (std::get<0>(result))
+                    then({Verdict::granted, {}});
+                else
+                    then({std::get<1>(result) ? Verdict::needs_password : Verdict::refused, {}});
+            });
+    } catch (const sdbus::Error &error) {
+        then({Verdict::unavailable, error.getMessage()});
+    }
 }
 
 } // namespace qemutap

@@ -29,10 +29,10 @@ class Authority {
 public:
     explicit Authority(sdbus::IConnection &connection);
 
-    // `then` is called once, from a later turn of the event loop, and must not throw. `sender` is the
-    // caller's unique bus name, which the bus vouches for.
+    // `then` is called once, and must not throw. `sender` is the caller's unique bus name, which the bus
+    // vouches for. Does not throw: a call that can't be sent is an answer too.
     void ask(const std::string &sender, const std::string &action, bool interactive,
-             std::function<void(const AuthorityAnswer &)> then);
+             const std::function<void(const AuthorityAnswer &)> &then);
 
 private:
     std::unique_ptr<sdbus::IProxy> polkit_;

@@ -54,8 +54,7 @@ std::string in_words(const LeaseGrant &grant)
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
     : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
-      authority_{connection}, bus_{sdbus::createProxy(connection, BusServiceName{"org.freedesktop.DBus"},
-                                                      BusObjectPath{"/org/freedesktop/DBus"})}
+      authority_{connection}, callers_{connection}
 {
     registerAdaptor();
 }
@@ -65,33 +64,16 @@ Manager::~Manager()
     unregisterAdaptor();
 }
 
-Manager::Caller Manager::current_caller() const
-{
-    return with_current_message(getObject(), [](const sdbus::Message &message) {
-        return Caller{message.getSender(), message.getCredsUid()};
-    });
-}
-
 void Manager::authorize(const Caller &caller, const char *action, bool interactive, Verdicts then)
 {
     if (caller.uid == 0) {
         then({Verdict::granted, {}});
         return;
     }
-    authority_.ask(caller.sender, action, interactive,
-                   [charge = charges_.take(caller.uid), then = std::move(then)](const auto &answer) { then(answer); });
-}
-
-// A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay.
-void Manager::require_present(const Caller &caller)
-{
-    bool present = false;
-    bus_->callMethod("NameHasOwner")
-        .onInterface("org.freedesktop.DBus")
-        .withArguments(caller.sender)
-        .storeResultsTo(present);
-    if (!present)
-        throw TapError{ErrorCode::failed, "the caller is gone"};
+    turnstile_.enter(caller.uid, [this, caller, action, interactive, then = std::move(then)](Turnstile::Pass pass) {
+        authority_.ask(caller.sender, action, interactive,
+                       [pass = std::move(pass), then](const auto &answer) { then(answer); });
+    });
 }
 
 void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>> &&result,
@@ -108,7 +90,7 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
                 require_granted(caller.uid, action_acquire, authority);
                 auto acquired = service_.acquire(caller.uid, request, [&] {
                     if (request.hold == Hold::name && caller.uid != 0)
-                        require_present(caller);
+                        callers_.require_present(caller);
                 });
                 const auto &grant = acquired.grant;
                 std::vector<sdbus::UnixFd> descriptors;

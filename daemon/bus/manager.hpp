@@ -7,9 +7,10 @@
 
 #include "daemon/bus/answer.hpp"
 #include "daemon/bus/authority.hpp"
+#include "daemon/bus/callers.hpp"
 #include "daemon/bus/wire.hpp"
-#include "daemon/core/charge.hpp"
 #include "daemon/core/tap_service.hpp"
+#include "daemon/core/turnstile.hpp"
 
 #include "org.qemutap1-adaptor.h"
 
@@ -39,10 +40,6 @@ public:
     void answer_releases(const std::exception_ptr &problem);
 
 private:
-    struct Caller {
-        std::string sender; // its unique name on the bus
-        uid_t uid = 0;
-    };
     using ReleaseAnswer = Answer<>;
     using Verdicts = std::function<void(const AuthorityAnswer &)>;
 
@@ -55,15 +52,14 @@ private:
     std::uint32_t PrefixLength() override { return facts_.prefix_length; }
     std::vector<std::string> Features() override;
 
-    Caller current_caller() const;
+    Caller current_caller() const { return callers_.current(getObject()); }
     void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
-    void require_present(const Caller &caller);
 
     TapService &service_;
     ManagerFacts facts_;
     Authority authority_;
-    std::unique_ptr<sdbus::IProxy> bus_;
-    Charges charges_;
+    Callers callers_;
+    Turnstile turnstile_;
     std::vector<std::shared_ptr<ReleaseAnswer>> releases_;
 };
 

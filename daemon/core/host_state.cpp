@@ -9,6 +9,12 @@
 
 namespace qemutap {
 
+namespace {
+
+constexpr std::uint32_t local_table = 255; // RT_TABLE_LOCAL: what addresses bring along
+
+} // namespace
+
 void PrefixSet::add(const Ipv4Prefix &prefix)
 {
     if (++counts_[prefix.network()] == 1)
@@ -154,7 +160,7 @@ std::vector<std::string> HostState::occupants(const Ipv4Prefix &prefix, std::siz
             if (address.local.overlaps(prefix))
                 found.emplace_back(address.local.length, "address " + address.local.text() + " on " + name_of(ifindex));
     for (const auto &route : routes_)
-        if (route.destination.overlaps(prefix) && route.destination.length < 32)
+        if (route.destination.overlaps(prefix) && route.table != local_table)
             found.emplace_back(route.destination.length, "route " + route.destination.text() +
                                                              (route.oif ? " through " + name_of(route.oif) : "") +
                                                              " in table " + std::to_string(route.table));
@@ -164,6 +170,11 @@ std::vector<std::string> HostState::occupants(const Ipv4Prefix &prefix, std::siz
         if (words.size() < most)
             words.push_back(text);
     return words;
+}
+
+bool HostState::equals(const HostState &other) const
+{
+    return links_ == other.links_ && addresses_ == other.addresses_ && routes_ == other.routes_;
 }
 
 void HostState::replace_with(HostState fresh)

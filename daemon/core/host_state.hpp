@@ -121,6 +121,8 @@ public:
 
     // The links that changed, came or went since the last call, each once.
     std::set<int> take_changed() { return std::exchange(changed_, {}); }
+    // True if both know the same links, addresses and routes.
+    bool equals(const HostState &other) const;
     // Takes the place of this state, as after a fresh dump: every link of either counts as changed.
     void replace_with(HostState fresh);
 

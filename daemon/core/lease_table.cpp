@@ -117,15 +117,20 @@ bool LeaseTable::is_over(const Lease &lease, Moment now) const
     return lease.deadline && *lease.deadline <= now;
 }
 
-std::vector<int> LeaseTable::doomed(Moment now)
+std::set<std::string> LeaseTable::take_suspects(Moment now)
 {
     for (const auto &[due, id] : deadlines_) {
         if (due > now)
             break;
         suspects_.insert(id);
     }
+    return std::exchange(suspects_, {});
+}
+
+std::vector<int> LeaseTable::doomed(const std::set<std::string> &leases, Moment now) const
+{
     std::vector<int> doomed;
-    for (const auto &id : std::exchange(suspects_, {})) {
+    for (const auto &id : leases) {
         const auto *lease = find(id);
         if (!lease)
             continue;

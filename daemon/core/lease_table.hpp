@@ -60,11 +60,14 @@ public:
     std::size_t tap_count() const { return taps_.size(); }
     std::size_t tap_count(uid_t uid) const;
 
-    // The taps that must go: those of an incomplete lease held by name (its maker died on the way, or
+    // The leases that something happened to since the last call, or whose time is up: those to look at.
+    std::set<std::string> take_suspects(Moment now);
+
+    // Of these leases, the taps that must go: those of an incomplete lease held by name (its maker died on the way, or
     // somebody deleted one), of a lease that was being deleted, of a lease idle for its time, and those of a
     // lease held by descriptors that its holder made persistent and let go (I6).
-    std::vector<int> doomed(Moment now);
-    // When doomed() may have something to say without any link changing; nullopt: never.
+    std::vector<int> doomed(const std::set<std::string> &leases, Moment now) const;
+    // When there is a suspect without any link changing; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
 private:

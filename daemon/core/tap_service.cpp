@@ -287,7 +287,15 @@ void TapService::release(const std::string &lease)
 std::vector<EndedTap> TapService::sweep()
 {
     refresh();
-    const auto doomed = table_.doomed(clock_());
+    suspects_.merge(table_.take_suspects(clock_()));
+    // Asked for anew before they end: a carrier that came back is told with up to a second's delay, and what
+    // happens to a link that is down is not told at all.
+    for (const int ifindex : table_.doomed(suspects_, clock_()))
+        follow(host_.reread(ifindex));
+    for (const int ifindex : condemned_)
+        if (const auto *link = state_->link(ifindex); link && !link->up)
+            follow(host_.reread(ifindex));
+    const auto doomed = table_.doomed(suspects_, clock_());
     condemned_.insert(doomed.begin(), doomed.end());
     std::vector<int> ours;
     std::copy_if(condemned_.begin(), condemned_.end(), std::back_inserter(ours),
@@ -297,6 +305,7 @@ std::vector<EndedTap> TapService::sweep()
         refresh();
     }
     condemned_.clear();
+    suspects_.clear();
     return std::exchange(ended_, {});
 }
 

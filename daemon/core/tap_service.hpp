@@ -90,6 +90,7 @@ private:
     LeaseTable table_;
     HostState *state_ = nullptr;
     std::set<int> condemned_;
+    std::set<std::string> suspects_;
     std::vector<EndedTap> ended_;
 };
 

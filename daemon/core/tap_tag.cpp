@@ -14,7 +14,6 @@ namespace qemutap {
 namespace {
 
 constexpr std::string_view magic = "qemu-tap1";
-constexpr std::size_t lease_id_digits = 16;
 
 // Reads `separator key=value` after `separator key=value`; any mismatch makes all that follows fail.
 class TagReader {
@@ -71,11 +70,6 @@ bool in_range(const TapTag &tag)
 }
 
 } // namespace
-
-bool is_lease_id(std::string_view text)
-{
-    return text.size() == lease_id_digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
 
 std::string encode(const TapTag &tag)
 {

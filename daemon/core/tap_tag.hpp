@@ -32,8 +32,6 @@ struct TapTag {
     friend bool operator==(const TapTag &, const TapTag &) = default;
 };
 
-bool is_lease_id(std::string_view text);
-
 // At most 255 bytes (IFALIASZ less its end), for every tag whose values are in their ranges.
 std::string encode(const TapTag &tag);
 

@@ -18,6 +18,7 @@ public:
     explicit Links(std::string proc_sys = "/proc/sys");
 
     HostState &refresh() override { return view_.drain(); }
+    HostState &reread(int ifindex) override { return view_.reread(ifindex); }
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;

@@ -102,8 +102,13 @@ int RouteRequests::exchange(nl_msg &message, const std::string &what)
 
 void RouteRequests::perform(nl_msg &message, const std::string &what)
 {
+    get(message, what, nullptr);
+}
+
+void RouteRequests::get(nl_msg &message, const std::string &what, const std::function<void(nlmsghdr &)> &each)
+{
     nlmsg_hdr(&message)->nlmsg_flags |= NLM_F_ACK;
-    each_ = nullptr;
+    each_ = each;
     if (const int refusal = exchange(message, what); refusal != 0)
         throw std::system_error{refusal, std::generic_category(), what};
 }

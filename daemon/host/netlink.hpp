@@ -37,6 +37,9 @@ public:
     // Returns when the kernel has done it. Throws std::system_error with the kernel's errno and `what`.
     void perform(nl_msg &message, const std::string &what);
 
+    // The same, and calls `each` for the object that is answered.
+    void get(nl_msg &message, const std::string &what, const std::function<void(nlmsghdr &)> &each);
+
     // Calls `each` for every object of a dump of this request type and family, AF_INET or AF_UNSPEC. A dump
     // that was interrupted by a change is begun again, `begin` is called first each time.
     void dump(int type, unsigned char family, const std::function<void()> &begin,

@@ -25,6 +25,12 @@ namespace {
     throw std::system_error{errno, std::generic_category(), call + " on " + device};
 }
 
+// Says nothing about the device.
+bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
+
 ifreq request_for(const std::string &name, short flags)
 {
     ifreq request{};
@@ -47,6 +53,8 @@ Tun::Tun(std::string tun_path, std::string vhost_path)
 UniqueFd Tun::open_queue(const std::string &name, short flags) const
 {
     UniqueFd queue{::open(tun_path_.c_str(), O_RDWR | O_CLOEXEC)};
+    if (!queue && is_shortage(errno))
+        refused("open", tun_path_);
     if (!queue)
         throw TapError{ErrorCode::tun_unavailable,
                        "can't open " + tun_path_ + ": " + std::strerror(errno) +
@@ -91,6 +99,8 @@ std::vector<UniqueFd> Tun::open_vhost(unsigned count)
     std::vector<UniqueFd> descriptors;
     while (descriptors.size() < count) {
         descriptors.emplace_back(::open(vhost_path_.c_str(), O_RDWR | O_CLOEXEC));
+        if (!descriptors.back() && is_shortage(errno))
+            refused("open", vhost_path_);
         if (!descriptors.back())
             throw TapError{ErrorCode::vhost_unavailable,
                            "can't open " + vhost_path_ + ": " + std::strerror(errno) +

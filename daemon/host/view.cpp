@@ -60,6 +60,26 @@ HostState &View::drain()
     return state_;
 }
 
+HostState &View::reread(int ifindex)
+{
+    drain();
+    auto request = make_message(RTM_GETLINK, 0);
+    ifinfomsg header{};
+    header.ifi_index = ifindex;
+    require_room(nlmsg_append(request.get(), &header, sizeof header, NLMSG_ALIGNTO));
+    try {
+        requests_.get(*request, "link " + std::to_string(ifindex), [&](nlmsghdr &message) {
+            if (auto link = parse_link(message))
+                state_.link_changed(std::move(*link));
+        });
+    } catch (const std::system_error &error) {
+        if (error.code() != std::errc::no_such_device)
+            throw;
+        state_.link_gone(ifindex);
+    }
+    return state_;
+}
+
 HostState &View::resync()
 {
     drain();

@@ -3,7 +3,8 @@
 // Keeps a HostState equal to the kernel's: a dump first, then what the kernel multicasts (rtnetlink(7),
 // RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE). An event is queued to our socket before any other
 // call of ours can see its effect, so draining the queue before a decision equals a fresh dump, at a cost
-// that does not grow with what is present.
+// that does not grow with what is present. What the kernel does not tell is asked for: routes that it may have
+// dropped, and a link that is down, whose alias, group and alternative names change without an event.
 
 #pragma once
 
@@ -26,6 +27,9 @@ public:
     // Drains the queue; dumps again if events were lost (ENOBUFS), and the routes if some may have gone
     // without an event. Throws std::system_error; the next call then begins with a dump.
     HostState &drain();
+
+    // Drains, then asks for this one link anew.
+    HostState &reread(int ifindex);
 
     // A fresh dump, unless the last one is younger than a tenth of a second.
     HostState &resync();

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+//
+// Who calls, in the bus's own words (I7). Not sd-bus's credentials: what the bus does not say it reads from
+// the sender's /proc entry, after the fact, and the process may be another by then.
+
+#pragma once
+
+#include "common/sdbus_compat.hpp"
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+namespace qemutap {
+
+struct Caller {
+    std::string sender; // its unique name on the bus
+    uid_t uid = 0;
+};
+
+class Callers {
+public:
+    explicit Callers(sdbus::IConnection &connection);
+
+    // Of the message that the handler of `object` is being called for. Throws sdbus::Error if its sender left.
+    Caller current(const sdbus::IObject &object) const;
+
+    // A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay:
+    // throws TapError failed.
+    void require_present(const Caller &caller) const;
+
+private:
+    std::unique_ptr<sdbus::IProxy> bus_;
+};
+
+} // namespace qemutap

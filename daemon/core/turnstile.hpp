@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Requests on their way through something slow that takes only so many at once, polkit: everyone waits behind
+// one's own, no user fills the way for the others, and what can wait is bounded too (I8).
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+namespace qemutap {
+
+struct TurnstileLimits {
+    // On the way and waiting; beyond it a request is refused.
+    unsigned present_per_user = 256;
+    unsigned present = 1024;
+    // On the way. The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
+    // max_replies_per_connection) and refuses the next, whosever it is.
+    unsigned passing_per_user = 16;
+    unsigned passing = 112;
+};
+
+class Turnstile {
+public:
+    // Whoever has it is on the way; letting it go is having passed, and lets the next one start.
+    using Pass = std::shared_ptr<void>;
+    using Start = std::function<void(Pass)>;
+
+    explicit Turnstile(TurnstileLimits limits = {}) : state_{std::make_shared<State>(State{limits, {}, {}, 0})} {}
+
+    // Calls `start`, now or when others have passed; it must not throw. Those of one user start in their
+    // order. Throws TapError limit_exceeded.
+    void enter(uid_t uid, Start start);
+
+private:
+    struct Waiting {
+        uid_t uid;
+        Start start;
+    };
+    struct Counts {
+        unsigned present = 0;
+        unsigned passing = 0;
+    };
+    struct State {
+        TurnstileLimits limits;
+        std::unordered_map<uid_t, Counts> users;
+        std::deque<Waiting> waiting;
+        unsigned passing = 0;
+    };
+    static bool may_pass(const State &state, uid_t uid);
+    static void let_in(const std::shared_ptr<State> &state, uid_t uid, const Start &start);
+    static void leave(const std::shared_ptr<State> &state, uid_t uid);
+
+    std::shared_ptr<State> state_; // passes may outlive the turnstile
+};
+
+} // namespace qemutap
