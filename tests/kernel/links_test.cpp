@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+//
+// Links changed in the real kernel and read back from it, and every refusal seen as an error.
+
+#include "daemon/host/links.hpp"
+
+#include "daemon/core/lease_table.hpp"
+#include "daemon/core/verify.hpp"
+#include "daemon/host/tun.hpp"
+#include "tests/kernel/private_network.hpp"
+
+#include <net/if.h>
+
+#include <functional>
+#include <system_error>
+
+using namespace qemutap;
+
+namespace {
+
+const Ipv4Prefix gateway{{0xc0a80701}, 24};
+const MacAddress host_mac{{0xfe, 0x54, 0, 1, 0, 7}};
+
+TapTag tag_for(const OpenTap &tap)
+{
+    TapTag tag;
+    tag.lease = "0123456789abcdef";
+    tag.index = 7;
+    tag.ifindex = tap.ifindex;
+    tag.uid = 64123;
+    return tag;
+}
+
+int refusal(const std::function<void()> &work)
+{
+    try {
+        work();
+    } catch (const std::system_error &error) {
+        return error.code().value();
+    }
+    return 0;
+}
+
+OpenTap vanished()
+{
+    return {"tap7", 4711, {}};
+}
+
+} // namespace
+
+TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promised, in the kernel's words")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    Links links;
+    const auto tap = tun.create("tap7", 64123, 1, true);
+    const PromisedTap promised{tag_for(*tap), host_mac, gateway};
+    CHECK_FALSE(broken_promise(links.refresh(), *tap, promised).empty());
+    links.configure(*tap, encode(promised.tag), host_mac);
+    links.add_address(*tap, gateway);
+    CHECK(broken_promise(links.reread(tap->ifindex), *tap, promised) == "it is not up");
+    links.bring_up(*tap);
+    CHECK(broken_promise(links.refresh(), *tap, promised).empty());
+    CHECK(links.refresh().link(tap->ifindex)->carrier);
+    // ip(8) agrees, and so does /proc.
+    network.ip("-j link show dev tap7 group 0x71746170 up | grep -q '\"address\":\"fe:54:00:01:00:07\"'");
+    network.ip(
+        "-j addr show dev tap7 | grep -q '\"local\":\"192.168.7.1\",\"prefixlen\":24,\"broadcast\":\"192.168.7.255\"'");
+    for (const char *setting : {"ipv4/conf/tap7/rp_filter=1", "ipv4/conf/tap7/arp_ignore=1",
+                                "ipv4/conf/tap7/accept_redirects=0", "ipv4/conf/tap7/send_redirects=0",
+                                "ipv4/conf/tap7/ignore_routes_with_linkdown=1", "ipv6/conf/tap7/disable_ipv6=1"}) {
+        const std::string text = setting;
+        const auto equals = text.find('=');
+        INFO(text);
+        CHECK(std::system(
+                  ("grep -qx " + text.substr(equals + 1) + " /proc/sys/net/" + text.substr(0, equals)).c_str()) == 0);
+    }
+}
+
+TEST_CASE("each refusal of the kernel is an error with its errno")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    Links links;
+    const auto tap = tun.create("tap7", 64123, 1, true);
+    CHECK(refusal([&] { links.configure(vanished(), "alias", host_mac); }) == ENODEV);
+    CHECK(refusal([&] { links.add_address(vanished(), gateway); }) == ENODEV);
+    CHECK(refusal([&] { links.bring_up(vanished()); }) == ENODEV);
+    // A multicast MAC, an alias beyond IFALIASZ, the same address again.
+    CHECK(refusal([&] { links.configure(*tap, "alias", {{1, 0, 0, 0, 0, 1}}); }) == EADDRNOTAVAIL);
+    CHECK(refusal([&] { links.configure(*tap, std::string(256, 'x'), host_mac); }) == ERANGE);
+    links.add_address(*tap, gateway);
+    CHECK(refusal([&] { links.add_address(*tap, gateway); }) == EEXIST);
+    // And after all that the next request has its own answer.
+    CHECK(refusal([&] { links.bring_up(*tap); }) == 0);
+}
+
+TEST_CASE("where IPv6 can't be switched off the tap is refused")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    const auto tap = tun.create("tap7", 64123, 1, true);
+    // /proc/sys read-only, and one that does not tell of the device although the kernel has IPv6 for it.
+    Links without_file{"/nonexistent"};
+    without_file.configure(*tap, encode(tag_for(*tap)), host_mac);
+    without_file.add_address(*tap, gateway);
+    without_file.bring_up(*tap);
+    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), host_mac, gateway}) ==
+          "its settings are not the ones written");
+    Links not_writable{"/dev/null"};
+    CHECK(refusal([&] { not_writable.configure(*tap, "alias", host_mac); }) == ENOTDIR);
+}
+
+TEST_CASE("many taps are removed in one go, with their addresses and routes, and nothing else is")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    Links links;
+    network.ip("tuntap add tap200 mode tap");
+    std::vector<int> ifindexes;
+    for (unsigned i = 0; i < 100; ++i) {
+        const auto tap = tun.create("tap" + std::to_string(i), 64123, 1, true);
+        links.add_address(*tap, {{0xc0a80001 + (i << 8)}, 24});
+        links.bring_up(*tap);
+        tun.set_persistent(*tap, true);
+        ifindexes.push_back(tap->ifindex);
+    }
+    links.remove(ifindexes);
+    const auto &state = links.refresh();
+    for (const int ifindex : ifindexes)
+        CHECK(state.link(ifindex) == nullptr);
+    CHECK_FALSE(state.occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
+    CHECK(state.name_taken("tap200"));
+}
+
+TEST_CASE("taps that went by themselves meanwhile are no error")
+{
+    const PrivateNetwork network;
+    Links links;
+    CHECK(refusal([&] { links.remove({4711, 4712}); }) == 0);
+    network.ip("tuntap add tap7 mode tap");
+    const int ifindex = static_cast<int>(::if_nametoindex("tap7"));
+    CHECK(refusal([&] { links.remove({4711, ifindex}); }) == 0);
+    CHECK(links.refresh().link(ifindex) == nullptr);
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+//
+// The core over the real kernel: leases that are given, end, and are found again.
+
+#include "daemon/core/tap_service.hpp"
+
+#include "common/error.hpp"
+#include "daemon/host/links.hpp"
+#include "daemon/host/tun.hpp"
+#include "tests/kernel/private_network.hpp"
+
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+
+using namespace qemutap;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A daemon without its bus. A second one on the same network is its successor.
+struct Service {
+    AddressPlan plan{{}, 1};
+    Tun tun;
+    Links links;
+    Moment now = 1000s;
+    unsigned ids = static_cast<unsigned>(::getpid());
+    TapService service{plan,
+                       {},
+                       tun,
+                       links,
+                       [this] {
+                           auto digits = std::to_string(++ids);
+                           return std::string(16 - digits.size(), '0') + digits;
+                       },
+                       [this] { return now; }};
+
+    Acquired acquire(unsigned count, Hold hold, unsigned queues = 1)
+    {
+        TapRequest request;
+        request.count = count;
+        request.hold = hold;
+        request.queues = queues;
+        return service.acquire(64123, request, [] {});
+    }
+};
+
+bool exists(const std::string &name)
+{
+    return ::if_nametoindex(name.c_str()) != 0;
+}
+
+} // namespace
+
+TEST_CASE("leases of both holds, of one and several taps and queues, are whole and released without a trace")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto hold = GENERATE(Hold::fd, Hold::name);
+    const auto count = GENERATE(1U, 3U);
+    const auto queues = GENERATE(1U, 4U);
+    const auto acquired = service.acquire(count, hold, queues);
+    CHECK(acquired.grant.taps.size() == count);
+    CHECK(acquired.descriptors.size() == (hold == Hold::fd ? count * queues : 0));
+    CHECK(acquired.grant.taps.front().name == "tap7");
+    CHECK(service.service.leases({}) == std::vector<LeaseGrant>{acquired.grant});
+    service.service.release(acquired.grant.lease);
+    CHECK(service.service.sweep().size() == count);
+    CHECK_FALSE(exists("tap7"));
+    CHECK_FALSE(service.links.refresh().occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
+}
+
+TEST_CASE("I2 no collision: devices, addresses and routes of others are neither taken nor touched")
+{
+    const PrivateNetwork network;
+    Service service;
+    network.ip("tuntap add tap7 mode tap");
+    network.ip("link add lan0 type bridge");
+    network.ip("link property add dev lan0 altname tap8");
+    network.ip("link set lan0 up");
+    network.ip("addr add 192.168.9.77/24 dev lan0");
+    network.ip("route add 192.168.10.128/25 dev lan0 table 52");
+    network.ip("route add 192.168.16.0/20 dev lan0");
+    const auto acquired = service.acquire(6, Hold::name);
+    std::string names;
+    for (const auto &tap : acquired.grant.taps)
+        names += tap.name + " ";
+    CHECK(names == "tap11 tap12 tap13 tap14 tap15 tap32 ");
+    service.service.release(acquired.grant.lease);
+    service.service.sweep();
+    CHECK(exists("tap7"));
+}
+
+TEST_CASE("I1 crash-safe: a successor finds complete leases and sweeps incomplete ones")
+{
+    const PrivateNetwork network;
+    auto first = std::make_unique<Service>();
+    const auto named = first->acquire(2, Hold::name);
+    const auto broken = first->acquire(2, Hold::name);
+    const auto held = first->acquire(1, Hold::fd);
+    first.reset();
+    network.ip("link del tap10");
+    Service successor;
+    CHECK(successor.service.sweep().size() == 1);
+    CHECK(successor.service.leases({}) == std::vector<LeaseGrant>{named.grant, held.grant});
+    CHECK_FALSE(exists("tap9"));
+}
+
+TEST_CASE("I3 only ours: a foreign tap with a copied alias is left alone")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto grant = service.acquire(1, Hold::name).grant;
+    network.ip("tuntap add tap99 mode tap");
+    const auto alias = service.links.refresh().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
+    REQUIRE(alias.substr(0, 9) == "qemu-tap1");
+    network.ip("link set tap99 up alias '" + alias + "'");
+    CHECK(service.service.leases({}).size() == 1);
+    service.service.release(grant.lease);
+    service.service.sweep();
+    CHECK(exists("tap99"));
+    Service successor;
+    successor.service.sweep();
+    CHECK(exists("tap99"));
+}
+
+TEST_CASE("I3 only ours: an alias that was rewritten while its tap was down, of which the kernel says nothing, counts")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto grant = service.acquire(1, Hold::name).grant;
+    network.ip("link set tap7 down");
+    CHECK(service.service.sweep().empty());
+    network.ip("link set tap7 alias mine");
+    service.service.release(grant.lease);
+    service.service.sweep();
+    CHECK(exists("tap7"));
+    CHECK(service.service.leases({}).empty());
+}
+
+TEST_CASE("I6 the end is the daemon's: what a holder may do to its tap does not keep it")
+{
+    const PrivateNetwork network;
+    Service service;
+    {
+        const auto held = service.acquire(1, Hold::fd);
+        const int queue = held.descriptors.front().get();
+        REQUIRE(::ioctl(queue, TUNSETPERSIST, 1UL) == 0);
+        REQUIRE(::ioctl(queue, TUNSETOWNER, 4711UL) == 0);
+        CHECK(service.service.sweep().empty());
+    }
+    CHECK(exists("tap7"));
+    CHECK(service.service.sweep().size() == 1);
+    CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("a lease with an idle timeout ends when nobody had it open for so long")
+{
+    const PrivateNetwork network;
+    Service service;
+    TapRequest request;
+    request.hold = Hold::name;
+    request.idle_timeout_seconds = 60;
+    service.service.acquire(64123, request, [] {});
+    service.service.sweep();
+    REQUIRE(service.service.next_deadline() == service.now + 60s);
+    service.now += 60s;
+    CHECK(service.service.sweep().size() == 1);
+    CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("10,000 events of a hostile holder between two acquires are no obstacle")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto held = service.acquire(1, Hold::fd);
+    for (int round = 0; round < 3; ++round) {
+        for (unsigned long uid = 0; uid < 10'000; ++uid)
+            REQUIRE(::ioctl(held.descriptors.front().get(), TUNSETOWNER, uid) == 0);
+        const auto other = service.acquire(2, Hold::name).grant;
+        CHECK(other.taps.size() == 2);
+        service.service.release(other.lease);
+        CHECK(service.service.sweep().size() == 2);
+    }
+}

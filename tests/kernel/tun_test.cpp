@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//
+// Taps from the real tun driver: who can open them, when they exist, and each refusal as an error.
+
+#include "daemon/host/tun.hpp"
+
+#include "common/error.hpp"
+#include "tests/kernel/private_network.hpp"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <system_error>
+
+using namespace qemutap;
+
+namespace {
+
+constexpr uid_t owner = 64123;
+
+bool exists(const std::string &name)
+{
+    return ::if_nametoindex(name.c_str()) != 0;
+}
+
+// What another user's process gets from `work`: an errno.
+int as_user(uid_t uid, const std::function<int()> &work)
+{
+    const pid_t child = ::fork();
+    if (child == 0)
+        ::_exit(::setresuid(uid, uid, uid) == 0 ? work() : 255);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+// Attaches a queue through a descriptor that is open already: the device node need not be open to all.
+int attach(int tun, const char *name, short flags)
+{
+    ifreq request{};
+    std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_flags = flags;
+    return ::ioctl(tun, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+UniqueFd open_tun()
+{
+    UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+    REQUIRE(tun);
+    return tun;
+}
+
+ErrorCode refusal(const std::function<void()> &work)
+{
+    try {
+        work();
+    } catch (const TapError &error) {
+        return error.code();
+    }
+    FAIL("it was granted");
+    return ErrorCode::failed;
+}
+
+} // namespace
+
+TEST_CASE("a tap lives as long as its descriptors")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    {
+        const auto tap = tun.create("tap7", owner, 1, true);
+        REQUIRE(tap);
+        CHECK(tap->ifindex == static_cast<int>(::if_nametoindex("tap7")));
+        CHECK(tap->queues.size() == 1);
+    }
+    CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("a persistent tap outlives them, until it is made unpersistent")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    {
+        const auto tap = tun.create("tap7", owner, 1, true);
+        tun.set_persistent(*tap, true);
+    }
+    CHECK(exists("tap7"));
+    network.ip("tuntap del tap7 mode tap");
+    {
+        const auto tap = tun.create("tap7", owner, 1, true);
+        tun.set_persistent(*tap, true);
+        tun.set_persistent(*tap, false);
+    }
+    CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("I4 never ownerless: only the owner attaches")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    {
+        const auto tap = tun.create("tap7", owner, 1, true);
+        tun.set_persistent(*tap, true);
+    }
+    const auto queue = open_tun();
+    const auto try_it = [&] { return attach(queue.get(), "tap7", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR); };
+    CHECK(as_user(owner + 1, try_it) == EPERM);
+    CHECK(as_user(owner, try_it) == 0);
+}
+
+TEST_CASE("I2 no collision: a name in use is not attached to, whatever has it")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    network.ip("tuntap add tap8 mode tap");
+    network.ip("link add tap9 type bridge");
+    network.ip("link add other type bridge");
+    network.ip("link property add dev other altname tap10");
+    const auto held = tun.create("tap11", owner, 1, true);
+    for (const char *name : {"tap8", "tap9", "tap10", "tap11"})
+        CHECK_FALSE(tun.create(name, owner, 1, true));
+}
+
+TEST_CASE("a multi-queue tap has as many queues as asked for, or one with the rest for its owner")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    const auto whole = tun.create("tap7", owner, 4, true);
+    CHECK(whole->queues.size() == 4);
+    const auto by_name = tun.create("tap8", owner, 4, false);
+    CHECK(by_name->queues.size() == 1);
+    tun.set_persistent(*by_name, true);
+    const auto queue = open_tun();
+    CHECK(as_user(owner, [&] {
+              return attach(queue.get(), "tap8", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE);
+          }) == 0);
+}
+
+TEST_CASE("the descriptors say to QEMU what they are")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    const auto tap = tun.create("tap7", owner, 2, true);
+    for (const auto &queue : tap->queues) {
+        ifreq request{};
+        REQUIRE(::ioctl(queue.get(), TUNGETIFF, &request) == 0);
+        CHECK(std::string{request.ifr_name} == "tap7");
+        CHECK((request.ifr_flags & (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE)) ==
+              (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE));
+        CHECK(::fcntl(queue.get(), F_GETFD) == FD_CLOEXEC);
+    }
+}
+
+TEST_CASE("a machine without /dev/net/tun or /dev/vhost-net is told by name")
+{
+    const PrivateNetwork network;
+    Tun tun{"/nonexistent/tun", "/nonexistent/vhost-net"};
+    CHECK(refusal([&] { tun.create("tap7", owner, 1, true); }) == ErrorCode::tun_unavailable);
+    CHECK(refusal([&] { tun.open_vhost(1); }) == ErrorCode::vhost_unavailable);
+    CHECK_FALSE(tun.has_vhost());
+}
+
+TEST_CASE("a device that is no tun device is the kernel's refusal, with the call in its text")
+{
+    const PrivateNetwork network;
+    Tun tun{"/dev/null", "/dev/null"};
+    REQUIRE_THROWS_AS(tun.create("tap7", owner, 1, true), std::system_error);
+    CHECK(tun.has_vhost());
+    CHECK(tun.open_vhost(3).size() == 3);
+}
+
+TEST_CASE("a descriptor limit in the middle of a multi-queue tap leaves nothing")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    // Two descriptors more than now: enough for the second queue, and not for the third.
+    const UniqueFd next{::dup(2)};
+    const rlimit tight{static_cast<rlim_t>(next.get()) + 3, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+    std::optional<std::system_error> refusal;
+    try {
+        tun.create("tap7", owner, 4, true);
+    } catch (const std::system_error &error) {
+        refusal = error;
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    REQUIRE(refusal);
+    CHECK(refusal->code() == std::errc::too_many_files_open);
+    CHECK_FALSE(exists("tap7"));
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//
+// The view of the host against the real kernel: what was heard equals what a fresh dump says, after changes
+// of every kind, those that the kernel makes without a word and those that came too fast to be heard.
+
+#include "daemon/host/view.hpp"
+
+#include "tests/kernel/private_network.hpp"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/unique_fd.hpp"
+
+#include <random>
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+Ipv4Prefix prefix(const char *text)
+{
+    return *Ipv4Prefix::parse(text);
+}
+
+// A view, and another one made afresh to compare with.
+struct Views {
+    RouteRequests requests;
+    View heard{requests};
+
+    Views() { heard.drain(); }
+
+    bool agree()
+    {
+        RouteRequests other_requests;
+        View fresh{other_requests};
+        return heard.drain().equals(fresh.drain());
+    }
+};
+
+} // namespace
+
+TEST_CASE("links, names, aliases, addresses and routes of all tables are seen as they come and go")
+{
+    const PrivateNetwork network;
+    Views views;
+    auto &state = views.heard.drain();
+    network.ip("link add lan0 type bridge");
+    network.ip("link property add dev lan0 altname tap9");
+    network.ip("link set lan0 alias hello up");
+    network.ip("addr add 192.168.7.5/24 dev lan0");
+    network.ip("addr add 192.168.20.1 peer 192.168.21.0/24 dev lan0");
+    network.ip("route add 192.168.64.0/20 dev lan0 table 4711");
+    network.ip("route add blackhole 192.168.99.0/24");
+    views.heard.drain();
+    const int lan = static_cast<int>(::if_nametoindex("lan0"));
+    REQUIRE(state.link(lan));
+    CHECK(state.link(lan)->alias == "hello");
+    CHECK(state.link(lan)->up);
+    CHECK(state.name_taken("tap9"));
+    for (const char *taken :
+         {"192.168.7.0/24", "192.168.20.1/32", "192.168.21.0/24", "192.168.65.0/24", "192.168.99.4/30"})
+        CHECK(state.occupied(prefix(taken)));
+    CHECK(views.agree());
+    network.ip("link set lan0 name lan1");
+    network.ip("link property del dev lan1 altname tap9");
+    network.ip("route del blackhole 192.168.99.0/24");
+    network.ip("addr del 192.168.7.5/24 dev lan1");
+    views.heard.drain();
+    CHECK_FALSE(state.name_taken("lan0"));
+    CHECK_FALSE(state.name_taken("tap9"));
+    CHECK_FALSE(state.occupied(prefix("192.168.99.0/24")));
+    CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
+    network.ip("link del lan1");
+    views.heard.drain();
+    CHECK_FALSE(state.occupied(prefix("192.168.0.0/16")));
+    CHECK(views.agree());
+}
+
+TEST_CASE("a default route occupies nothing")
+{
+    const PrivateNetwork network;
+    Views views;
+    network.ip("link add lan0 type bridge");
+    network.ip("link set lan0 up");
+    network.ip("addr add 10.0.0.2/24 dev lan0");
+    network.ip("route add default via 10.0.0.1");
+    network.ip("route add blackhole default metric 99 table 52");
+    CHECK_FALSE(views.heard.drain().occupied(prefix("192.168.0.0/16")));
+    CHECK(views.agree());
+}
+
+TEST_CASE("routes that the kernel drops without a word are not believed in for ever")
+{
+    const PrivateNetwork network;
+    Views views;
+    network.ip("link add lan0 type bridge");
+    network.ip("link add lan1 type bridge");
+    network.ip("link set lan0 up");
+    network.ip("link set lan1 up");
+    network.ip("addr add 10.0.0.2/24 dev lan0");
+    SECTION("a link goes down")
+    {
+        network.ip("route add 192.168.7.0/24 via 10.0.0.1");
+        REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("link set lan0 down");
+    }
+    SECTION("a source address goes")
+    {
+        network.ip("addr add 10.0.1.2/24 dev lan0");
+        network.ip("route add 192.168.7.0/24 via 10.0.0.1 src 10.0.1.2");
+        REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("addr del 10.0.1.2/24 dev lan0");
+    }
+    SECTION("a route is replaced, then its successor deleted")
+    {
+        network.ip("addr add 10.0.1.2/24 dev lan1");
+        network.ip("route add 192.168.7.0/24 via 10.0.0.1");
+        REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("route replace 192.168.7.0/24 via 10.0.1.1");
+        network.ip("route del 192.168.7.0/24");
+    }
+    SECTION("one of several links of a route goes")
+    {
+        network.ip("addr add 10.0.1.2/24 dev lan1");
+        network.ip("route add 192.168.7.0/24 nexthop via 10.0.0.1 nexthop via 10.0.1.1");
+        REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("link del lan0");
+        network.ip("link del lan1");
+    }
+    CHECK_FALSE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+    CHECK(views.agree());
+}
+
+TEST_CASE("a link's bridge and its wireless self are no news of the link")
+{
+    const PrivateNetwork network;
+    Views views;
+    network.ip("link add br0 type bridge");
+    network.ip("tuntap add lan0 mode tap");
+    network.ip("link set lan0 master br0");
+    CHECK(views.agree());
+    network.ip("link set lan0 nomaster"); // RTM_DELLINK of the family AF_BRIDGE
+    CHECK(views.heard.drain().name_taken("lan0"));
+    CHECK(views.agree());
+}
+
+TEST_CASE("what was heard equals a fresh dump, after 300 random changes")
+{
+    const PrivateNetwork network;
+    Views views;
+    std::mt19937 random{11};
+    const auto pick = [&](unsigned below) { return std::to_string(random() % below); };
+    std::string batch;
+    for (int round = 0; round < 10; ++round) {
+        for (int change = 0; change < 30; ++change) {
+            const auto link = "d" + pick(4);
+            const auto subnet = "192.168." + pick(6);
+            switch (random() % 9) {
+            case 0:
+                batch += "link add " + link + " type bridge\n";
+                break;
+            case 1:
+                batch += "link del " + link + "\n";
+                break;
+            case 2:
+                batch += "link set " + link + " " + (random() % 2 ? "up" : "down") + "\n";
+                break;
+            case 3:
+                batch += "addr add " + subnet + ".1/2" + pick(5) + " dev " + link + "\n";
+                break;
+            case 4:
+                batch += "addr flush dev " + link + "\n";
+                break;
+            case 5:
+                batch += "route replace " + subnet + ".128/25 dev " + link + " table " +
+                         std::to_string(100 + random() % 2) + "\n";
+                break;
+            case 6:
+                batch += "route append " + subnet + ".64/26 dev " + link + "\n";
+                break;
+            case 7:
+                batch += "route del " + subnet + ".64/26\n";
+                break;
+            default:
+                // Of a link that is down the kernel would not tell it.
+                batch += "link set " + link + " up alias a" + pick(9) + "\n";
+                break;
+            }
+        }
+        // Some of the changes make no sense at their time and are refused.
+        REQUIRE(std::system(("ip -force -batch - >/dev/null 2>&1 <<'END'\n" + batch + "END\ntrue").c_str()) == 0);
+        batch.clear();
+        REQUIRE(views.agree());
+    }
+}
+
+TEST_CASE("events that came too fast to be heard are made up for by a dump")
+{
+    const PrivateNetwork network;
+    Views views;
+    const UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+    ifreq request{};
+    std::string{"tap7"}.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_flags = IFF_TAP | IFF_NO_PI;
+    REQUIRE(::ioctl(tun.get(), TUNSETIFF, &request) == 0);
+    network.ip("link set tap7 up");
+    views.heard.drain();
+    CHECK(views.heard.losses() == 0);
+    for (unsigned long uid = 0; uid < 20'000; ++uid)
+        REQUIRE(::ioctl(tun.get(), TUNSETOWNER, uid) == 0);
+    network.ip("link add lan0 type bridge");
+    const auto &state = views.heard.drain();
+    CHECK(views.heard.losses() >= 1);
+    CHECK(state.name_taken("lan0"));
+    CHECK(state.link(static_cast<int>(::if_nametoindex("tap7")))->tun_owner == uid_t{19'999});
+    CHECK(views.agree());
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+//
+// The address plan: what N names, which settings make no plan, and how labels find their old N.
+
+#include "daemon/core/address_plan.hpp"
+
+#include "common/error.hpp"
+#include "tests/catch.hpp"
+
+#include <set>
+#include <string>
+
+using namespace qemutap;
+
+namespace {
+
+Ipv4Prefix prefix(const char *text)
+{
+    return *Ipv4Prefix::parse(text);
+}
+
+PlanSettings settings(const char *pool, unsigned length, unsigned first = 0)
+{
+    PlanSettings made;
+    made.pool = prefix(pool);
+    made.prefix_length = length;
+    made.first_index = first;
+    return made;
+}
+
+std::string refusal(const PlanSettings &bad)
+{
+    try {
+        AddressPlan{bad, 0};
+    } catch (const TapError &error) {
+        CHECK(error.code() == ErrorCode::invalid_argument);
+        return error.what();
+    }
+    return "accepted";
+}
+
+} // namespace
+
+TEST_CASE("N names the device, the subnet, both addresses and both MACs")
+{
+    const AddressPlan plan{{}, 0xab};
+    CHECK(plan.device_name(7) == "tap7");
+    CHECK(plan.subnet(7).text() == "192.168.7.0/24");
+    CHECK(plan.gateway(7).text() == "192.168.7.1/24");
+    CHECK(client_address(plan.gateway(7).address).text() == "192.168.7.2");
+    CHECK(plan.guest_mac(7).text() == "52:54:00:ab:00:07");
+    CHECK(plan.host_mac(7).text() == "fe:54:00:ab:00:07");
+    CHECK(plan.guest_mac(0x1234).text() == "52:54:00:ab:12:34");
+}
+
+TEST_CASE("by default N runs from 7 to 254")
+{
+    const AddressPlan plan{{}, 0};
+    CHECK(plan.first_index() == 7);
+    CHECK(plan.last_index() == 254);
+    CHECK(plan.size() == 248);
+}
+
+TEST_CASE("subnets of /30 number 16,000 and follow each other")
+{
+    const AddressPlan plan{settings("192.168.0.0/16", 30), 0};
+    CHECK(plan.last_index() == 16382);
+    CHECK(plan.subnet(0).text() == "192.168.0.0/30");
+    CHECK(plan.subnet(1).text() == "192.168.0.4/30");
+    CHECK(plan.gateway(16382).text() == "192.168.255.249/30");
+}
+
+TEST_CASE("no guest's MAC is one that QEMU or runqemu hand out")
+{
+    const AddressPlan plan{{}, 0x12};
+    CHECK(plan.guest_mac(0x3456).text() == "52:54:00:13:34:56");
+}
+
+TEST_CASE("an index beyond two bytes does not exist")
+{
+    const AddressPlan plan{settings("10.0.0.0/8", 30), 0};
+    CHECK(plan.last_index() == 65535);
+}
+
+TEST_CASE("libvirt's default network is excluded out of the box")
+{
+    const AddressPlan plan{{}, 0};
+    CHECK(plan.is_excluded(122));
+    CHECK_FALSE(plan.is_excluded(121));
+    CHECK_FALSE(plan.is_excluded(123));
+}
+
+TEST_CASE("an exclusion broader or narrower than a subnet excludes what it overlaps")
+{
+    PlanSettings made;
+    made.exclusions = {prefix("192.168.16.0/20"), prefix("192.168.9.64/26")};
+    const AddressPlan plan{made, 0};
+    for (const unsigned index : {16U, 31U, 9U})
+        CHECK(plan.is_excluded(index));
+    for (const unsigned index : {15U, 32U, 8U, 10U})
+        CHECK_FALSE(plan.is_excluded(index));
+}
+
+TEST_CASE("settings that leave no usable index are refused by name")
+{
+    CHECK(refusal(settings("192.168.0.0/16", 0)) ==
+          "prefix-length 0 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+    CHECK(refusal(settings("192.168.0.0/16", 31)) ==
+          "prefix-length 31 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+    CHECK(refusal(settings("192.168.0.0/16", 32)) ==
+          "prefix-length 32 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+    CHECK(refusal(settings("192.168.0.0/16", 12)) ==
+          "prefix-length 12 is shorter than the pool's: 192.168.0.0/16 holds no such subnet");
+    CHECK(
+        refusal(settings("192.168.7.0/24", 24)) ==
+        "pool 192.168.7.0/24 is too small: it holds 1 subnets of /24, its last one is not used, and first-index is 0");
+    CHECK(refusal(settings("192.168.0.0/16", 24, 255)) ==
+          "pool 192.168.0.0/16 is too small: it holds 256 subnets of /24, its last one is not used, and first-index "
+          "is 255");
+    CHECK(refusal(settings("192.168.7.1/16", 24)) ==
+          "pool 192.168.7.1/16 has bits beyond its length: did you mean 192.168.0.0/16?");
+    CHECK(refusal(settings("224.0.0.0/8", 24)) ==
+          "pool 224.0.0.0/8 is no block of unicast addresses with a length of 8 or more");
+    CHECK(refusal(settings("127.0.0.0/8", 24)) ==
+          "pool 127.0.0.0/8 is no block of unicast addresses with a length of 8 or more");
+    CHECK(refusal(settings("0.0.0.0/0", 8)) ==
+          "pool 0.0.0.0/0 is no block of unicast addresses with a length of 8 or more");
+}
+
+TEST_CASE("the smallest pools that hold an index are plans")
+{
+    CHECK(AddressPlan{settings("192.168.0.0/23", 24), 0}.size() == 1);
+    CHECK(AddressPlan{settings("192.168.0.0/16", 24, 254), 0}.size() == 1);
+    CHECK(AddressPlan{settings("10.0.0.0/29", 30), 0}.size() == 1);
+}
+
+TEST_CASE("device prefixes that make no name are refused")
+{
+    const std::string bad = GENERATE("", "tap1", "7tap", "-rf", "ta p", "tap%d", "abcdefghijk", "\x1b[2J", "t\xff");
+    PlanSettings made;
+    made.device_prefix = bad;
+    CHECK(refusal(made).find("makes no device name") != std::string::npos);
+}
+
+TEST_CASE("a device prefix of ten letters leaves room for five digits")
+{
+    auto made = settings("10.0.0.0/8", 30);
+    made.device_prefix = "abcdefghij";
+    CHECK(AddressPlan{made, 0}.device_name(65535).size() == 15);
+}
+
+TEST_CASE("without a label the search starts at the first index")
+{
+    CHECK(AddressPlan{{}, 0}.search_start(1000, "") == 7);
+}
+
+TEST_CASE("a label starts the search at the same usable index each time, another owner's elsewhere")
+{
+    const AddressPlan plan{{}, 0};
+    CHECK(plan.search_start(1000, "web") == plan.search_start(1000, "web"));
+    CHECK(plan.search_start(1000, "web") != plan.search_start(1001, "web"));
+    std::set<unsigned> starts;
+    for (unsigned i = 0; i < 1000; ++i) {
+        const auto start = plan.search_start(1000, "vm" + std::to_string(i));
+        REQUIRE(start >= plan.first_index());
+        REQUIRE(start <= plan.last_index());
+        starts.insert(start);
+    }
+    CHECK(starts.size() > 200); // of 248: they spread
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+//
+// Both ports of the core over a kernel in memory. A tap lives while the write end of a pipe, its "queue", is
+// open: so closing descriptors is seen here as the kernel sees it. Any call can be made to fail.
+
+#pragma once
+
+#include "common/error.hpp"
+#include "daemon/core/lease_table.hpp"
+#include "daemon/core/ports.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace qemutap {
+
+class FakeHost : public TapCreator, public HostLinks {
+public:
+    // Calls are counted from 1; this one throws std::system_error(EIO). 0: none.
+    unsigned fail_at = 0;
+    unsigned calls = 0;
+    std::set<std::string> failing; // and so do these, by their lines in the journal
+    bool vhost_present = false;
+    std::set<std::string> taken_behind_our_back; // names that only create() finds in use
+    std::function<void(Link &)> meddle;          // somebody else's hand in a link as it comes up
+    std::vector<std::vector<int>> removals;
+    std::vector<std::string> journal;
+
+    std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) override
+    {
+        step("create " + name);
+        if (state_.name_taken(name) || taken_behind_our_back.count(name))
+            return std::nullopt;
+        OpenTap tap{name, next_ifindex_++, {}};
+        for (unsigned i = 0; i < (open_all ? queues : 1); ++i) {
+            int ends[2];
+            if (::pipe(ends) != 0)
+                throw std::system_error{errno, std::generic_category(), "pipe"};
+            readers_[tap.ifindex].emplace_back(ends[0]);
+            tap.queues.emplace_back(ends[1]);
+        }
+        Link link;
+        link.ifindex = tap.ifindex;
+        link.name = name;
+        link.is_tap = true;
+        link.tun_owner = owner;
+        link.carrier = true;
+        if (queues > 1)
+            link.queues = static_cast<unsigned>(tap.queues.size());
+        state_.link_changed(link);
+        return tap;
+    }
+
+    std::vector<UniqueFd> open_vhost(unsigned count) override
+    {
+        step("vhost");
+        if (!vhost_present)
+            throw TapError{ErrorCode::vhost_unavailable, "no vhost"};
+        std::vector<UniqueFd> descriptors;
+        for (unsigned i = 0; i < count; ++i)
+            descriptors.emplace_back(::dup(2));
+        return descriptors;
+    }
+
+    void set_persistent(const OpenTap &tap, bool persistent) override
+    {
+        step((persistent ? "persist " : "unpersist ") + tap.name);
+        change(tap.ifindex, [&](Link &link) { link.persistent = persistent; });
+    }
+
+    HostState &refresh() override
+    {
+        close_abandoned();
+        return state_;
+    }
+
+    HostState &reread(int) override { return refresh(); }
+
+    HostState &refresh_all() override
+    {
+        ++full_refreshes;
+        return refresh();
+    }
+    unsigned full_refreshes = 0;
+
+    void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override
+    {
+        step("configure " + tap.name);
+        change(tap.ifindex, [&](Link &link) {
+            link.alias = alias;
+            link.mac = mac;
+            link.settings = tap_settings;
+        });
+    }
+
+    void add_address(const OpenTap &tap, const Ipv4Prefix &address) override
+    {
+        step("address " + tap.name);
+        state_.address_added({tap.ifindex, address, address});
+    }
+
+    void bring_up(const OpenTap &tap) override
+    {
+        step("up " + tap.name);
+        change(tap.ifindex, [&](Link &link) {
+            link.up = true;
+            link.group = live_group;
+            if (meddle)
+                meddle(link);
+        });
+    }
+
+    void remove(const std::vector<int> &ifindexes) override
+    {
+        step("remove");
+        removals.push_back(ifindexes);
+        for (const int ifindex : ifindexes) {
+            state_.link_gone(ifindex);
+            readers_.erase(ifindex);
+        }
+    }
+
+    // For tests: the state is the kernel's, to be changed by others.
+    HostState &state() { return state_; }
+
+    void change(int ifindex, const std::function<void(Link &)> &how)
+    {
+        Link link = *state_.link(ifindex);
+        how(link);
+        state_.link_changed(std::move(link));
+    }
+
+private:
+    void step(const std::string &what)
+    {
+        close_abandoned();
+        journal.push_back(what);
+        if (++calls == fail_at || failing.count(what))
+            throw std::system_error{EIO, std::generic_category(), what};
+    }
+
+    // The end of a tap's last queue: the device goes, or stays without a carrier.
+    void close_abandoned()
+    {
+        for (auto at = readers_.begin(); at != readers_.end();) {
+            const bool held = std::any_of(at->second.begin(), at->second.end(), [](const UniqueFd &reader) {
+                pollfd poll{reader.get(), POLLIN, 0};
+                ::poll(&poll, 1, 0);
+                return (poll.revents & POLLHUP) == 0;
+            });
+            if (held) {
+                ++at;
+                continue;
+            }
+            const int ifindex = at->first;
+            at = readers_.erase(at);
+            if (state_.link(ifindex)->persistent)
+                change(ifindex, [](Link &link) { link.carrier = false; });
+            else
+                state_.link_gone(ifindex);
+        }
+    }
+
+    HostState state_;
+    int next_ifindex_ = 10;
+    std::map<int, std::vector<UniqueFd>> readers_;
+};
+
+} // namespace qemutap

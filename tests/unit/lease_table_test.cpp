@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//
+// Leases read off tags: which links count (I3), which leases are over, and that the table is a function of the
+// links alone.
+
+#include "daemon/core/lease_table.hpp"
+
+#include "tests/catch.hpp"
+
+#include <algorithm>
+
+using namespace qemutap;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Moment start = 1000s;
+
+Link tap(int ifindex, unsigned position, unsigned count, Hold hold, const std::string &lease = "0123456789abcdef")
+{
+    TapTag tag;
+    tag.lease = lease;
+    tag.position = position;
+    tag.count = count;
+    tag.index = static_cast<unsigned>(ifindex);
+    tag.ifindex = ifindex;
+    tag.uid = 1000;
+    tag.hold = hold;
+    Link link;
+    link.ifindex = ifindex;
+    link.name = "tap" + std::to_string(ifindex);
+    link.alias = encode(tag);
+    link.is_tap = true;
+    link.up = true;
+    link.carrier = hold == Hold::fd;
+    link.persistent = hold == Hold::name;
+    link.group = live_group;
+    return link;
+}
+
+Link with_idle_timeout(Link link, std::uint64_t seconds)
+{
+    auto tag = *decode_tag(link.alias);
+    tag.idle_timeout_seconds = seconds;
+    link.alias = encode(tag);
+    return link;
+}
+
+std::vector<int> doomed(LeaseTable &table, Moment now)
+{
+    auto ifindexes = table.doomed(table.take_suspects(now), now);
+    std::sort(ifindexes.begin(), ifindexes.end());
+    return ifindexes;
+}
+
+} // namespace
+
+TEST_CASE("I3 only ours: a copied alias, another kind of link and a foreign alias are no taps of ours")
+{
+    auto copy = tap(8, 0, 1, Hold::name);
+    copy.ifindex = 9;
+    auto dummy = tap(8, 0, 1, Hold::name);
+    dummy.is_tap = false;
+    auto foreign = tap(8, 0, 1, Hold::name);
+    foreign.alias = "my tap";
+    LeaseTable table;
+    for (const auto &link : {copy, dummy, foreign}) {
+        CHECK_FALSE(own_tag(link));
+        table.update(link.ifindex, &link, start);
+    }
+    CHECK(table.tap_count() == 0);
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("taps of one lease are one lease, in their positions")
+{
+    LeaseTable table;
+    const auto second = tap(11, 1, 2, Hold::fd);
+    const auto first = tap(10, 0, 2, Hold::fd);
+    table.update(11, &second, start);
+    table.update(10, &first, start);
+    const auto *lease = table.find("0123456789abcdef");
+    REQUIRE(lease);
+    CHECK(lease->taps == std::map<unsigned, int>{{0, 10}, {1, 11}});
+    CHECK(table.tap_count(1000) == 2);
+    CHECK(table.tap_count(1001) == 0);
+    CHECK(table.index_leased(10));
+    CHECK_FALSE(table.index_leased(12));
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("a link that goes, or whose tag goes, leaves the table as if it had never been")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::fd);
+    table.update(10, &link, start);
+    const bool stripped = GENERATE(false, true);
+    link.alias.clear();
+    table.update(10, stripped ? &link : nullptr, start);
+    CHECK(table.find("0123456789abcdef") == nullptr);
+    CHECK(table.tap_count() == 0);
+    CHECK(table.tap_count(1000) == 0);
+    CHECK_FALSE(table.index_leased(10));
+}
+
+TEST_CASE("a second link that claims a place of a lease is not of it")
+{
+    LeaseTable table;
+    const auto first = tap(10, 0, 1, Hold::name);
+    const auto claimant = tap(11, 0, 1, Hold::name);
+    table.update(10, &first, start);
+    table.update(11, &claimant, start);
+    CHECK(table.find("0123456789abcdef")->taps == std::map<unsigned, int>{{0, 10}});
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("I1 crash-safe: what there is of an incomplete lease held by name is doomed")
+{
+    LeaseTable table;
+    const auto first = tap(10, 0, 3, Hold::name);
+    const auto third = tap(12, 2, 3, Hold::name);
+    table.update(10, &first, start);
+    table.update(12, &third, start);
+    CHECK(doomed(table, start) == std::vector<int>{10, 12});
+}
+
+TEST_CASE("a complete lease held by name is doomed when somebody deletes one of its taps")
+{
+    LeaseTable table;
+    const auto first = tap(10, 0, 2, Hold::name);
+    const auto second = tap(11, 1, 2, Hold::name);
+    table.update(10, &first, start);
+    table.update(11, &second, start);
+    CHECK(doomed(table, start).empty());
+    table.update(11, nullptr, start);
+    CHECK(doomed(table, start) == std::vector<int>{10});
+}
+
+TEST_CASE("a lease held by descriptors goes on with the taps that are left: QEMU may unplug a NIC")
+{
+    LeaseTable table;
+    const auto second = tap(11, 1, 2, Hold::fd);
+    table.update(11, &second, start);
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("I6 the end is the daemon's: a tap that its holder made persistent and let go is doomed")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::fd);
+    link.persistent = true;
+    table.update(10, &link, start);
+    CHECK(doomed(table, start).empty()); // still held
+    link.carrier = false;
+    table.update(10, &link, start);
+    CHECK(doomed(table, start) == std::vector<int>{10});
+}
+
+TEST_CASE("a holder that turns the carrier off but keeps the tap keeps it")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::fd);
+    link.carrier = false;
+    table.update(10, &link, start);
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("I1 crash-safe: a deletion that a crash cut in half is finished")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::name);
+    link.up = false;
+    link.group = 0x12345678;
+    table.update(10, &link, start);
+    CHECK(doomed(table, start) == std::vector<int>{10});
+}
+
+TEST_CASE("a tap that somebody set down, or put into another group, is still its owner's")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::name);
+    link.up = false;
+    table.update(10, &link, start);
+    link.up = true;
+    link.group = 5;
+    table.update(10, &link, start);
+    CHECK(doomed(table, start).empty());
+}
+
+TEST_CASE("a lease is doomed when no tap of it had a carrier for its idle timeout")
+{
+    LeaseTable table;
+    auto first = with_idle_timeout(tap(10, 0, 2, Hold::name), 60);
+    auto second = with_idle_timeout(tap(11, 1, 2, Hold::name), 60);
+    table.update(10, &first, start);
+    table.update(11, &second, start);
+    CHECK(table.next_deadline() == start + 60s);
+
+    second.carrier = true; // QEMU opens one of them
+    table.update(11, &second, start + 30s);
+    CHECK_FALSE(table.next_deadline());
+    CHECK(doomed(table, start + 600s).empty());
+
+    second.carrier = false;
+    table.update(11, &second, start + 600s);
+    CHECK(table.next_deadline() == start + 660s);
+    CHECK(doomed(table, start + 659s).empty());
+    CHECK(doomed(table, start + 660s) == std::vector<int>{10, 11});
+}
+
+TEST_CASE("other changes of an idle lease don't make it wait longer")
+{
+    LeaseTable table;
+    auto link = with_idle_timeout(tap(10, 0, 1, Hold::name), 60);
+    table.update(10, &link, start);
+    link.name = "renamed0";
+    table.update(10, &link, start + 59s);
+    CHECK(table.next_deadline() == start + 60s);
+    table.update(10, nullptr, start + 59s);
+    CHECK_FALSE(table.next_deadline());
+}
+
+TEST_CASE("a lease without an idle timeout waits for ever")
+{
+    LeaseTable table;
+    auto link = tap(10, 0, 1, Hold::name);
+    table.update(10, &link, start);
+    CHECK_FALSE(table.next_deadline());
+    CHECK(doomed(table, start + std::chrono::hours{24 * 365 * 10}).empty());
+}

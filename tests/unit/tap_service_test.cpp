@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+//
+// The order of work, with the kernel's two doors in memory: what is given, what is taken back when step k
+// fails, for every k, and how leases end.
+
+#include "daemon/core/tap_service.hpp"
+
+#include "common/error.hpp"
+#include "tests/catch.hpp"
+#include "tests/unit/fake_host.hpp"
+
+#include <string>
+
+using namespace qemutap;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Bench {
+    AddressPlan plan;
+    Limits limits;
+    FakeHost host;
+    Moment now = 1000s;
+    unsigned ids = 0;
+    TapService service;
+
+    explicit Bench(PlanSettings settings = {}, Limits with = {})
+        : plan{std::move(settings), 1}, limits{with}, service{plan,
+                                                              limits,
+                                                              host,
+                                                              host,
+                                                              [this] {
+                                                                  auto digits = std::to_string(++ids);
+                                                                  return std::string(16 - digits.size(), '0') + digits;
+                                                              },
+                                                              [this] { return now; }}
+    {}
+
+    Acquired acquire(const TapRequest &request, uid_t uid = 1000)
+    {
+        return service.acquire(uid, request, [] {});
+    }
+
+    ErrorCode refusal(const TapRequest &request, uid_t uid = 1000)
+    {
+        try {
+            acquire(request, uid);
+        } catch (const TapError &error) {
+            text = error.what();
+            return error.code();
+        }
+        FAIL("it was granted");
+        return ErrorCode::failed;
+    }
+    std::string text;
+};
+
+TapRequest request(unsigned count = 1, Hold hold = Hold::fd)
+{
+    TapRequest made;
+    made.count = count;
+    made.hold = hold;
+    return made;
+}
+
+std::vector<std::string> names(const LeaseGrant &grant)
+{
+    std::vector<std::string> names;
+    for (const auto &tap : grant.taps)
+        names.push_back(tap.name);
+    return names;
+}
+
+using Names = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("a lease of two taps is two complete taps, the lowest that are free")
+{
+    Bench bench;
+    const auto acquired = bench.acquire(request(2));
+    CHECK(acquired.descriptors.size() == 2);
+    const auto &grant = acquired.grant;
+    CHECK(grant.lease == "0000000000000001");
+    CHECK(grant.uid == 1000);
+    REQUIRE(grant.taps.size() == 2);
+    CHECK(grant.taps[0] ==
+          TapGrant{"tap7", 7, {0xc0a80701}, {0xc0a80702}, 24, *MacAddress::parse("52:54:00:01:00:07"), 1, false});
+    CHECK(grant.taps[1].name == "tap8");
+    CHECK(bench.service.leases({}) == std::vector<LeaseGrant>{grant});
+}
+
+TEST_CASE("the steps are in the order that makes a crash harmless")
+{
+    Bench bench;
+    bench.acquire(request(2, Hold::name));
+    CHECK(bench.host.journal == std::vector<std::string>{"create tap7", "configure tap7", "address tap7", "up tap7",
+                                                         "create tap8", "configure tap8", "address tap8", "up tap8",
+                                                         "persist tap7", "persist tap8"});
+}
+
+TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and nobody is told of an end")
+{
+    const auto hold = GENERATE(Hold::fd, Hold::name);
+    Bench clean;
+    auto asked = request(3, hold);
+    asked.queues = 2;
+    clean.acquire(asked);
+    const unsigned steps = clean.host.calls;
+    CHECK(steps == (hold == Hold::name ? 15 : 12));
+    for (unsigned step = 1; step <= steps; ++step) {
+        Bench bench;
+        bench.host.fail_at = step;
+        REQUIRE_THROWS_AS(bench.acquire(asked), std::system_error);
+        bench.host.fail_at = 0;
+        REQUIRE(bench.host.refresh().links().empty());
+        REQUIRE_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80000}, 16}));
+        REQUIRE(bench.service.leases({}).empty());
+        REQUIRE(bench.service.sweep().empty());
+        REQUIRE(bench.acquire(asked).grant.taps.front().name == "tap7");
+    }
+}
+
+TEST_CASE("I9 whole or nothing: taps that can't be made unpersistent again are swept")
+{
+    Bench bench;
+    bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8"};
+    REQUIRE_THROWS_AS(bench.acquire(request(3, Hold::name)), std::system_error);
+    CHECK(bench.host.refresh().links().size() == 2);
+    bench.service.sweep();
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11}});
+    CHECK(bench.host.state().links().empty());
+}
+
+TEST_CASE("a last check that throws takes everything back before anything is persistent")
+{
+    Bench bench;
+    REQUIRE_THROWS_AS(bench.service.acquire(1000, request(2, Hold::name),
+                                            [] {
+                                                throw TapError{ErrorCode::failed, "gone"};
+                                            }),
+                      TapError);
+    CHECK(bench.host.refresh().links().empty());
+    for (const auto &step : bench.host.journal)
+        CHECK(step.find("persist") == std::string::npos);
+}
+
+TEST_CASE("I5 up before hand-over: a tap that is not as promised is not given")
+{
+    Bench bench;
+    bench.host.meddle = [](Link &link) { link.settings.rp_filter = 0; };
+    CHECK(bench.refusal(request()) == ErrorCode::host_refused);
+    CHECK(bench.text == "configured tap7, but its settings are not the ones written");
+    CHECK(bench.host.refresh().links().empty());
+}
+
+TEST_CASE("I4 never ownerless: a multi-queue tap that somebody got into is thrown away and made anew")
+{
+    Bench bench;
+    int intrusions = 2;
+    bench.host.meddle = [&](Link &link) {
+        if (intrusions-- > 0)
+            link.disabled_queues = 1;
+    };
+    auto asked = request();
+    asked.queues = 2;
+    CHECK(names(bench.acquire(asked).grant) == Names{"tap7"});
+
+    intrusions = 1000;
+    CHECK(bench.refusal(asked) == ErrorCode::host_refused);
+    CHECK(bench.service.sweep().size() == 1); // the first lease's tap, whose descriptors are closed by now
+}
+
+TEST_CASE("I2 no collision: what others have is passed over")
+{
+    Bench bench;
+    auto &state = bench.host.state();
+    Link eth;
+    eth.ifindex = 2;
+    eth.name = "eth0";
+    eth.alt_names = {"tap9"};
+    state.link_changed(eth);
+    const Ipv4Prefix lan{{0xc0a80705}, 24};
+    state.address_added({2, lan, lan});
+    HostRoute vpn;
+    vpn.destination = {{0xc0a80800}, 24};
+    vpn.table = 52;
+    state.route_added(vpn);
+    bench.host.taken_behind_our_back = {"tap10"};
+    CHECK(names(bench.acquire(request(2)).grant) == Names{"tap11", "tap12"});
+}
+
+TEST_CASE("I2 no collision: an index is its lease's also when somebody renamed the device and took the address off")
+{
+    Bench bench;
+    const auto held = bench.acquire(request());
+    auto &state = bench.host.state();
+    bench.host.change(10, [](Link &link) { link.name = "mine"; });
+    state.address_gone(state.addresses(10).front());
+    CHECK(names(bench.acquire(request()).grant) == Names{"tap8"});
+    const auto leases = bench.service.leases({});
+    REQUIRE(leases.size() == 1); // the second one's descriptors are closed
+    CHECK(leases[0].taps[0].name == "mine");
+    CHECK(leases[0].taps[0].prefix_length == 0);
+}
+
+TEST_CASE("a label finds its old index again, and another one while that is taken")
+{
+    Bench bench;
+    auto asked = request(1, Hold::name);
+    asked.label = "web";
+    const auto first = bench.acquire(asked).grant;
+    CHECK(first.taps[0].index == bench.plan.search_start(1000, "web"));
+    CHECK(first.label == "web");
+    const auto second = bench.acquire(asked).grant;
+    CHECK(second.taps[0].index != first.taps[0].index);
+    bench.service.release(first.lease);
+    bench.service.release(second.lease);
+    bench.service.sweep();
+    CHECK(bench.acquire(asked).grant.taps == first.taps);
+}
+
+TEST_CASE("a search that starts near the end goes on at the beginning")
+{
+    Bench bench;
+    auto asked = request(3, Hold::name);
+    unsigned number = 0;
+    while (bench.plan.search_start(1000, "vm" + std::to_string(number)) != 253)
+        ++number;
+    asked.label = "vm" + std::to_string(number);
+    CHECK(names(bench.acquire(asked).grant) == Names{"tap253", "tap254", "tap7"});
+}
+
+TEST_CASE("I8 bounded: a user's limit, and all users' together, before anything is made")
+{
+    Bench bench{{}, {3, 4}};
+    CHECK(bench.refusal(request(4)) == ErrorCode::limit_exceeded);
+    CHECK(bench.text == "uid 1000 holds 0 taps and may hold 3: 4 more are too many");
+    const auto first = bench.acquire(request(2));
+    CHECK(bench.refusal(request(2)) == ErrorCode::limit_exceeded);
+    const auto other = bench.acquire(request(2), 1001);
+    CHECK(bench.refusal(request(), 1002) == ErrorCode::limit_exceeded);
+    CHECK(bench.text == "all users together hold 4 taps and may hold 4: 1 more are too many");
+    CHECK(bench.host.journal.size() == 16);
+}
+
+TEST_CASE("an exhausted pool is looked at afresh, then refused with what occupies it")
+{
+    PlanSettings settings;
+    settings.pool = *Ipv4Prefix::parse("192.168.4.0/22");
+    settings.first_index = 0;
+    Bench bench{settings};
+    HostRoute vpn;
+    vpn.destination = *Ipv4Prefix::parse("192.168.4.0/24");
+    vpn.table = 52;
+    bench.host.state().route_added(vpn);
+    const auto held = bench.acquire(request(2, Hold::name));
+    CHECK(bench.refusal(request()) == ErrorCode::pool_exhausted);
+    CHECK(bench.text == "no free subnet for 1 tap in pool 192.168.4.0/22 (/24, tap0 to tap2): 2 taps leased, address "
+                        "192.168.5.1/24 on tap1, address 192.168.6.1/24 on tap2, route 192.168.4.0/24 in table 52");
+    CHECK(bench.host.full_refreshes == 1);
+    CHECK(bench.refusal(request(2)) == ErrorCode::pool_exhausted);
+}
+
+TEST_CASE("I9 whole or nothing: a pool with room for two gives no three")
+{
+    PlanSettings settings;
+    settings.pool = *Ipv4Prefix::parse("192.168.4.0/22");
+    settings.first_index = 1;
+    Bench bench{settings};
+    CHECK(bench.refusal(request(3)) == ErrorCode::pool_exhausted);
+    CHECK(bench.host.refresh().links().empty());
+    CHECK(names(bench.acquire(request(2)).grant) == Names{"tap1", "tap2"});
+}
+
+TEST_CASE("vhost: used if possible, refused if required, in the order of the contract")
+{
+    Bench bench;
+    auto asked = request(2);
+    asked.queues = 2;
+    asked.vhost = VhostChoice::when_possible;
+    CHECK_FALSE(bench.acquire(asked).grant.taps[0].vhost);
+    asked.vhost = VhostChoice::required;
+    CHECK(bench.refusal(asked) == ErrorCode::vhost_unavailable);
+    bench.host.vhost_present = true;
+    const auto acquired = bench.acquire(asked);
+    CHECK(acquired.grant.taps[1].vhost);
+    REQUIRE(acquired.descriptors.size() == 8);
+    const auto is_queue = [&](std::size_t i) { return ::lseek(acquired.descriptors[i].get(), 0, SEEK_CUR) < 0; };
+    CHECK(is_queue(0));
+    for (const auto &descriptor : acquired.descriptors)
+        CHECK(descriptor);
+}
+
+TEST_CASE("vhost auto gives way where its descriptors would not fit one answer")
+{
+    Bench bench;
+    bench.host.vhost_present = true;
+    auto asked = request(3);
+    asked.queues = 4;
+    asked.vhost = VhostChoice::when_possible;
+    const auto acquired = bench.acquire(asked);
+    CHECK(acquired.descriptors.size() == 12);
+    CHECK_FALSE(acquired.grant.taps[0].vhost);
+}
+
+TEST_CASE("the last descriptor of a lease ends it, and the end is told")
+{
+    Bench bench;
+    {
+        const auto held = bench.acquire(request(2));
+        CHECK(bench.service.sweep().empty());
+    }
+    const auto ended = bench.service.sweep();
+    REQUIRE(ended.size() == 2);
+    CHECK(ended[0].tag.lease == "0000000000000001");
+    CHECK(bench.service.leases({}).empty());
+    CHECK(bench.host.removals.empty());
+}
+
+TEST_CASE("releases of one turn are one removal")
+{
+    Bench bench;
+    const auto first = bench.acquire(request(2, Hold::name)).grant;
+    const auto second = bench.acquire(request(1, Hold::name)).grant;
+    bench.service.release(first.lease);
+    bench.service.release(second.lease);
+    CHECK(bench.service.owner_of(first.lease) == uid_t{1000});
+    CHECK(bench.service.sweep().size() == 3);
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11, 12}});
+    CHECK_FALSE(bench.service.owner_of(first.lease));
+}
+
+TEST_CASE("a removal that the kernel refuses is tried again at the next turn")
+{
+    Bench bench;
+    const auto grant = bench.acquire(request(1, Hold::name)).grant;
+    bench.service.release(grant.lease);
+    bench.host.fail_at = bench.host.calls + 1;
+    CHECK_THROWS_AS(bench.service.sweep(), std::system_error);
+    bench.host.fail_at = 0;
+    CHECK(bench.service.sweep().size() == 1);
+}
+
+TEST_CASE("I3 only ours: a released tap whose alias somebody rewrote is left alone")
+{
+    Bench bench;
+    const auto grant = bench.acquire(request(1, Hold::name)).grant;
+    bench.service.release(grant.lease);
+    bench.host.change(10, [](Link &link) { link.alias = "mine"; });
+    bench.service.sweep();
+    CHECK(bench.host.removals.empty());
+    CHECK(bench.host.state().link(10) != nullptr);
+}
+
+TEST_CASE("I6 the end is the daemon's: a holder's persistence does not outlive its descriptors")
+{
+    Bench bench;
+    {
+        const auto held = bench.acquire(request());
+        bench.host.change(10, [](Link &link) { link.persistent = true; });
+        CHECK(bench.service.sweep().empty());
+    }
+    CHECK(bench.service.sweep().size() == 1);
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{10}});
+}
+
+TEST_CASE("an idle lease ends when it is due")
+{
+    Bench bench;
+    auto asked = request(1, Hold::name);
+    asked.idle_timeout_seconds = 60;
+    bench.acquire(asked);
+    bench.service.sweep();
+    REQUIRE(bench.service.next_deadline() == bench.now + 60s);
+    bench.now += 59s;
+    CHECK(bench.service.sweep().empty());
+    bench.now += 1s;
+    CHECK(bench.service.sweep().size() == 1);
+    CHECK_FALSE(bench.service.next_deadline());
+}
+
+TEST_CASE("leases are told by owner, or all, in the order of their first taps")
+{
+    Bench bench;
+    const auto first = bench.acquire(request(1, Hold::name), 1001).grant;
+    const auto second = bench.acquire(request(1, Hold::name), 1000).grant;
+    CHECK(bench.service.leases({}) == std::vector<LeaseGrant>{first, second});
+    CHECK(bench.service.leases(uid_t{1000}) == std::vector<LeaseGrant>{second});
+    CHECK(bench.service.leases(uid_t{1002}).empty());
+}
+
+TEST_CASE("I1 crash-safe: another service on the same host finds the same leases")
+{
+    Bench bench;
+    const auto named = bench.acquire(request(2, Hold::name)).grant;
+    const auto held = bench.acquire(request(1));
+    bench.host.state().replace_with(HostState{bench.host.state()});
+    TapService successor{bench.plan, bench.limits, bench.host, bench.host, [] { return ""; }, [] { return Moment{}; }};
+    CHECK(successor.leases({}) == std::vector<LeaseGrant>{named, held.grant});
+    CHECK(successor.sweep().empty());
+}

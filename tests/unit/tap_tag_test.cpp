@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// The alias codec, both ways: exact texts, the longest one, and everything that is not one.
+
+#include "daemon/core/tap_tag.hpp"
+
+#include "tests/catch.hpp"
+
+#include <string>
+
+using namespace qemutap;
+
+namespace {
+
+const std::string plain = "qemu-tap1 lease=0123456789abcdef tap=0/2 index=7 ifindex=12 uid=1000 hold=name "
+                          "mac=52:54:00:ab:00:07 queues=1 vhost=0 idle=3600 label=web";
+
+TapTag plain_tag()
+{
+    TapTag tag;
+    tag.lease = "0123456789abcdef";
+    tag.position = 0;
+    tag.count = 2;
+    tag.index = 7;
+    tag.ifindex = 12;
+    tag.uid = 1000;
+    tag.hold = Hold::name;
+    tag.mac = *MacAddress::parse("52:54:00:ab:00:07");
+    tag.idle_timeout_seconds = 3600;
+    tag.label = "web";
+    return tag;
+}
+
+TapTag longest_tag()
+{
+    auto tag = plain_tag();
+    tag.position = 31;
+    tag.count = 32;
+    tag.index = 65535;
+    tag.ifindex = 0x7fffffff;
+    tag.uid = 0xfffffffe;
+    tag.queues = 16;
+    tag.vhost = true;
+    tag.idle_timeout_seconds = max_idle_timeout_seconds;
+    tag.label = std::string(63, 'x');
+    return tag;
+}
+
+std::string replaced(const std::string &what, const std::string &with)
+{
+    auto text = plain;
+    return text.replace(text.find(what), what.size(), with);
+}
+
+} // namespace
+
+TEST_CASE("a tag has one text")
+{
+    CHECK(encode(plain_tag()) == plain);
+    CHECK(decode_tag(plain) == plain_tag());
+}
+
+TEST_CASE("the longest tag fits the kernel's 255 bytes and comes back")
+{
+    const auto text = encode(longest_tag());
+    CHECK(text.size() <= 255);
+    CHECK(decode_tag(text) == longest_tag());
+}
+
+TEST_CASE("a tag without a label ends with the empty label")
+{
+    auto tag = plain_tag();
+    tag.label.clear();
+    CHECK(encode(tag).substr(encode(tag).size() - 7) == " label=");
+    CHECK(decode_tag(encode(tag)) == tag);
+}
+
+TEST_CASE("a tag cut short anywhere is none")
+{
+    // The last byte of the label may go: a shorter label is a label.
+    for (std::size_t size = 0; size < plain.size() - 3; ++size)
+        CHECK_FALSE(decode_tag(plain.substr(0, size)));
+}
+
+TEST_CASE("one byte changed to what no tag has is none")
+{
+    for (std::size_t i = 0; i < plain.size(); ++i)
+        for (const char byte : {'\n', '\x1b', '\xff', '\0', '%'}) {
+            auto text = plain;
+            text[i] = byte;
+            CHECK_FALSE(decode_tag(text));
+        }
+}
+
+TEST_CASE("other spellings of a tag's values are none")
+{
+    const auto [what, with] = GENERATE(table<std::string, std::string>({
+        {"qemu-tap1", "qemu-tap2"},
+        {"index=7", "index=07"},
+        {"index=7", "index=+7"},
+        {"index=7", "index=-7"},
+        {"index=7", "index="},
+        {"index=7", "index=65536"},
+        {"index=7", "index=99999999999999999999"},
+        {"tap=0/2", "tap=2/2"},
+        {"tap=0/2", "tap=0/33"},
+        {"tap=0/2", "tap=0/0"},
+        {"tap=0/2", "tap=0"},
+        {"ifindex=12", "ifindex=0"},
+        {"ifindex=12", "ifindex=2147483648"},
+        {"hold=name", "hold=both"},
+        {"mac=52:54:00:ab:00:07", "mac=52:54:00:AB:00:07"},
+        {"queues=1", "queues=0"},
+        {"queues=1", "queues=17"},
+        {"vhost=0", "vhost=2"},
+        {"idle=3600", "idle=31536001"},
+        {"label=web", "label=-web"},
+        {"label=web", "label=web "},
+        {"label=web", "label=we b"},
+        {" index", "  index"},
+        {"lease=0123456789abcdef", "lease=0123456789ABCDEF"},
+        {"lease=0123456789abcdef", "lease=0123456789abcde"},
+    }));
+    CHECK_FALSE(decode_tag(replaced(what, with)));
+}
+
+TEST_CASE("keys missing, doubled or in another order make no tag")
+{
+    CHECK_FALSE(decode_tag(replaced(" vhost=0", "")));
+    CHECK_FALSE(decode_tag(replaced(" vhost=0", " vhost=0 vhost=0")));
+    CHECK_FALSE(decode_tag(replaced("queues=1 vhost=0", "vhost=0 queues=1")));
+    CHECK_FALSE(decode_tag(plain + " more=1"));
+    CHECK_FALSE(decode_tag(""));
+    CHECK_FALSE(decode_tag(std::string(100'000, 'x')));
+}

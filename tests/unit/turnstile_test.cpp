@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// I8: what waits for an authorisation is bounded, per user and in all, and one user's queue is no other's.
+
+#include "daemon/core/turnstile.hpp"
+
+#include "common/error.hpp"
+#include "tests/catch.hpp"
+
+#include <list>
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+// Present: 4 per user, 6 in all. On the way: 2 per user, 3 in all.
+constexpr TurnstileLimits limits{4, 6, 2, 3};
+
+struct Road {
+    Turnstile turnstile{limits};
+    std::list<std::pair<std::string, Turnstile::Pass>> on_the_way;
+
+    void enter(uid_t uid, const std::string &name)
+    {
+        turnstile.enter(uid, [this, name](Turnstile::Pass pass) { on_the_way.emplace_back(name, std::move(pass)); });
+    }
+
+    void leave(const std::string &name)
+    {
+        for (auto at = on_the_way.begin(); at != on_the_way.end(); ++at)
+            if (at->first == name) {
+                const auto gone = std::move(*at);
+                on_the_way.erase(at);
+                return;
+            }
+        FAIL(name << " is not on the way");
+    }
+
+    std::vector<std::string> names() const
+    {
+        std::vector<std::string> names;
+        for (const auto &[name, pass] : on_the_way)
+            names.push_back(name);
+        return names;
+    }
+};
+
+using Names = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("a request goes at once where there is room")
+{
+    Road road;
+    road.enter(1, "a1");
+    CHECK(road.names() == Names{"a1"});
+}
+
+TEST_CASE("I8 bounded: a user's further requests wait, and another user's pass them")
+{
+    Road road;
+    for (const char *name : {"a1", "a2", "a3", "a4"})
+        road.enter(1, name);
+    CHECK(road.names() == Names{"a1", "a2"});
+    road.enter(2, "b1");
+    CHECK(road.names() == Names{"a1", "a2", "b1"});
+    road.enter(2, "b2"); // the way is full
+    road.leave("a2");
+    CHECK(road.names() == Names{"a1", "b1", "a3"});
+    road.leave("a1");
+    CHECK(road.names() == Names{"b1", "a3", "a4"});
+    road.leave("b1");
+    CHECK(road.names() == Names{"a3", "a4", "b2"});
+    road.leave("b2");
+    CHECK(road.names() == Names{"a3", "a4"});
+}
+
+TEST_CASE("I8 bounded: beyond the limit of a user, or of all, a request is refused and leaves no count")
+{
+    Road road;
+    for (const char *name : {"a1", "a2", "a3", "a4"})
+        road.enter(1, name);
+    CHECK_THROWS_AS(road.enter(1, "a5"), TapError);
+    road.enter(2, "b1");
+    road.enter(2, "b2");
+    CHECK_THROWS_AS(road.enter(3, "c1"), TapError);
+    for (const char *name : {"a1", "a2", "a3", "a4", "b1", "b2"})
+        road.leave(name);
+    CHECK(road.names().empty());
+    for (const char *name : {"a1", "a2", "a3", "a4"})
+        CHECK_NOTHROW(road.enter(1, name));
+}
+
+TEST_CASE("a request that is over as soon as it starts lets the next one start")
+{
+    Turnstile turnstile{{100, 100, 1, 1}};
+    Turnstile::Pass first;
+    unsigned started = 0;
+    turnstile.enter(1, [&](Turnstile::Pass pass) { first = std::move(pass); });
+    for (int i = 0; i < 50; ++i)
+        turnstile.enter(1, [&](const Turnstile::Pass &) { ++started; });
+    CHECK(started == 0);
+    first.reset();
+    CHECK(started == 50);
+}
+
+TEST_CASE("a pass may outlive its turnstile")
+{
+    Turnstile::Pass kept;
+    {
+        Turnstile turnstile;
+        turnstile.enter(1, [&](Turnstile::Pass pass) { kept = std::move(pass); });
+    }
+    CHECK_NOTHROW(kept.reset());
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// I5: each thing that a tap was promised to have is missed when it is not so.
+
+#include "daemon/core/verify.hpp"
+
+#include "daemon/core/lease_table.hpp"
+#include "tests/catch.hpp"
+
+#include <functional>
+
+using namespace qemutap;
+
+namespace {
+
+const Ipv4Prefix gateway{{0xc0a80701}, 24};
+
+PromisedTap promise()
+{
+    TapTag tag;
+    tag.lease = "0123456789abcdef";
+    tag.index = 7;
+    tag.ifindex = 10;
+    tag.uid = 1000;
+    return {tag, {{0xfe, 0x54, 0, 1, 0, 7}}, gateway};
+}
+
+OpenTap open_tap(std::size_t queues = 1)
+{
+    OpenTap tap{"tap7", 10, {}};
+    tap.queues.resize(queues);
+    return tap;
+}
+
+Link good_link()
+{
+    Link link;
+    link.ifindex = 10;
+    link.name = "tap7";
+    link.alias = encode(promise().tag);
+    link.is_tap = true;
+    link.tun_owner = 1000;
+    link.mac = promise().host_mac;
+    link.settings = tap_settings;
+    link.up = true;
+    link.carrier = true;
+    link.group = live_group;
+    return link;
+}
+
+std::string broken(const std::function<void(Link &)> &how)
+{
+    auto link = good_link();
+    how(link);
+    HostState state;
+    state.link_changed(link);
+    state.address_added({10, gateway, gateway});
+    return broken_promise(state, open_tap(), promise());
+}
+
+} // namespace
+
+TEST_CASE("I5 up before hand-over: a tap that is as promised")
+{
+    CHECK(broken([](Link &) {}).empty());
+    // A kernel without IPv6 has it off.
+    CHECK(broken([](Link &link) { link.settings.ipv6_disabled = std::nullopt; }).empty());
+}
+
+TEST_CASE("I5 up before hand-over: each broken promise is named")
+{
+    CHECK(broken([](Link &link) { link.name = "mine"; }) == "it was renamed to mine");
+    CHECK(broken([](Link &link) { link.alias = "mine"; }) == "its alias is not the one written");
+    CHECK(broken([](Link &link) { link.is_tap = false; }) == "its alias is not the one written");
+    CHECK(broken([](Link &link) { link.tun_owner = 0; }) == "its owner is not uid 1000");
+    CHECK(broken([](Link &link) { link.tun_owner.reset(); }) == "its owner is not uid 1000");
+    CHECK(broken([](Link &link) { link.mac.bytes[5] = 9; }) == "its MAC is not fe:54:00:01:00:07");
+    CHECK(broken([](Link &link) { link.up = false; }) == "it is not up");
+    CHECK(broken([](Link &link) { link.group = 0; }) == "it is not up");
+}
+
+TEST_CASE("I5 up before hand-over: each setting counts")
+{
+    const auto missed = [](const std::function<void(LinkSettings &)> &how) {
+        return broken([&](Link &link) { how(link.settings); }) == "its settings are not the ones written";
+    };
+    CHECK(missed([](LinkSettings &settings) { settings.rp_filter = 0; }));
+    CHECK(missed([](LinkSettings &settings) { settings.arp_ignore = 0; }));
+    CHECK(missed([](LinkSettings &settings) { settings.accept_redirects = 1; }));
+    CHECK(missed([](LinkSettings &settings) { settings.send_redirects = 1; }));
+    CHECK(missed([](LinkSettings &settings) { settings.ignore_routes_with_linkdown = 0; }));
+    CHECK(missed([](LinkSettings &settings) { settings.ipv6_disabled = false; }));
+}
+
+TEST_CASE("I5 up before hand-over: a tap without its address, or gone")
+{
+    HostState state;
+    CHECK(broken_promise(state, open_tap(), promise()) == "it is gone");
+    state.link_changed(good_link());
+    state.address_added({10, {{0xc0a80702}, 24}, {{0xc0a80702}, 24}});
+    CHECK(broken_promise(state, open_tap(), promise()) == "it has no address 192.168.7.1/24");
+}
+
+TEST_CASE("I4 never ownerless: a queue that is not ours is an intruder, attached or detached")
+{
+    auto link = good_link();
+    link.queues = 2;
+    HostState state;
+    state.link_changed(link);
+    CHECK_FALSE(has_intruder(state, open_tap(2)));
+    CHECK(has_intruder(state, open_tap(1)));
+    link.disabled_queues = 1;
+    state.link_changed(link);
+    CHECK(has_intruder(state, open_tap(2)));
+    CHECK_FALSE(has_intruder(state, open_tap(3)));
+}
