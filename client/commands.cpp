@@ -113,6 +113,7 @@ int perform(const RunOptions &options)
     const auto acquired = ManagerProxy{request.interactive}.acquire(request);
     auto nic = options.nic;
     nic.first_netdev = facts.first_free_netdev;
+    nic.first_mmio_bus = facts.first_free_mmio_bus;
     const auto merged = merge(options.command, facts, qemu_args(acquired.grant, descriptors_of(acquired), nic),
                               kernel_cmdline_words(acquired.grant, facts.nics));
     if (merged.warning)

@@ -8,6 +8,7 @@
 #include "common/error.hpp"
 #include "common/label.hpp"
 #include "common/number.hpp"
+#include "common/number_option.hpp"
 #include "common/quote.hpp"
 #include "config.h"
 
@@ -39,9 +40,8 @@ struct RequestWords {
 
     void add_common(CLI::App &verb)
     {
-        verb.add_option("--count", count, "How many taps, each with a NIC of the guest")->capture_default_str();
-        verb.add_option("--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue")
-            ->capture_default_str();
+        add_number(verb, "--count", count, "How many taps, each with a NIC of the guest");
+        add_number(verb, "--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue");
         add_device(verb);
         verb.add_option("--label", label, "Your name for the lease: it finds the same device and addresses again");
     }
@@ -84,7 +84,7 @@ struct RequestWords {
     {
         if (!is_device_model(device))
             refuse("--device " + quote(device) + " is no NIC model such as virtio-net-pci or e1000");
-        return {device, 0};
+        return {device};
     }
 
     Format chosen_format() const

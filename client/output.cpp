@@ -17,6 +17,7 @@ namespace qemutap {
 namespace {
 
 constexpr int json_indent = 2;
+const std::string none = "-"; // in a table: an empty cell would shift the columns for awk
 
 constexpr std::array<std::pair<Format, std::string_view>, 6> formats{{
     {Format::text, "text"},
@@ -69,8 +70,8 @@ std::vector<std::string> args_of(const LeaseGrant &lease, const NicOptions &opti
 
 Row tap_row(const TapGrant &tap)
 {
-    return {tap.name, tap.prefix_length == 0 ? "" : Ipv4Prefix{tap.gateway, tap.prefix_length}.text(),
-            address_text(tap, tap.client), tap.mac.text(), std::to_string(tap.queues)};
+    return {tap.name, tap.prefix_length == 0 ? none : Ipv4Prefix{tap.gateway, tap.prefix_length}.text(),
+            tap.prefix_length == 0 ? none : tap.client.text(), tap.mac.text(), std::to_string(tap.queues)};
 }
 
 const Row tap_columns{"TAP", "GATEWAY", "CLIENT", "MAC", "QUEUES"};
@@ -108,10 +109,17 @@ nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &option
             {"kernel_cmdline", cmdline_of(lease)}};
 }
 
-// In single quotes, which sh and systemd read alike; no value has a quote in it.
+// In double quotes, with a backslash before what stays special in them: sh(1) and EnvironmentFile= of
+// systemd.exec(5) read that alike.
 std::string env_line(const std::string &key, const std::string &value)
 {
-    return "QEMU_TAP_" + key + "='" + value + "'\n";
+    std::string escaped;
+    for (const char c : value) {
+        if (std::string_view{"\"\\$`"}.find(c) != std::string_view::npos)
+            escaped += '\\';
+        escaped += c;
+    }
+    return "QEMU_TAP_" + key + "=\"" + escaped + "\"\n";
 }
 
 std::string as_env(const LeaseGrant &lease, const NicOptions &options)
@@ -187,7 +195,7 @@ std::string list_as_text(const std::vector<LeaseGrant> &leases)
     std::vector<Row> rows{columns};
     for (const auto &lease : leases)
         for (const auto &tap : lease.taps) {
-            Row row{lease.lease, lease.label.empty() ? "-" : lease.label, std::to_string(lease.uid),
+            Row row{lease.lease, lease.label.empty() ? none : lease.label, std::to_string(lease.uid),
                     std::string{text_of(lease.hold)}};
             const auto cells = tap_row(tap);
             row.insert(row.end(), cells.begin(), cells.end());

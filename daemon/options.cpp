@@ -6,12 +6,16 @@
 
 #include "common/error.hpp"
 #include "common/ipv4.hpp"
+#include "common/number_option.hpp"
 #include "common/quote.hpp"
 #include "config.h"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <iostream>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace qemutap {
@@ -35,6 +39,25 @@ std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
     return texts;
 }
 
+// CLI11 joins the lines of a key only where they are neighbours, and drops later ones without a word.
+class JoiningConfig : public CLI::ConfigBase {
+public:
+    std::vector<CLI::ConfigItem> from_config(std::istream &input) const override
+    {
+        std::vector<CLI::ConfigItem> joined;
+        for (auto &item : ConfigBase::from_config(input)) {
+            const auto known = std::find_if(joined.begin(), joined.end(), [&](const CLI::ConfigItem &other) {
+                return other.fullname() == item.fullname();
+            });
+            if (known == joined.end())
+                joined.push_back(std::move(item));
+            else
+                known->inputs.insert(known->inputs.end(), item.inputs.begin(), item.inputs.end());
+        }
+        return joined;
+    }
+};
+
 // CLI11's own errors can take several lines.
 std::string one_line(std::string text)
 {
@@ -55,20 +78,17 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     CLI::App app{"Gives TAP network devices to QEMU instances of unprivileged users, over D-Bus."};
     app.set_version_flag("--version", std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION);
     app.set_config("--config", default_config, "Configuration file: the options below as `key = value`");
+    app.config_formatter(std::make_shared<JoiningConfig>());
     app.allow_config_extras(CLI::config_extras_mode::error);
     app.add_option("--pool", pool, "The block that subnets are cut from")->capture_default_str();
-    app.add_option("--prefix-length", options.plan.prefix_length, "The length of a tap's subnet, 1 to 30")
-        ->capture_default_str();
-    app.add_option("--first-index", options.plan.first_index, "The lowest N of tapN and its subnet")
-        ->capture_default_str();
+    add_number(app, "--prefix-length", options.plan.prefix_length, "The length of a tap's subnet, 1 to 30");
+    add_number(app, "--first-index", options.plan.first_index, "The lowest N of tapN and its subnet");
     app.add_option("--device-prefix", options.plan.device_prefix, "What stands before N in a device's name")
         ->capture_default_str();
     app.add_option("--exclude", exclusions, "A prefix never to overlap; may be given several times")
         ->capture_default_str();
-    app.add_option("--max-taps-per-user", options.limits.max_taps_per_user, "How many taps one user may hold")
-        ->capture_default_str();
-    app.add_option("--max-taps", options.limits.max_taps, "How many taps all users together may hold")
-        ->capture_default_str();
+    add_number(app, "--max-taps-per-user", options.limits.max_taps_per_user, "How many taps one user may hold");
+    add_number(app, "--max-taps", options.limits.max_taps, "How many taps all users together may hold");
     app.add_option("--log-level", options.log_level, "What to log")
         ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
         ->capture_default_str();

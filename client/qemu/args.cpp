@@ -26,10 +26,21 @@ std::string joined(const std::vector<int> &numbers)
     return text;
 }
 
-std::string device_value(const TapGrant &tap, const std::string &netdev, unsigned position, const std::string &device)
+// A comma within a value is doubled in QEMU's options. No name that we give has one; root may rename a tap.
+std::string escaped(const std::string &value)
 {
+    std::string text;
+    for (const char c : value)
+        text += c == ',' ? std::string{",,"} : std::string(1, c);
+    return text;
+}
+
+std::string device_value(const TapGrant &tap, unsigned position, const NicOptions &options)
+{
+    const auto &device = options.device;
     const std::string_view model{device.data(), std::min(device.find(','), device.size())};
-    std::string value = device + ",netdev=" + netdev + ",mac=" + tap.mac.text();
+    std::string value =
+        device + ",netdev=net" + std::to_string(options.first_netdev + position) + ",mac=" + tap.mac.text();
     const bool is_virtio = model.substr(0, 10) == "virtio-net";
     if (tap.queues > 1 && is_virtio)
         value += ",mq=on";
@@ -39,8 +50,8 @@ std::string device_value(const TapGrant &tap, const std::string &netdev, unsigne
         value += ",vectors=" + std::to_string(2 * tap.queues + 2);
     // Left to itself QEMU fills the mmio transports from the last one down, and the guest finds them from the
     // first one up: its NICs would be in reverse order.
-    if (model == "virtio-net-device")
-        value += ",bus=virtio-mmio-bus." + std::to_string(position);
+    if (model == "virtio-net-device" && device.find(",bus=") == std::string::npos)
+        value += ",bus=" + std::string{mmio_bus} + std::to_string(options.first_mmio_bus + position);
     return value;
 }
 
@@ -51,7 +62,7 @@ std::vector<std::string> pairs(const LeaseGrant &lease, const NicOptions &option
     for (unsigned i = 0; i < lease.taps.size(); ++i) {
         const auto netdev = "net" + std::to_string(options.first_netdev + i);
         words.insert(words.end(), {"-netdev", "tap,id=" + netdev + "," + backends.at(i), "-device",
-                                   device_value(lease.taps[i], netdev, i, options.device)});
+                                   device_value(lease.taps[i], i, options)});
     }
     return words;
 }
@@ -62,7 +73,7 @@ std::vector<std::string> qemu_args(const LeaseGrant &lease, const NicOptions &op
 {
     std::vector<std::string> backends;
     for (const auto &tap : lease.taps)
-        backends.push_back("ifname=" + tap.name + ",script=no,downscript=no" +
+        backends.push_back("ifname=" + escaped(tap.name) + ",script=no,downscript=no" +
                            (tap.queues > 1 ? ",queues=" + std::to_string(tap.queues) : ""));
     return pairs(lease, options, backends);
 }

@@ -13,9 +13,13 @@
 
 namespace qemutap {
 
+// QEMU's names for the places of virtio-mmio devices.
+inline constexpr std::string_view mmio_bus = "virtio-mmio-bus.";
+
 struct NicOptions {
     std::string device = "virtio-net-pci"; // a NIC model, with further properties after a comma if need be
     unsigned first_netdev = 0;             // I of the first netI
+    unsigned first_mmio_bus = 0;           // N of the first virtio-mmio-bus.N, of a virtio-net-device
 };
 
 // The descriptors of one tap, by their numbers in the process that becomes QEMU.

@@ -5,6 +5,7 @@
 
 #include "client/qemu/command.hpp"
 
+#include "client/qemu/args.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ namespace qemutap {
 
 namespace {
 
-constexpr std::array<std::string_view, 38> options_without_value{
+constexpr std::array<std::string_view, 42> options_without_value{
     "h",
     "help",
     "version",
@@ -53,13 +54,13 @@ constexpr std::array<std::string_view, 38> options_without_value{
     "xen-attach",
     "xen-domid-restrict",
     "async-teardown",
-    "rtc-td-hack",
+    "rtc-td-hack", "portrait", "audio-help", "perfmap", "jitdump",
 };
 
 // Models whose -device needs no netdev= to be a NIC.
-constexpr std::array<std::string_view, 12> nic_models{
+constexpr std::array<std::string_view, 13> nic_models{
     "virtio-net", "e1000", "rtl8139", "vmxnet3", "ne2k",   "pcnet",
-    "i8255",      "igb",   "usb-net", "tulip",   "sunhme", "rocker",
+    "i825", "i828",      "igb",   "usb-net", "tulip",   "sunhme", "rocker",
 };
 
 // QEMU accepts its options with one dash and with two.
@@ -79,6 +80,18 @@ bool starts_with_any(std::string_view text, const auto &beginnings)
                        [&](std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; });
 }
 
+// What stands behind -device: model,property=value... or driver=model among them, or a JSON object.
+std::string_view model_of(std::string_view value)
+{
+    for (const std::string_view key : {"\"driver\"", "driver="})
+        if (const auto at = value.find(key); at != std::string_view::npos) {
+            value.remove_prefix(at + key.size());
+            value.remove_prefix(std::min(value.find_first_not_of(" :\""), value.size()));
+            break;
+        }
+    return value.substr(0, value.find_first_of(",\""));
+}
+
 bool is_nic(std::string_view option, std::string_view value)
 {
     if (option == "nic")
@@ -87,9 +100,7 @@ bool is_nic(std::string_view option, std::string_view value)
         return value.substr(0, value.find(',')) == "nic";
     if (option != "device")
         return false;
-    if (value.substr(0, 7) == "driver=")
-        value.remove_prefix(7);
-    return starts_with_any(value, nic_models) || value.find(",netdev=") != std::string_view::npos ||
+    return starts_with_any(model_of(value), nic_models) || value.find(",netdev=") != std::string_view::npos ||
            value.find("\"netdev\"") != std::string_view::npos;
 }
 
@@ -98,11 +109,10 @@ bool is_alphanumeric(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-// One more than the highest I of any netI in the value; 0 without one. Numbers beyond six digits are no
+// One more than the highest N of any `stem`N in the value; 0 without one. Numbers beyond six digits are no
 // names that we would come to.
-unsigned behind_netdevs(std::string_view value)
+unsigned behind_numbered(std::string_view stem, std::string_view value)
 {
-    constexpr std::string_view stem = "net";
     constexpr std::size_t most_digits = 6;
     unsigned behind = 0;
     for (auto at = value.find(stem); at != std::string_view::npos; at = value.find(stem, at + 1)) {
@@ -140,7 +150,9 @@ CommandFacts look_at(const std::vector<std::string> &command)
         if (is_nic(*option, value))
             ++facts.nics;
         if (*option == "netdev" || *option == "device" || *option == "nic" || *option == "net")
-            facts.first_free_netdev = std::max(facts.first_free_netdev, behind_netdevs(value));
+            facts.first_free_netdev = std::max(facts.first_free_netdev, behind_numbered("net", value));
+        if (*option == "device")
+            facts.first_free_mmio_bus = std::max(facts.first_free_mmio_bus, behind_numbered(mmio_bus, value));
     }
     return facts;
 }

@@ -42,6 +42,9 @@ std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmd
 
 std::string_view key_of(std::string_view word)
 {
+    // The kernel takes quotes off a word that is quoted as a whole.
+    if (word.substr(0, 1) == "\"")
+        word.remove_prefix(1);
     return word.substr(0, word.find('='));
 }
 

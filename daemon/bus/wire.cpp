@@ -10,6 +10,7 @@
 #include "common/label.hpp"
 #include "common/quote.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <type_traits>
 
@@ -117,13 +118,24 @@ ListRequest parse_list(const Dictionary &options)
     return request;
 }
 
+namespace {
+
+// D-Bus strings are UTF-8; a name that root gave a tap need not be.
+std::string name_on_wire(const std::string &name)
+{
+    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<signed char>(c) > 0; });
+    return ascii ? name : quote(name);
+}
+
+} // namespace
+
 std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
 {
     std::vector<Dictionary> dictionaries;
     for (const auto &tap : taps) {
         const bool addressed = tap.prefix_length != 0;
         dictionaries.push_back({
-            {key_name, sdbus::Variant{tap.name}},
+            {key_name, sdbus::Variant{name_on_wire(tap.name)}},
             {key_index, sdbus::Variant{std::uint32_t{tap.index}}},
             {key_gateway, sdbus::Variant{addressed ? tap.gateway.text() : std::string{}}},
             {key_client, sdbus::Variant{addressed ? tap.client.text() : std::string{}}},

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+//
+// The client's command line, read into values or refused in one line that names what is wrong.
+
+#include "client/options.hpp"
+
+#include "common/error.hpp"
+#include "config.h"
+#include "tests/catch.hpp"
+#include "tests/unit/command_line.hpp"
+#include "tests/unit/outcome.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::optional<ClientOptions> parse(const Words &words)
+{
+    const CommandLine line{"qemu-tapctl", words};
+    return parse_client_options(line.argc(), line.argv());
+}
+
+template <typename Verb>
+Verb parse_as(const Words &words)
+{
+    const auto options = parse(words);
+    CAPTURE(words);
+    REQUIRE(options.has_value());
+    REQUIRE(std::holds_alternative<Verb>(*options));
+    return std::get<Verb>(*options);
+}
+
+// Refused as an invalid argument, on one line of printable ASCII, with `part` in it.
+void check_refused(const Words &words, const std::string &part = "")
+{
+    CAPTURE(words);
+    const auto error = tap_error_of([&] { parse(words); });
+    const std::string text = error.what();
+    CAPTURE(text, part);
+    CHECK(error.code() == ErrorCode::invalid_argument);
+    CHECK(contains(text, part));
+    CHECK(text.find_first_not_of(" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
+                                 "abcdefghijklmnopqrstuvwxyz{|}~") == std::string::npos);
+}
+
+// Both verbs that ask for taps refuse these words.
+void check_request_refused(const Words &words, const std::string &part)
+{
+    Words up{"up"};
+    up.insert(up.end(), words.begin(), words.end());
+    check_refused(up, part);
+    Words run{"run"};
+    run.insert(run.end(), words.begin(), words.end());
+    run.insert(run.end(), {"--", "qemu"});
+    check_refused(run, part);
+}
+
+} // namespace
+
+TEST_CASE("client options: up without a word more is one tap held by name, as text, with a virtio NIC")
+{
+    const auto up = parse_as<UpOptions>({"up"});
+    TapRequest expected;
+    expected.hold = Hold::name;
+    CHECK(up.request == expected);
+    CHECK(up.nic.device == "virtio-net-pci");
+    CHECK(up.nic.first_netdev == 0);
+    CHECK(up.format == Format::text);
+}
+
+TEST_CASE("client options: up takes count, queues, device, label, idle timeout and format")
+{
+    const auto up = parse_as<UpOptions>({"up", "--count", "2", "--queues=4", "--device", "e1000,romfile=", "--label",
+                                         "ci", "--idle-timeout", "15min", "--format", "env"});
+    TapRequest expected;
+    expected.hold = Hold::name;
+    expected.count = 2;
+    expected.queues = 4;
+    expected.label = "ci";
+    expected.idle_timeout_seconds = 900;
+    CHECK(up.request == expected);
+    CHECK(up.nic.device == "e1000,romfile=");
+    CHECK(up.format == Format::env);
+}
+
+TEST_CASE("client options: every format is known by its name to up and to args, and to up json also as --json")
+{
+    CHECK(parse_as<UpOptions>({"up", "--json"}).format == Format::json);
+    for (const auto format : {Format::text, Format::json, Format::qemu, Format::cmdline, Format::env, Format::yocto}) {
+        const std::string name{text_of(format)};
+        CHECK(parse_as<UpOptions>({"up", "--format", name}).format == format);
+        CHECK(parse_as<ArgsOptions>({"args", "ci", "--format", name}).format == format);
+    }
+    for (const std::string name : {"xml", "JSON", "", "jso"}) {
+        check_refused({"up", "--format", name}, "format");
+        check_refused({"args", "ci", "--format", name}, "format");
+    }
+}
+
+TEST_CASE("client options: run without a word more is one tap held by its descriptor, without vhost")
+{
+    const auto run = parse_as<RunOptions>({"run", "--", "qemu-system-x86_64", "-m", "512"});
+    CHECK(run.request == TapRequest{});
+    CHECK(run.nic.device == "virtio-net-pci");
+    CHECK(run.command == Words{"qemu-system-x86_64", "-m", "512"});
+}
+
+TEST_CASE("client options: run takes count, queues, vhost, device and label")
+{
+    const auto run = parse_as<RunOptions>({"run", "--count", "2", "--queues", "2", "--vhost", "yes", "--device",
+                                           "virtio-net-device", "--label", "ci", "--", "qemu"});
+    TapRequest expected;
+    expected.count = 2;
+    expected.queues = 2;
+    expected.vhost = VhostChoice::required;
+    expected.label = "ci";
+    CHECK(run.request == expected);
+    CHECK(run.nic.device == "virtio-net-device");
+    CHECK(parse_as<RunOptions>({"run", "--vhost", "auto", "--", "qemu"}).request.vhost == VhostChoice::when_possible);
+    CHECK(parse_as<RunOptions>({"run", "--vhost", "no", "--", "qemu"}).request.vhost == VhostChoice::no);
+}
+
+TEST_CASE("client options: nothing behind the -- of run is ours, whatever it looks like")
+{
+    const Words command{"gdb", "--args", "qemu", "--count", "7", "--help", "--", "--version", "", "-append", "a b"};
+    Words words{"run", "--count", "2", "--"};
+    words.insert(words.end(), command.begin(), command.end());
+    const auto run = parse_as<RunOptions>(words);
+    CHECK(run.request.count == 2);
+    CHECK(run.command == command);
+    CHECK(parse_as<RunOptions>({"run", "--", "--", "qemu"}).command == Words{"--", "qemu"});
+}
+
+TEST_CASE("client options: run without -- or without a command behind it is refused")
+{
+    check_refused({"run"}, "--");
+    check_refused({"run", "--"}, "--");
+    check_refused({"run", "--count", "2", "--"}, "--");
+    check_refused({"run", "qemu-system-x86_64"}, "qemu-system-x86_64");
+    check_refused({"run", "qemu-system-x86_64", "--", "disk.img"}, "qemu-system-x86_64");
+}
+
+TEST_CASE("client options: an option whose value is missing does not take the -- for it")
+{
+    check_refused({"run", "--label", "--", "qemu"}, "--label");
+    check_refused({"up", "--count"}, "--count");
+}
+
+TEST_CASE("client options: down takes leases, labels and taps, or --all")
+{
+    CHECK(parse_as<DownOptions>({"down", "ci", "tap7", "0123456789abcdef"}).names ==
+          Words{"ci", "tap7", "0123456789abcdef"});
+    CHECK_FALSE(parse_as<DownOptions>({"down", "ci"}).all);
+    const auto all = parse_as<DownOptions>({"down", "--all"});
+    CHECK(all.all);
+    CHECK(all.names.empty());
+}
+
+TEST_CASE("client options: down with neither a name nor --all, and with both, is refused")
+{
+    check_refused({"down"}, "--all");
+    check_refused({"down", "--all", "ci"}, "--all");
+    check_refused({"down", "ci", "--all"}, "--all");
+}
+
+TEST_CASE("client options: list takes --all and --json and no name")
+{
+    CHECK_FALSE(parse_as<ListOptions>({"list"}).all);
+    CHECK_FALSE(parse_as<ListOptions>({"list"}).json);
+    CHECK(parse_as<ListOptions>({"list", "--all"}).all);
+    CHECK(parse_as<ListOptions>({"list", "--json"}).json);
+    const auto both = parse_as<ListOptions>({"list", "--json", "--all"});
+    CHECK(both.all);
+    CHECK(both.json);
+    check_refused({"list", "ci"}, "ci");
+}
+
+TEST_CASE("client options: args takes one name, and prints QEMU's words unless another format is named")
+{
+    const auto args = parse_as<ArgsOptions>({"args", "ci"});
+    CHECK(args.name == "ci");
+    CHECK(args.format == Format::qemu);
+    CHECK(args.nic.device == "virtio-net-pci");
+    CHECK(parse_as<ArgsOptions>({"args", "ci", "--device", "e1000"}).nic.device == "e1000");
+    check_refused({"args"});
+    check_refused({"args", "ci", "other"}, "other");
+}
+
+TEST_CASE("client options: without a verb, and with one that does not exist, a command line is refused")
+{
+    check_refused({});
+    check_refused({"bogus"}, "bogus");
+    check_refused({"UP"}, "UP");
+    check_refused({"--count", "2"});
+}
+
+TEST_CASE("client options: an option that a verb does not have is refused by name")
+{
+    for (const std::string option : {"--bogus", "--interactive", "--hold", "--all", "--uid"}) {
+        check_refused({"up", option}, option);
+        check_refused({"run", option, "--", "qemu"}, option);
+    }
+    check_refused({"up", "--vhost", "no"}, "--vhost");
+    for (const std::string option : {"--idle-timeout", "--format", "--json"})
+        check_refused({"run", option, "5", "--", "qemu"}, option);
+    check_refused({"list", "--format", "json"}, "--format");
+    check_refused({"list", "--count", "2"}, "--count");
+    check_refused({"down", "--json"}, "--json");
+    check_refused({"args", "ci", "--label", "x"}, "--label");
+    check_refused({"up", "extra"}, "extra");
+    check_refused({"up", "--coun", "2"}, "--coun");
+}
+
+TEST_CASE("client options: counts and queues at both ends of their ranges are accepted")
+{
+    CHECK(parse_as<UpOptions>({"up", "--count", "1"}).request.count == 1);
+    CHECK(parse_as<UpOptions>({"up", "--count", "32", "--queues", "16"}).request.count == 32);
+    CHECK(parse_as<RunOptions>({"run", "--count", "16", "--", "qemu"}).request.count == 16);
+    CHECK(parse_as<RunOptions>({"run", "--queues", "16", "--", "qemu"}).request.queues == 16);
+}
+
+TEST_CASE("client options: counts and queues beyond their ranges, and what is no number, are refused")
+{
+    for (const std::string count : {"0", "33", "10000", "4294967295", "4294967296", "4294967297", "-1", "1.5", "two",
+                                    "2x", "", " ", "99999999999999999999"})
+        check_request_refused({"--count", count}, "count");
+    for (const std::string queues : {"0", "17", "4294967297", "-1", "many", ""})
+        check_request_refused({"--queues", queues}, "queues");
+}
+
+TEST_CASE("client options: a run that needs more than 16 descriptors is refused")
+{
+    check_refused({"run", "--count", "17", "--", "qemu"}, "16");
+    check_refused({"run", "--count", "9", "--queues", "2", "--", "qemu"}, "16");
+    check_refused({"run", "--count", "9", "--vhost", "yes", "--", "qemu"}, "16");
+}
+
+TEST_CASE("client options: labels of 1 and 63 bytes are accepted")
+{
+    for (const auto &label : {std::string{"a"}, std::string(63, 'a'), std::string{"A._:@+-"}}) {
+        CHECK(parse_as<UpOptions>({"up", "--label", label}).request.label == label);
+        CHECK(parse_as<RunOptions>({"run", "--label=" + label, "--", "qemu"}).request.label == label);
+    }
+}
+
+TEST_CASE("client options: a label of no bytes is refused, not taken for no label")
+{
+    check_request_refused({"--label", ""}, "label");
+    check_request_refused({"--label="}, "label");
+}
+
+TEST_CASE("client options: labels too long or of other bytes are refused without repeating them raw")
+{
+    for (const auto &label :
+         {std::string(64, 'a'), std::string(65, 'a'), std::string(10'000, 'a'), std::string{"two\nlines"},
+          std::string{"\x1b[31mred"}, std::string{"caf\xe9"}, std::string{"caf\xc3\xa9"}, std::string{"$(x)"},
+          std::string{"a b"}, std::string{"a=b"}, std::string{".hidden"}, std::string{"a\x7f"}})
+        check_request_refused({"--label", label}, "label");
+    check_request_refused({"--label=-rf"}, "label");
+}
+
+TEST_CASE("client options: a choice of vhost or a device that can't be is refused")
+{
+    for (const std::string choice : {"maybe", "on", "YES", ""})
+        check_refused({"run", "--vhost", choice, "--", "qemu"}, "vhost");
+    for (const std::string device : {"", "$(x)", "virtio net", "e1000;x", "e1000\n", ",netdev=x", "\x1b"}) {
+        check_request_refused({"--device", device}, "device");
+        check_refused({"args", "ci", "--device", device}, "device");
+    }
+}
+
+TEST_CASE("client options: an idle timeout is a number of seconds, minutes, hours or days, 1 s to 365 d")
+{
+    struct Timeout {
+        std::string text;
+        std::uint64_t seconds;
+    };
+    for (const auto &[text, seconds] :
+         {Timeout{"1", 1}, Timeout{"90", 90}, Timeout{"90s", 90}, Timeout{"1s", 1}, Timeout{"15min", 900},
+          Timeout{"2h", 7200}, Timeout{"1d", 86400}, Timeout{"365d", 31'536'000}, Timeout{"8760h", 31'536'000},
+          Timeout{"525600min", 31'536'000}, Timeout{"31536000s", 31'536'000}, Timeout{"31536000", 31'536'000}}) {
+        CAPTURE(text);
+        CHECK(parse_idle_timeout(text) == seconds);
+        CHECK(parse_as<UpOptions>({"up", "--idle-timeout", text}).request.idle_timeout_seconds == seconds);
+    }
+}
+
+TEST_CASE("client options: no other text is an idle timeout")
+{
+    const Words out_of_range{"0", "0s", "0d", "31536001", "31536001s", "525601min", "8761h", "366d"};
+    const Words overflowing{"18446744073709551616", "99999999999999999999", "213503982334602d"};
+    const Words other_units{"1m", "1w", "1y", "90S", "1H", "90sec", "90 s", "1h30min", "min", "s", "soon"};
+    const Words other_numbers{"", "-1", "+1", " 90", "90 ", "1.5h", "090", "0x10", "1e3"};
+    for (const auto &texts : {out_of_range, overflowing, other_units, other_numbers})
+        for (const auto &text : texts) {
+            CAPTURE(text);
+            CHECK(parse_idle_timeout(text) == std::nullopt);
+            check_refused({"up", "--idle-timeout=" + text}, "idle-timeout");
+        }
+}
+
+TEST_CASE("client options: --help is answered on stdout for every verb, and there is nothing else to do")
+{
+    for (const auto &words : {Words{"--help"}, Words{"up", "--help"}, Words{"run", "--help"}, Words{"down", "--help"},
+                              Words{"list", "--help"}, Words{"args", "--help"}}) {
+        CAPTURE(words);
+        CapturedStdout captured;
+        CHECK(parse(words) == std::nullopt);
+        CHECK(contains(captured.text(), "qemu-tapctl"));
+    }
+}
+
+TEST_CASE("client options: --version is the program's name and version")
+{
+    CapturedStdout captured;
+    CHECK(parse({"--version"}) == std::nullopt);
+    CHECK(captured.text() == std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION + "\n");
+}
+
+TEST_CASE("client options: the help documents the exit statuses")
+{
+    CapturedStdout captured;
+    parse({"--help"});
+    for (const auto *status : {"0 success", "2 invalid argument", "3 qemu-tapd not reachable", "4 not authorised",
+                               "5 polkit unavailable", "6 limit exceeded", "7 pool exhausted", "8 no such lease",
+                               "9 /dev/net/tun unavailable", "10 vhost unavailable", "126", "127"}) {
+        CAPTURE(status);
+        CHECK(contains(captured.text(), status));
+    }
+}
+
+TEST_CASE("client options: a number has one spelling")
+{
+    for (const char *number : {"", "010", "+5", "-1", "0x10", " 3", "3 ", "1e3", "4294967296"})
+        check_refused({"up", "--count", number});
+}

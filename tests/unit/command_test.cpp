@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// A caller's command is read as QEMU reads it, and comes back with our words added and nothing else changed.
+
+#include "client/qemu/command.hpp"
+
+#include "tests/catch.hpp"
+#include "tests/unit/outcome.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+const Words our_nic{"-netdev", "tap,id=net0,fds=5", "-device", "virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07"};
+const Words our_ip{"ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off", "net.ifnames=0"};
+const std::string our_ip_text = "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0";
+
+Words joined(Words first, const Words &second)
+{
+    first.insert(first.end(), second.begin(), second.end());
+    return first;
+}
+
+CommandFacts facts_of(const Words &arguments)
+{
+    return look_at(joined({"qemu-system-x86_64"}, arguments));
+}
+
+MergedCommand merged(const Words &command)
+{
+    return merge(command, look_at(command), our_nic, our_ip);
+}
+
+// The command with `expected` in the place of the caller's words, then our NIC.
+void check_merged(const Words &command, const Words &expected)
+{
+    CAPTURE(command);
+    const auto result = merged(command);
+    CHECK(result.words == joined(expected, our_nic));
+    CHECK(result.warning == std::nullopt);
+}
+
+} // namespace
+
+TEST_CASE("command: without -kernel our NIC is put behind the caller's words and that is all")
+{
+    check_merged({"qemu-system-x86_64", "-m", "512", "disk.img"}, {"qemu-system-x86_64", "-m", "512", "disk.img"});
+    check_merged({"qemu-system-x86_64"}, {"qemu-system-x86_64"});
+}
+
+TEST_CASE("command: without -kernel an -append is left as it is, for there is nothing to read our words")
+{
+    check_merged({"qemu", "-append", "quiet"}, {"qemu", "-append", "quiet"});
+    check_merged({"qemu", "-append", "ip=dhcp"}, {"qemu", "-append", "ip=dhcp"});
+}
+
+TEST_CASE("command: the ip= words are added to the caller's -append")
+{
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "console=ttyS0", "-nographic"},
+                 {"qemu", "-kernel", "bzImage", "-append", "console=ttyS0 " + our_ip_text, "-nographic"});
+    check_merged({"qemu", "-append", "console=ttyS0", "-kernel", "bzImage"},
+                 {"qemu", "-append", "console=ttyS0 " + our_ip_text, "-kernel", "bzImage"});
+    check_merged({"qemu", "-kernel", "bzImage", "-append", ""}, {"qemu", "-kernel", "bzImage", "-append", our_ip_text});
+}
+
+TEST_CASE("command: with -kernel and no -append there will be one")
+{
+    CHECK(merged({"qemu", "-kernel", "bzImage"}).words ==
+          joined(joined({"qemu", "-kernel", "bzImage"}, our_nic), {"-append", our_ip_text}));
+}
+
+TEST_CASE("command: of several -append the last is added to, as it is the one that QEMU takes")
+{
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "first", "-append", "last"},
+                 {"qemu", "-kernel", "bzImage", "-append", "first", "-append", "last " + our_ip_text});
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "ip=dhcp", "-append", "last"},
+                 {"qemu", "-kernel", "bzImage", "-append", "ip=dhcp", "-append", "last " + our_ip_text});
+}
+
+TEST_CASE("command: an -append that has an ip= stays as it is, and a warning says so and what is missing")
+{
+    const Words command{"qemu", "-kernel", "bzImage", "-append", "quiet ip=dhcp"};
+    const auto result = merged(command);
+    CHECK(result.words == joined(command, our_nic));
+    REQUIRE(result.warning.has_value());
+    CAPTURE(*result.warning);
+    CHECK(contains(*result.warning, "-append"));
+    CHECK(contains(*result.warning, our_ip_text));
+    CHECK_FALSE(contains(*result.warning, "\n"));
+}
+
+TEST_CASE("command: the ip= words go before a -- in -append")
+{
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "quiet -- ip=dhcp"},
+                 {"qemu", "-kernel", "bzImage", "-append", "quiet " + our_ip_text + " -- ip=dhcp"});
+}
+
+TEST_CASE("command: quotes in -append are kept")
+{
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "dyndbg=\"file a.c +p\" x='y z'"},
+                 {"qemu", "-kernel", "bzImage", "-append", "dyndbg=\"file a.c +p\" x='y z' " + our_ip_text});
+}
+
+TEST_CASE("command: options with two dashes are the same options")
+{
+    check_merged({"qemu", "--kernel", "bzImage", "--append", "quiet"},
+                 {"qemu", "--kernel", "bzImage", "--append", "quiet " + our_ip_text});
+    CHECK(facts_of({"--netdev", "user,id=net0", "--device", "e1000,netdev=net0"}).nics == 1);
+}
+
+TEST_CASE("command: a value that looks like an option is a value")
+{
+    check_merged({"qemu", "-kernel", "-append", "-append", "quiet"},
+                 {"qemu", "-kernel", "-append", "-append", "quiet " + our_ip_text});
+    check_merged({"qemu", "-kernel", "bzImage", "-append", "-kernel"},
+                 {"qemu", "-kernel", "bzImage", "-append", "-kernel " + our_ip_text});
+    check_merged({"qemu", "-name", "-kernel", "disk.img"}, {"qemu", "-name", "-kernel", "disk.img"});
+    CHECK(facts_of({"-name", "-nic", "user"}).nics == 0);
+}
+
+TEST_CASE("command: an option that takes no value does not swallow the one behind it")
+{
+    // qemu(1) of 7.2 and later.
+    const Words run_state{"-S", "-s", "-no-reboot", "-no-shutdown", "-daemonize", "-preconfig", "-snapshot"};
+    const Words display{"-nographic", "--nographic", "-full-screen", "-portrait", "-h", "-help", "-version"};
+    const Words machine{"-enable-kvm", "-usb",           "-mem-prealloc", "-no-acpi",
+                        "-no-hpet",    "-no-fd-bootchk", "-semihosting"};
+    const Words others{"-nodefaults", "-no-user-config", "-only-migratable", "-singlestep", "-enable-sync-profile"};
+    const Words rare{"-win2k-hack", "-xen-attach", "-xen-domid-restrict", "-audio-help", "-perfmap", "-jitdump"};
+    for (const auto &options : {run_state, display, machine, others, rare})
+        for (const auto &option : options) {
+            CAPTURE(option);
+            CHECK(facts_of({option, "-kernel", "bzImage"}).has_kernel);
+            CHECK(facts_of({option, "-nic", "user"}).nics == 1);
+        }
+}
+
+TEST_CASE("command: options that take a value are not confused by one that begins with a dash")
+{
+    for (const std::string option : {"-m", "-cpu", "-machine", "-drive", "-serial", "-monitor", "-display", "-smp",
+                                     "-initrd", "-hda", "-object", "-chardev", "-global", "-fw_cfg"}) {
+        CAPTURE(option);
+        CHECK_FALSE(facts_of({option, "-kernel", "bzImage"}).has_kernel);
+    }
+}
+
+TEST_CASE("command: words before QEMU stay before it and hide nothing of it")
+{
+    const Words qemu{"qemu-system-x86_64", "-kernel", "bzImage", "-append", "quiet"};
+    const Words expected{"qemu-system-x86_64", "-kernel", "bzImage", "-append", "quiet " + our_ip_text};
+    for (const auto &wrapper :
+         {Words{"taskset", "-c", "0,1"}, Words{"taskset", "0x3"}, Words{"env", "LANG=C"}, Words{"env", "-i"},
+          Words{"env", "-u", "DISPLAY", "A=b"}, Words{"nice", "-n", "5"}, Words{"nice"}, Words{"gdb", "--args"},
+          Words{"gdb", "-ex", "run", "--args"}, Words{"strace", "-f", "-o", "trace"},
+          Words{"timeout", "--foreground", "60"}, Words{"systemd-run", "--user", "--scope", "--"},
+          Words{"setsid", "-w"}, Words{"numactl", "--cpunodebind=0", "--membind=0"}, Words{"unshare", "--net"},
+          Words{"env", "--"}, Words{"stdbuf", "-o", "L"}})
+        check_merged(joined(wrapper, qemu), joined(wrapper, expected));
+}
+
+TEST_CASE("command: words before QEMU are no NICs")
+{
+    CHECK(look_at({"unshare", "--net", "qemu", "-m", "512"}).nics == 0);
+    CHECK(look_at({"taskset", "-c", "0", "qemu", "-nic", "user"}).nics == 1);
+}
+
+TEST_CASE("command: an -append or -kernel without a value is QEMU's to complain about")
+{
+    CHECK_FALSE(facts_of({"-kernel"}).has_kernel);
+    CHECK(facts_of({"-kernel", "bzImage", "-append"}).append == std::nullopt);
+}
+
+TEST_CASE("command: the caller's NICs by -nic are counted")
+{
+    CHECK(facts_of({"-nic", "user"}).nics == 1);
+    CHECK(facts_of({"-nic", "user,model=e1000,id=net0"}).nics == 1);
+    CHECK(facts_of({"-nic", "tap,ifname=x", "-nic", "bridge,br=br0"}).nics == 2);
+    CHECK(facts_of({"-nic", "none"}).nics == 0);
+}
+
+TEST_CASE("command: the caller's NICs by -net are counted, the other ends of their cables are not")
+{
+    CHECK(facts_of({"-net", "nic", "-net", "user"}).nics == 1);
+    CHECK(facts_of({"-net", "nic,model=e1000,netdev=net0", "-netdev", "user,id=net0"}).nics == 1);
+    CHECK(facts_of({"-net", "nic", "-net", "nic", "-net", "tap"}).nics == 2);
+    CHECK(facts_of({"-net", "none"}).nics == 0);
+    CHECK(facts_of({"-net", "user"}).nics == 0);
+}
+
+TEST_CASE("command: the caller's NICs by -device are counted, with a netdev and without one")
+{
+    CHECK(facts_of({"-netdev", "user,id=a", "-device", "virtio-net-pci,netdev=a"}).nics == 1);
+    CHECK(facts_of({"-netdev", "user,id=a", "-device", "spapr-vlan,netdev=a"}).nics == 1);
+    CHECK(facts_of({"-device", "driver=e1000,netdev=a"}).nics == 1);
+    const Words virtio{"virtio-net", "virtio-net-pci", "virtio-net-device", "virtio-net-pci-non-transitional"};
+    const Words intel{"e1000", "e1000-82544gc", "e1000e", "igb", "i82550", "i82551", "i82557a", "i82562", "i82801"};
+    const Words others{"ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "tulip", "usb-net", "vmxnet3"};
+    for (const auto &models : {virtio, intel, others})
+        for (const auto &model : models) {
+            CAPTURE(model);
+            CHECK(facts_of({"-device", model}).nics == 1);
+            CHECK(facts_of({"-device", model + ",mac=52:54:00:00:00:01"}).nics == 1);
+        }
+}
+
+TEST_CASE("command: the caller's NICs by a -device in JSON are counted, with a netdev and without one")
+{
+    CHECK(facts_of({"-device", R"({"driver":"virtio-net-pci","netdev":"hostnet0","id":"nic"})"}).nics == 1);
+    CHECK(facts_of({"-device", R"({ "netdev" : "a", "driver" : "spapr-vlan" })"}).nics == 1);
+    CHECK(facts_of({"-device", R"({"driver":"e1000","mac":"52:54:00:00:00:01"})"}).nics == 1);
+    CHECK(facts_of({"-device", R"({"driver":"virtio-blk-pci","drive":"d"})"}).nics == 0);
+}
+
+TEST_CASE("command: devices that are no NICs, and netdevs alone, are not counted")
+{
+    CHECK(facts_of({"-device", "virtio-blk-pci,drive=d", "-device", "virtio-rng-pci"}).nics == 0);
+    CHECK(facts_of({"-device", "qemu-xhci"}).nics == 0);
+    CHECK(facts_of({"-netdev", "user,id=net0"}).nics == 0);
+    CHECK(facts_of({"-object", "filter-dump,id=f,netdev=net0,file=dump"}).nics == 0);
+}
+
+TEST_CASE("command: our netdevs are numbered behind the caller's")
+{
+    CHECK(facts_of({"-m", "512"}).first_free_netdev == 0);
+    CHECK(facts_of({"-netdev", "user,id=net0", "-device", "e1000,netdev=net0"}).first_free_netdev == 1);
+    CHECK(facts_of({"-netdev", "user,id=net3", "-netdev", "user,id=net1"}).first_free_netdev == 4);
+    CHECK(facts_of({"-netdev", "id=net10,type=user"}).first_free_netdev == 11);
+    CHECK(facts_of({"-nic", "user,id=net0"}).first_free_netdev == 1);
+    CHECK(facts_of({"-net", "nic,netdev=net2", "-net", "user"}).first_free_netdev == 3);
+    CHECK(facts_of({"-netdev", R"({"type":"user","id":"net0"})"}).first_free_netdev == 1);
+    CHECK(facts_of({"-device", R"({"driver":"e1000","netdev":"net5"})"}).first_free_netdev == 6);
+}
+
+TEST_CASE("command: names that only resemble netI take no number")
+{
+    for (const auto *value : {"user,id=hostnet0", "user,id=mynet0", "user,id=net0x", "user,id=network", "user,id=net",
+                              "user,id=net-0", "user,id=net_0", "user,id=net99999999999999999999"}) {
+        CAPTURE(value);
+        CHECK(facts_of({"-netdev", value}).first_free_netdev == 0);
+    }
+}
+
+TEST_CASE("command: values of other options take no number")
+{
+    CHECK(facts_of({"-name", "net7", "-kernel", "net8", "-append", "net9"}).first_free_netdev == 0);
+}

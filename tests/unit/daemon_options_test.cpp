@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+//
+// The daemon's options mean the same on the command line and in the configuration file, and whatever is not
+// understood stops the daemon before it starts.
+
+#include "daemon/options.hpp"
+
+#include "common/error.hpp"
+#include "config.h"
+#include "tests/catch.hpp"
+#include "tests/unit/command_line.hpp"
+#include "tests/unit/outcome.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// A directory of the test's own, gone with the object; the file is in it once it is written.
+class Configuration {
+public:
+    Configuration()
+    {
+        auto pattern = (std::filesystem::temp_directory_path() / "qemu-tapd-test-XXXXXX").string();
+        if (!::mkdtemp(pattern.data()))
+            throw std::runtime_error{"can't make a temporary directory"};
+        directory_ = pattern;
+    }
+    explicit Configuration(const std::string &text) : Configuration() { std::ofstream{path()} << text; }
+    Configuration(const Configuration &) = delete;
+    Configuration &operator=(const Configuration &) = delete;
+    ~Configuration() { std::filesystem::remove_all(directory_); }
+
+    std::string path() const { return directory_ / "qemu-tapd.conf"; }
+
+private:
+    std::filesystem::path directory_;
+};
+
+std::optional<DaemonOptions> parse(const Words &words, const std::string &default_config)
+{
+    const CommandLine line{"qemu-tapd", words};
+    return parse_daemon_options(line.argc(), line.argv(), default_config);
+}
+
+// Without any file.
+DaemonOptions from_words(const Words &words)
+{
+    return parse(words, Configuration{}.path()).value();
+}
+
+// Without a word on the command line.
+DaemonOptions from_file(const std::string &text)
+{
+    return parse({}, Configuration{text}.path()).value();
+}
+
+std::string texts_of(const std::vector<Ipv4Prefix> &prefixes)
+{
+    std::string text;
+    for (const auto &prefix : prefixes)
+        text += (text.empty() ? "" : " ") + prefix.text();
+    return text;
+}
+
+// Refused as an invalid argument, on one line, with `part` in it.
+template <typename Call>
+void check_refused(Call call, const std::string &part)
+{
+    const auto error = tap_error_of(call);
+    const std::string text = error.what();
+    CAPTURE(text, part);
+    CHECK(error.code() == ErrorCode::invalid_argument);
+    CHECK(contains(text, part));
+    CHECK_FALSE(contains(text, "\n"));
+}
+
+// A key with a value, once as an option and once as a line of the file.
+void check_value_refused(const std::string &key, const std::string &value)
+{
+    CAPTURE(key, value);
+    check_refused([&] { from_words({"--" + key, value}); }, key);
+    check_refused([&] { from_file(key + " = " + value + "\n"); }, key);
+}
+
+const std::vector<std::pair<std::string, std::string>> every_option{
+    {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"}, {"device-prefix", "vmtap"},
+    {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"}, {"max-taps", "50"},     {"log-level", "debug"},
+};
+
+void check_every_option(const DaemonOptions &options)
+{
+    CHECK(options.plan.pool.text() == "10.0.0.0/8");
+    CHECK(options.plan.prefix_length == 30);
+    CHECK(options.plan.first_index == 100);
+    CHECK(options.plan.device_prefix == "vmtap");
+    CHECK(texts_of(options.plan.exclusions) == "10.9.0.0/16");
+    CHECK(options.limits.max_taps_per_user == 5);
+    CHECK(options.limits.max_taps == 50);
+    CHECK(options.log_level == "debug");
+}
+
+} // namespace
+
+TEST_CASE("daemon options: without a word and without a file the documented defaults hold")
+{
+    CHECK(std::string{default_config_path} == "/etc/qemu-tapd.conf");
+    const auto options = from_words({});
+    CHECK(options.plan.pool.text() == "192.168.0.0/16");
+    CHECK(options.plan.prefix_length == 24);
+    CHECK(options.plan.first_index == 7);
+    CHECK(options.plan.device_prefix == "tap");
+    CHECK(texts_of(options.plan.exclusions) == "192.168.122.0/24");
+    CHECK(options.limits.max_taps_per_user == 32);
+    CHECK(options.limits.max_taps == 4096);
+    CHECK(options.log_level == "info");
+}
+
+TEST_CASE("daemon options: every option is read from the command line")
+{
+    Words words;
+    for (const auto &[key, value] : every_option)
+        words.insert(words.end(), {"--" + key, value});
+    check_every_option(from_words(words));
+}
+
+TEST_CASE("daemon options: every option is read from the file by the same key")
+{
+    std::string text;
+    for (const auto &[key, value] : every_option)
+        text += key + " = " + value + "\n";
+    check_every_option(from_file(text));
+}
+
+TEST_CASE("daemon options: the command line is stronger than the file, which keeps the rest")
+{
+    const Configuration file{"max-taps = 50\nprefix-length = 30\nexclude = 10.9.0.0/16\n"};
+    const auto options = parse({"--max-taps", "60", "--exclude", "10.8.0.0/16"}, file.path()).value();
+    CHECK(options.limits.max_taps == 60);
+    CHECK(options.plan.prefix_length == 30);
+    CHECK(texts_of(options.plan.exclusions) == "10.8.0.0/16");
+}
+
+TEST_CASE("daemon options: a file named by --config is read in the place of the default one")
+{
+    const Configuration by_default{"max-taps = 50\nmax-taps-per-user = 5\n"};
+    const Configuration named{"max-taps = 60\n"};
+    const auto options = parse({"--config", named.path()}, by_default.path()).value();
+    CHECK(options.limits.max_taps == 60);
+    CHECK(options.limits.max_taps_per_user == 32);
+}
+
+TEST_CASE("daemon options: a file named by --config that is not there is an error that names it")
+{
+    const Configuration absent;
+    check_refused([&] { parse({"--config", absent.path()}, absent.path()); }, absent.path());
+}
+
+TEST_CASE("daemon options: an empty file, comments and blank lines are fine")
+{
+    CHECK(from_file("").limits.max_taps == 4096);
+    CHECK(from_file("# taps\n\n   # more\nmax-taps = 50\n\n").limits.max_taps == 50);
+    CHECK(from_file("max-taps=50").limits.max_taps == 50);
+}
+
+TEST_CASE("daemon options: --exclude may be given several times, in the place of the default")
+{
+    const auto options = from_words({"--exclude", "10.8.0.0/16", "--max-taps", "50", "--exclude", "10.9.0.0/16"});
+    CHECK(texts_of(options.plan.exclusions) == "10.8.0.0/16 10.9.0.0/16");
+}
+
+TEST_CASE("daemon options: exclude may be given several times in the file, side by side and apart")
+{
+    CHECK(texts_of(from_file("exclude = 10.8.0.0/16\nexclude = 10.9.0.0/16\n").plan.exclusions) ==
+          "10.8.0.0/16 10.9.0.0/16");
+    CHECK(texts_of(from_file("exclude = 10.8.0.0/16\nmax-taps = 50\nexclude = 10.9.0.0/16\n").plan.exclusions) ==
+          "10.8.0.0/16 10.9.0.0/16");
+}
+
+TEST_CASE("daemon options: one value given twice is refused with its key, side by side and apart")
+{
+    check_refused([] { from_words({"--max-taps", "50", "--max-taps", "60"}); }, "max-taps");
+    check_refused([] { from_file("max-taps = 50\nmax-taps = 60\n"); }, "max-taps");
+    check_refused([] { from_file("max-taps = 50\npool = 10.0.0.0/8\nmax-taps = 60\n"); }, "max-taps");
+}
+
+TEST_CASE("daemon options: a key that does not exist is refused by name, alone and among good ones")
+{
+    check_refused([] { from_file("bogus = 1\n"); }, "bogus");
+    check_refused([] { from_file("max-taps = 50\nmax_taps = 50\npool = 10.0.0.0/8\n"); }, "max_taps");
+    check_refused([] { from_file("Pool = 10.0.0.0/8\n"); }, "Pool");
+    check_refused([] { from_file("[limits]\nmax-taps = 50\n"); }, "limits");
+}
+
+TEST_CASE("daemon options: an option that does not exist and a word too many are refused by name")
+{
+    check_refused([] { from_words({"--bogus"}); }, "--bogus");
+    check_refused([] { from_words({"--max-tap", "5"}); }, "--max-tap");
+    check_refused([] { from_words({"bogus"}); }, "bogus");
+    check_refused([] { from_words({"--pool"}); }, "--pool");
+}
+
+TEST_CASE("daemon options: a number that is none is refused with its key")
+{
+    for (const std::string key : {"prefix-length", "first-index", "max-taps-per-user", "max-taps"})
+        for (const std::string value :
+             {"", "many", "1.5", "-1", "5x", "4294967296", "4294967312", "99999999999999999999"})
+            check_value_refused(key, value);
+}
+
+TEST_CASE("daemon options: a prefix that is none is refused with its key")
+{
+    for (const std::string key : {"pool", "exclude"})
+        for (const std::string value : {"192.168.0.0", "192.168.0.0/33", "192.168.0.0/", "192.168/16", "300.0.0.0/8",
+                                        "fe80::/10", "all", "/16", "192.168.0.0/-1"})
+            check_value_refused(key, value);
+}
+
+TEST_CASE("daemon options: prefixes of every length from 1 to 30 are read")
+{
+    for (unsigned length = 1; length <= 30; ++length) {
+        const auto text = "128.0.0.0/" + std::to_string(length);
+        CHECK(from_words({"--pool", text}).plan.pool.text() == text);
+        CHECK(from_file("prefix-length = " + std::to_string(length) + "\n").plan.prefix_length == length);
+    }
+}
+
+TEST_CASE("daemon options: a plan that can't be is refused before anything starts, from the file and from words")
+{
+    for (const std::string length : {"0", "31", "32", "33", "15"}) {
+        CAPTURE(length);
+        check_refused([&] { AddressPlan(from_file("prefix-length = " + length + "\n").plan, 0x5a); }, "prefix");
+        check_refused([&] { AddressPlan(from_words({"--prefix-length", length}).plan, 0x5a); }, "prefix");
+    }
+    REQUIRE_THROWS_AS(AddressPlan(from_file("pool = 192.168.8.0/24\n").plan, 0x5a), TapError);
+    REQUIRE_THROWS_AS(AddressPlan(from_file("first-index = 255\n").plan, 0x5a), TapError);
+}
+
+TEST_CASE("daemon options: log levels are debug, info, warning and error; one that does not exist is refused")
+{
+    for (const std::string level : {"debug", "info", "warning", "error"})
+        CHECK(from_words({"--log-level", level}).log_level == level);
+    for (const std::string level : {"verbose", "INFO", "7"})
+        check_value_refused("log-level", level);
+}
+
+TEST_CASE("daemon options: --version and --help are answered on stdout, and there is nothing else to do")
+{
+    {
+        CapturedStdout captured;
+        CHECK(parse({"--version"}, default_config_path) == std::nullopt);
+        CHECK(captured.text() == std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION + "\n");
+    }
+    CapturedStdout captured;
+    CHECK(parse({"--help"}, default_config_path) == std::nullopt);
+    for (const auto &[key, value] : every_option)
+        CHECK(contains(captured.text(), "--" + key));
+    CHECK(contains(captured.text(), "--config"));
+}
