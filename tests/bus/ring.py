@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: MIT
+"""What the files of the bus ring share: a fresh daemon for each test on one bus and one polkitd, the client's
+results as values, and the exact grant that a set of indexes must give."""
+
+import ipaddress
+import json
+import os
+import re
+import subprocess
+import unittest
+
+from rig import furnish, kernel, users
+from rig.host import Host
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
+# IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
+TAP_FLAGS, MULTI_QUEUE, PERSIST = 0x5002, 0x0100, 0x0800
+NO_LEASE = "0123456789abcdef"
+
+_shared = []
+
+
+def shared_host():
+    """One per process: the bus and polkitd are not what most tests change."""
+    if not _shared:
+        _shared.append(Host())
+    return _shared[0]
+
+
+def error_name(word):
+    return f"org.qemutap1.Error.{word}"
+
+
+class StandIn:
+    """A running stand-in for QEMU, spoken to line by line."""
+
+    def __init__(self, popen):
+        self.popen = popen
+        line = popen.stdout.readline()
+        if not line:
+            popen.wait(10)
+            raise AssertionError(f"the stand-in did not start: {popen.returncode}, {popen.stderr.read()!r}")
+        self.report = json.loads(line)
+        self.argv = self.report["argv"]
+        self.open = {int(number): facts for number, facts in self.report["open"].items()}
+
+    def tell(self, *words):
+        """Sends one order; the answer's value, or OSError as the stand-in met it."""
+        self.popen.stdin.write(" ".join(map(str, words)).encode() + b"\n")
+        self.popen.stdin.flush()
+        answer = json.loads(self.popen.stdout.readline())
+        if "errno" in answer:
+            raise OSError(answer["errno"], os.strerror(answer["errno"]))
+        return answer["done"]
+
+    def end(self, status=0):
+        """Lets it end by itself; returns its exit status."""
+        self.popen.stdin.write(f"exit {status}\n".encode())
+        self.popen.stdin.close()
+        return self.popen.wait(10)
+
+    def kill(self):
+        self.popen.kill()
+        return self.popen.wait(10)
+
+    def fds(self, netdev):
+        """The descriptor numbers that the netdev names as fds=."""
+        option = [word for word in self.argv[self.argv.index("-netdev") :] if word.startswith(f"tap,id=net{netdev},")]
+        return [int(number) for number in re.search(r"\bfds=([0-9:]+)", option[0]).group(1).split(":")]
+
+
+class BusRing(unittest.TestCase):
+    """Each test has a daemon just started, and a host without any tap."""
+
+    options = ()
+    members = ("alice", "bob", "carol")
+    extra_rules = None
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = shared_host()
+        cls.host.programs()
+        if cls.host.polkit:
+            cls.host.stop_polkit()
+
+    def setUp(self):
+        host = self.host
+        users.set_members(*self.members)
+        host.sweep()
+        furnish.place_tun()
+        if not (host.bus and host.bus.alive()):
+            host.close()
+            host.start_bus()
+        if not (host.polkit and host.polkit.alive()):
+            host.start_polkit(self.extra_rules)
+        self.log = f"{furnish.RIG}/daemon.log"
+        open(self.log, "wb").close()
+        self.addCleanup(self.clear)
+        if self.options is not None:
+            host.start_daemon(*self.options)
+
+    def clear(self):
+        if self.host.polkit:
+            self.host.polkit.thaw()
+        self.host.stop_daemon()
+        self.host.sweep()
+
+    def evidence(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return f"the daemon's log:\n{file.read()}"
+
+    # Programs
+
+    def ctl(self, user, *arguments, **options):
+        return self.host.ctl(user, *arguments, **options)
+
+    def ok(self, user, *arguments):
+        """Runs the client, which must succeed and have nothing to complain of; returns its stdout."""
+        done = self.ctl(user, *arguments)
+        self.assertEqual((done.status, done.err), (0, ""), f"qemu-tapctl {' '.join(map(str, arguments))}: {done}")
+        return done.out
+
+    def up(self, user, *arguments):
+        return json.loads(self.ok(user, "up", "--json", *arguments))
+
+    def leases(self, user, *arguments):
+        return json.loads(self.ok(user, "list", "--json", *arguments))
+
+    def run_stand_in(self, user, *options, command=(), alone=False):
+        """`run` with a stand-in for QEMU; `alone` starts the stand-in without `run`."""
+        program = self.host.share(f"{HERE}/stand_in.py")
+        start = self.host.start if alone else self.host.ctl_start
+        argv = [program, *command] if alone else ["run", *options, "--", program, *command]
+        popen = start(user, *argv, stdin=subprocess.PIPE)
+        self.addCleanup(self._end, popen)
+        return StandIn(popen)
+
+    @staticmethod
+    def _end(popen):
+        popen.kill()
+        popen.wait()
+        for pipe in (popen.stdin, popen.stdout, popen.stderr):
+            if pipe:
+                pipe.close()
+
+    def call(self, bus, member, signature="", *arguments):
+        return bus.call(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
+
+    def send(self, bus, member, signature="", *arguments):
+        return bus.send(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
+
+    # What must be so
+
+    def assert_refused(self, done, status, *words):
+        """The documented status, nothing on stdout, and one readable line on stderr that holds these words."""
+        self.assertEqual(done.status, status, done)
+        self.assertEqual(done.out, "", done)
+        self.assertRegex(done.err, r"\Aqemu-tapctl: [^\n]+\n\Z", done)
+        self.assertTrue(done.err.rstrip("\n").isprintable(), f"control characters or broken text in {done.err!r}")
+        self.assertLess(len(done.err), 1000, "an error line that nobody can read")
+        for word in words:
+            self.assertIn(word, done.err)
+
+    def machine_byte(self, grant):
+        """The one byte of a MAC that is this machine's and no function of the index."""
+        self.assertRegex(grant["taps"][0]["mac"], r"\A52:54:00:[0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}\Z")
+        return grant["taps"][0]["mac"][9:11]
+
+    def expected_taps(self, grant, indexes, queues=1, vhost=False, prefix="tap", length=24):
+        byte, subnets = self.machine_byte(grant), kernel.POOL
+        taps = []
+        for index in indexes:
+            base = subnets.network_address + index * 2 ** (32 - length)
+            taps.append({"name": f"{prefix}{index}", "index": index, "gateway": str(base + 1),
+                         "client": str(base + 2), "prefix_length": length, "queues": queues, "vhost": vhost,
+                         "mac": f"52:54:00:{byte}:{index >> 8:02x}:{index & 255:02x}"})
+        return taps
+
+    def assert_grant(self, grant, user, indexes, label="", hold="name", qemu_args=None, **settings):
+        """The whole of a grant, key by key, and the kernel's view of each of its taps."""
+        self.assertRegex(grant["lease"], r"\A[0-9a-f]{16}\Z")
+        taps = self.expected_taps(grant, indexes, **settings)
+        if qemu_args is None:
+            qemu_args = name_arguments(taps) if hold == "name" else []
+        expected = {"lease": grant["lease"], "label": label, "uid": users.USERS.get(user, 0), "hold": hold,
+                    "taps": taps, "qemu_args": qemu_args, "kernel_cmdline": kernel_cmdline(taps)}
+        self.assertEqual(grant, expected)
+        for tap in taps:
+            self.assert_device(tap, user)
+
+    def assert_device(self, tap, user):
+        """The device is as promised: up (I5), owned (I4), tagged, in the fixed group, with its address and MAC."""
+        link = kernel.link(tap["name"])
+        self.assertIsNotNone(link, f"no device {tap['name']}")
+        self.assertIn("UP", link["flags"])
+        self.assertEqual(link["linkinfo"]["info_kind"], "tun")
+        self.assertEqual(link["linkinfo"]["info_data"]["type"], "tap")
+        self.assertEqual(str(kernel.tap_owner(tap["name"])), user)
+        self.assertNotIn("group", link["linkinfo"]["info_data"])
+        self.assertEqual(link["group"], str(kernel.GROUP))
+        self.assertEqual(link["address"], "fe" + tap["mac"][2:])
+        self.assertEqual(kernel.addresses_of(tap["name"]), [f"{tap['gateway']}/{tap['prefix_length']}"])
+        self.assertTrue(link["ifalias"].startswith(kernel.ALIAS), link["ifalias"])
+
+
+def netmask(tap):
+    return str(ipaddress.ip_network(f"0.0.0.0/{tap['prefix_length']}").netmask)
+
+
+def kernel_cmdline(taps):
+    """ip= words: secondary NICs first and without a gateway, the primary last with every field."""
+    words = [f"ip={tap['client']}:::{netmask(tap)}::eth{number}:off" for number, tap in enumerate(taps) if number]
+    first = taps[0]
+    words.append(f"ip={first['client']}::{first['gateway']}:{netmask(first)}::eth0:off")
+    return " ".join([*words, "net.ifnames=0"])
+
+
+def device_arguments(number, tap, model="virtio-net-pci"):
+    queues = tap["queues"]
+    several = f",mq=on,vectors={2 * queues + 2}" if queues > 1 and model.startswith("virtio-net-pci") else ""
+    return ["-device", f"{model},netdev=net{number},mac={tap['mac']}{several}"]
+
+
+def name_arguments(taps, model="virtio-net-pci"):
+    """The words for taps that are opened by name."""
+    words = []
+    for number, tap in enumerate(taps):
+        several = f",queues={tap['queues']}" if tap["queues"] > 1 else ""
+        words += ["-netdev", f"tap,id=net{number},ifname={tap['name']},script=no,downscript=no{several}",
+                  *device_arguments(number, tap, model)]
+    return words

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+"""Who may do what, with the shipped polkit actions and rule and a real polkitd: who is asked about, when, how often,
+and what happens while polkit does not answer (I7)."""
+
+import time
+
+from rig import kernel, users
+from rig.bus import CALL, BusError, Variant
+from ring import NO_LEASE, BusRing, error_name
+
+CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
+AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
+
+
+class Group(BusRing):
+    def test_outside_the_group(self):
+        """A user outside the group is refused with 4, told the action and the group, and nothing is made (I7)."""
+        for verb in (("up",), ("up", "--count", "2", "--json"), ("run", "--", "true")):
+            with self.subTest(verb=verb):
+                self.assert_refused(self.ctl("dave", *verb), 4, "org.qemutap.acquire", "qemu-tap")
+        self.host.no_trace()
+
+    def test_joins_and_leaves(self):
+        """Membership counts from the next request on, both ways."""
+        users.set_members("dave")
+        grant = self.up("dave")
+        self.assert_refused(self.ctl("alice", "up"), 4, "org.qemutap.acquire", "qemu-tap")
+        self.ok("dave", "down", grant["lease"])
+        users.set_members()
+        self.assert_refused(self.ctl("dave", "up"), 4, "org.qemutap.acquire", "qemu-tap")
+        self.host.no_trace()
+
+    def test_release_asks_too(self):
+        """Releasing one's own lease asks for the same action: a user taken out of the group keeps the lease (I7)."""
+        grant = self.up("alice")
+        users.set_members()
+        self.assert_refused(self.ctl("alice", "down", grant["lease"]), 4, "org.qemutap.acquire", "qemu-tap")
+        self.assertEqual(self.leases("alice"), [grant])
+
+    def test_root(self):
+        """Root needs no polkit at all: with polkitd gone it acquires, lists everyone's and releases anyone's."""
+        grant = self.up("alice")
+        self.host.stop_polkit()
+        mine = self.up("root")
+        self.assert_grant(mine, "root", [8])
+        self.assertEqual(self.leases("root", "--all"), [grant, mine])
+        self.ok("root", "down", grant["lease"])
+        self.ok("root", "down", mine["lease"])
+        self.host.no_trace()
+
+
+class Others(BusRing):
+    def test_another_users_lease(self):
+        """Another user's lease and one that does not exist get the same answer, word for word (I7)."""
+        theirs = self.up("bob", "--label", "secret")
+        real = self.ctl("alice", "down", theirs["lease"])
+        none = self.ctl("alice", "down", NO_LEASE)
+        self.assert_refused(none, 8, NO_LEASE)
+        self.assertEqual((real.status, real.out, real.err.replace(theirs["lease"], NO_LEASE)),
+                         (none.status, none.out, none.err))
+        for name in ("secret", theirs["taps"][0]["name"]):
+            self.assert_refused(self.ctl("alice", "down", name), 8, name)
+            self.assert_refused(self.ctl("alice", "args", name), 8, name)
+        self.assertEqual(self.leases("bob"), [theirs])
+
+    def test_same_answer_on_the_bus(self):
+        """The same on the bus itself: NoSuchLease with one text for both, also for a user outside the group (I7)."""
+        theirs = self.up("bob")["lease"]
+        for user in ("alice", "dave"):
+            with self.subTest(user=user), self.host.connect(user) as bus:
+                answers = []
+                for lease in (theirs, NO_LEASE):
+                    with self.assertRaises(BusError) as caught:
+                        self.call(bus, "Release", "s", lease)
+                    answers.append((caught.exception.name, caught.exception.text.replace(lease, "ID")))
+                self.assertEqual(answers[0], answers[1])
+                self.assertEqual(answers[0][0], error_name("NoSuchLease"))
+        self.assertEqual(len(self.leases("bob")), 1)
+
+    def test_list_all(self):
+        """`list --all` needs the manage action: refused with 4 for a member of the group, granted to root."""
+        theirs = self.up("bob")
+        self.assert_refused(self.ctl("alice", "list", "--all"), 4, "org.qemutap.manage")
+        self.assert_refused(self.ctl("alice", "list", "--all", "--json"), 4, "org.qemutap.manage")
+        self.assertEqual(self.leases("alice"), [])
+        self.assertEqual(self.leases("root", "--all"), [theirs])
+
+
+class Managers(BusRing):
+    extra_rules = 'polkit.addRule(function(action, subject) { if (action.id == "org.qemutap.manage" && ' \
+                  'subject.user == "dave") return polkit.Result.YES; });'
+
+    def test_manager(self):
+        """Whom polkit lets manage sees everyone's leases and releases them, and still may not acquire."""
+        grant = self.up("bob")
+        self.assertEqual(self.leases("dave", "--all"), [grant])
+        self.assertEqual(self.leases("dave"), [])
+        self.assert_refused(self.ctl("dave", "up"), 4, "org.qemutap.acquire")
+        self.ok("dave", "down", grant["lease"])
+        self.host.no_trace()
+
+
+class Asking(BusRing):
+    """What polkit is asked, seen by an eavesdropper on the bus."""
+
+    def questions(self, act):
+        """The actions polkit was asked about while `act` ran."""
+        with self.host.connect() as ear, self.host.connect() as marker:
+            ear.watch(AUTHORITY, "type='method_call',member='GetId'")
+            act()
+            marker.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+            asked = []
+            while True:
+                message = ear.next()
+                if message.kind == CALL and message.member == CHECK:
+                    asked.append((message.body[0][0], message.body[1]))
+                elif message.kind == CALL and message.member.endswith(".GetId"):
+                    return asked
+
+    def test_once_each(self):
+        """polkit is asked exactly once for each request, about the caller's bus name, and about the right action."""
+        held = []
+        self.assertEqual(self.questions(lambda: held.append(self.up("alice"))),
+                         [("system-bus-name", "org.qemutap.acquire")])
+        with self.host.connect("alice") as bus:
+            self.assertEqual(self.questions(lambda: self.call(bus, "Release", "s", held[0]["lease"])),
+                             [("system-bus-name", "org.qemutap.acquire")])
+
+    def test_not_asked(self):
+        """Nobody is asked for the list of one's own leases, for root, or for a request that is wrong anyway."""
+        def act():
+            self.leases("alice")
+            self.ok("root", "down", self.up("root")["lease"])
+            self.leases("root", "--all")
+            with self.host.connect("alice") as bus:
+                for count, options in ((0, {}), (17, {}), (1, {"no-such-key": Variant("s", "")})):
+                    with self.assertRaises(BusError) as caught:
+                        self.call(bus, "Acquire", "ua{sv}", count, options)
+                    self.assertEqual(caught.exception.name, error_name("InvalidArgument"))
+        self.assertEqual(self.questions(act), [])
+
+
+class NoAnswer(BusRing):
+    def test_no_polkit(self):
+        """Without polkit every request that needs it is error 5, and nothing is made."""
+        grant = self.up("alice")
+        self.host.stop_polkit()
+        for verb in (("up",), ("run", "--", "true"), ("down", grant["lease"]), ("list", "--all")):
+            with self.subTest(verb=verb):
+                self.assert_refused(self.ctl("alice", *verb), 5, "polkit")
+        self.assertEqual(self.leases("alice"), [grant])
+        self.assertEqual(list(kernel.ours()), ["tap7"])
+        self.host.start_polkit()
+        self.ok("alice", "down", grant["lease"])
+        self.host.no_trace()
+
+    def test_others_are_served(self):
+        """While polkit is frozen with a question open, others' lists and root's requests are answered at once."""
+        theirs = self.up("bob")
+        self.host.polkit.freeze()
+        waiting = self.ctl_waiting("alice", "up", "--json")
+        start = time.monotonic()
+        self.assertEqual(self.leases("bob"), [theirs])
+        self.ok("root", "down", self.up("root")["lease"])
+        self.assertLess(time.monotonic() - start, 3)
+        self.assertIsNone(waiting.poll())
+        self.host.polkit.thaw()
+        out, err = waiting.communicate(timeout=10)
+        self.assertEqual((waiting.returncode, err), (0, b""))
+        self.assertIn(b'"lease"', out)
+
+    def test_vanishing_caller(self):
+        """A caller that is killed while polkit thinks leaves nothing when polkit answers at last (I1, I9)."""
+        for verb in (("up", "--count", "2"), ("run", "--count", "2", "--", "true")):
+            with self.subTest(verb=verb):
+                self.host.polkit.freeze()
+                with self.host.connect() as ear:
+                    ear.watch(AUTHORITY, "type='method_return'", "type='error'")
+                    caller = self.host.ctl_start("alice", *verb)
+                    question = ear.next(lambda message: message.member == CHECK)
+                    caller.kill()
+                    caller.communicate()
+                    with self.host.connect() as bus:
+                        bus.wait_for_owner(question.body[0][1]["name"], present=False)
+                        self.host.polkit.thaw()
+                        ear.next(lambda message: message.reply_to == question.serial
+                                 and message.destination == question.sender)
+                        # One connection is served in order, so after this answer the daemon has read polkit's.
+                        self.assertEqual(self.call(bus, "List", "a{sv}", {"all": Variant("b", True)}), [[]])
+                self.host.no_trace()
+
+    def test_bounded(self):
+        """Requests waiting for polkit are limited per user, and however many one has, others still get in (I8)."""
+        self.host.polkit.freeze()
+        by_name = {"hold": Variant("s", "name")}
+        # The bus itself lets one connection have 128 calls open, so one that wants more takes several.
+        mine = [self.host.connect("alice") for _ in range(4)]
+        for bus in mine:
+            self.addCleanup(bus.close)
+        calls = [[self.send(bus, "Acquire", "ua{sv}", 1, by_name) for _ in range(100)] for bus in mine]
+        refused = []
+        for bus, sent in zip(mine, calls):
+            # Answered in order, so when this answer is here the refusals are too.
+            self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
+            refused += [message.error_name for message in bus.waiting if message.reply_to in sent]
+        self.assertEqual(set(refused), {error_name("LimitExceeded")})
+        with self.host.connect("bob") as other:
+            theirs = self.send(other, "Acquire", "ua{sv}", 1, by_name)
+            self.assertEqual(self.call(other, "List", "a{sv}", {}), [[]])
+            self.host.polkit.thaw()
+            self.assertEqual(len(other.reply(theirs)[1]), 1)
+        for bus, sent in zip(mine, calls):
+            for serial in sent:
+                bus.next(lambda message, serial=serial: message.reply_to == serial)
+        self.assertLessEqual(sum(len(lease["taps"]) for lease in self.leases("alice")), 32)
+
+    def ctl_waiting(self, *arguments):
+        """A client whose request has reached polkit."""
+        with self.host.connect() as ear:
+            ear.watch(AUTHORITY)
+            popen = self.host.ctl_start(*arguments)
+            self.addCleanup(self._end, popen)
+            ear.next(lambda message: message.member == CHECK)
+        return popen

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Point 7, on the bus itself, where no client checks first: wrong types, unknown keys, wrong values, broken messages.
+Every one is InvalidArgument with a text that names it, nothing is changed, and the daemon is still the same one."""
+
+import os
+
+from rig import kernel
+from rig.bus import BusError, Disconnected, Variant
+from ring import MANAGER, NO_LEASE, BusRing, error_name
+
+S, U, T, B = "s", "u", "t", "b"
+
+
+class BadCalls(BusRing):
+    def setUp(self):
+        super().setUp()
+        self.bus = self.host.connect("alice")
+        self.addCleanup(self.bus.close)
+
+    def refused(self, member, signature, *arguments, name="InvalidArgument", words=()):
+        with self.assertRaises(BusError) as caught:
+            self.call(self.bus, member, signature, *arguments)
+        error = caught.exception
+        self.assertEqual(error.name, error_name(name), error)
+        self.assertTrue(error.text.isprintable(), f"not one readable line: {error.text!r}")
+        self.assertLess(len(error.text), 1000)
+        for word in words:
+            self.assertIn(word, error.text)
+        self.host.no_trace()
+        return error.text
+
+    def acquire_refused(self, count=1, words=(), **options):
+        options = {key.replace("_", "-"): Variant(*value) for key, value in options.items()}
+        return self.refused("Acquire", "ua{sv}", count, options, words=words)
+
+    def test_counts(self):
+        """Counts of 0, 33, 10,000 and the largest number are refused for either hold; 17 for descriptors."""
+        for hold in ("fd", "name"):
+            for count in (0, 33, 10_000, 2**32 - 1):
+                with self.subTest(hold=hold, count=count):
+                    self.acquire_refused(count, words=(str(count),), hold=(S, hold))
+        self.acquire_refused(17)
+        self.acquire_refused(17, hold=(S, "fd"))
+        self.acquire_refused(6, hold=(S, "fd"), queues=(U, 3))
+
+    def test_values(self):
+        """Every value out of its range is refused and its key named."""
+        for key, signature, value in (("hold", S, ""), ("hold", S, "both"), ("hold", S, "FD"), ("queues", U, 0),
+                                      ("queues", U, 17), ("queues", U, 2**32 - 1), ("vhost", S, ""),
+                                      ("vhost", S, "maybe"), ("label", S, ""), ("label", S, "a" * 64),
+                                      ("label", S, "a" * 65), ("label", S, "a" * 10_000), ("label", S, "a\nb"),
+                                      ("label", S, "\x1b[31m"), ("label", S, "$(x)"), ("label", S, "caf\u00e9"),
+                                      ("label", S, "-rf"), ("label", S, "a b")):
+            with self.subTest(key=key, value=value):
+                self.acquire_refused(words=(key,), **{key: (signature, value)})
+
+    def test_idle_timeouts(self):
+        """Idle timeouts of 0 and of more than a year are refused, and any with descriptors."""
+        for value in (0, 31_536_001, 2**64 - 1):
+            with self.subTest(value=value):
+                self.acquire_refused(words=("idle-timeout",), hold=(S, "name"), idle_timeout=(T, value))
+        self.acquire_refused(words=("idle-timeout",), hold=(S, "fd"), idle_timeout=(T, 60))
+
+    def test_vhost_by_name(self):
+        """vhost is for descriptors: `yes` with hold `name` is refused."""
+        self.acquire_refused(words=("vhost",), hold=(S, "name"), vhost=(S, "yes"))
+
+    def test_wrong_types(self):
+        """A wrong type inside a variant is refused, whichever it is, and its key is named."""
+        right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "interactive": B}
+        samples = ((S, "fd"), (U, 1), (T, 1), (B, True), ("i", 1), ("x", 1), ("q", 1), ("y", 1), ("d", 1.0),
+                   ("o", "/x"), ("g", "s"), ("as", ["fd"]), ("a{sv}", {}), ("(s)", ("fd",)), ("v", Variant(S, "fd")),
+                   ("ay", b""))
+        for key, expected in right.items():
+            for signature, value in samples:
+                if signature != expected:
+                    with self.subTest(key=key, signature=signature):
+                        self.refused("Acquire", "ua{sv}", 1, {key: Variant(signature, value)}, words=(key,))
+        for key in ("all", "interactive"):
+            self.refused("List", "a{sv}", {key: Variant(S, "yes")}, words=(key,))
+
+    def test_unknown_keys(self):
+        """An unknown key is refused by name, beside good ones too, however it is spelt."""
+        for key in ("holds", "Hold", "count", "", "idle_timeout", "all"):
+            with self.subTest(key=key):
+                self.refused("Acquire", "ua{sv}", 1, {"hold": Variant(S, "name"), key: Variant(S, "x")}, words=(key,))
+        for key in ("\x1b[31m", "two\nlines", "k" * 10_000, "caf\u00e9"):
+            with self.subTest(key=key[:10]):
+                self.refused("Acquire", "ua{sv}", 1, {key: Variant(U, 1)})
+        self.refused("List", "a{sv}", {"everyone": Variant(B, True)}, words=("everyone",))
+        self.refused("Acquire", "ua{sv}", 1, {f"k{number}": Variant(U, 1) for number in range(5000)})
+
+    def test_lease_ids(self):
+        """A lease id of any other shape than ours is no lease either, with the same answer (I7)."""
+        texts = {self.refused("Release", "s", lease, name="NoSuchLease").replace(lease, "ID")
+                 for lease in (NO_LEASE, "f" * 16, "0" * 16)}
+        self.assertEqual(len(texts), 1)
+        for lease in ("", "tap7", NO_LEASE.upper(), NO_LEASE + "0", "\x1b[31m", "a\nb", "x" * 10_000, "$(x)"):
+            with self.subTest(lease=lease[:20]):
+                self.refused("Release", "s", lease, name="NoSuchLease")
+
+    def test_wrong_signatures(self):
+        """A call with the wrong arguments, or of a method that does not exist, is an error and nothing more."""
+        for member, signature, arguments in (("Acquire", "", ()), ("Acquire", "s", ("1",)), ("Acquire", "i", (1,)),
+                                             ("Acquire", "ia{sv}", (1, {})), ("Acquire", "ua{ss}", (1, {})),
+                                             ("Release", "", ()), ("Release", "o", ("/x",)), ("List", "", ()),
+                                             ("List", "as", ([],)), ("AcquireV2", "ua{sv}", (1, {}))):
+            with self.subTest(member=member, signature=signature), self.assertRaises(BusError):
+                self.call(self.bus, member, signature, *arguments)
+        self.host.no_trace()
+
+    def test_broken_text(self):
+        """A message with text that is not UTF-8 costs its sender the bus; the daemon does not notice."""
+        with self.host.connect("alice") as bus, self.assertRaises(Disconnected):
+            self.call(bus, "Acquire", "ua{sv}", 1, {"label": Variant(S, b"caf\xe9")})
+        self.assertEqual(self.call(self.bus, "List", "a{sv}", {}), [[]])
+        self.host.no_trace()
+
+    def tearDown(self):
+        self.assertTrue(self.host.daemon.alive(), "the daemon did not survive")
+        self.assertEqual(self.leases("alice"), [])
+
+
+class ByBusctl(BusRing):
+    """The same by the tool that people have."""
+
+    def busctl(self, member, *arguments, user="alice"):
+        return self.host.busctl(user, "call", *MANAGER, member, *arguments)
+
+    def test_refusals(self):
+        """`busctl call` gets one readable error for an unknown key, a wrong type, a bad value and a bad lease."""
+        for arguments, word in ((("Acquire", "ua{sv}", "1", "1", "colour", "s", "red"), "colour"),
+                                (("Acquire", "ua{sv}", "1", "1", "hold", "u", "1"), "hold"),
+                                (("Acquire", "ua{sv}", "1", "1", "queues", "s", "two"), "queues"),
+                                (("Acquire", "ua{sv}", "0", "0"), "0"),
+                                (("Acquire", "ua{sv}", "10000", "1", "hold", "s", "name"), "10000"),
+                                (("Acquire", "ua{sv}", "17", "0"), "17"),
+                                (("Release", "s", NO_LEASE), NO_LEASE)):
+            with self.subTest(arguments=arguments):
+                done = self.busctl(*arguments)
+                self.assertEqual((done.status, done.out), (1, ""), done)
+                self.assertEqual(done.err.count("\n"), 1, done)
+                self.assertIn(word, done.err)
+                self.host.no_trace()
+
+    def test_acquire_and_release(self):
+        """`busctl call` can acquire by name and release, for scripts without our client."""
+        done = self.busctl("Acquire", "ua{sv}", "1", "1", "hold", "s", "name")
+        self.assertEqual((done.status, done.err), (0, ""))
+        words = done.out.split()
+        self.assertEqual((words[0], words[-1]), ("saa{sv}ah", "0"))
+        self.assertIn('"tap7"', words)
+        self.assertEqual(self.busctl("Release", "s", words[1].strip('"')).status, 0)
+        self.host.no_trace()
+
+    def test_properties(self):
+        """Version, Pool, PrefixLength and Features can be read by everyone and written by nobody, root included."""
+        for name, value in (("Pool", 's "192.168.0.0/16"\n'), ("PrefixLength", "u 24\n")):
+            done = self.host.busctl("dave", "get-property", *MANAGER, name)
+            self.assertEqual((done.status, done.out), (0, value), done)
+        for name, form in (("Version", r'\As "[0-9]+\.[0-9.]+"\n\Z'), ("Features", r'\Aas [0-9]+( "[a-z-]+")*\n\Z')):
+            self.assertRegex(self.host.busctl("dave", "get-property", *MANAGER, name).out, form)
+        for user in ("dave", "root"):
+            self.assertNotEqual(self.host.busctl(user, "set-property", *MANAGER, "Pool", "s", "10.0.0.0/8").status, 0)
+
+    def test_policy(self):
+        """The shipped bus policy lets nobody but root own the name, and lets callers reach our members only."""
+        with self.host.connect("alice") as bus:
+            with self.assertRaises(BusError) as caught:
+                bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "su",
+                         MANAGER[0], 0)
+            self.assertEqual(caught.exception.name, "org.freedesktop.DBus.Error.AccessDenied")
+            with self.assertRaises(BusError) as caught:
+                bus.call(*MANAGER[:2], "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+            self.assertEqual(caught.exception.name, "org.freedesktop.DBus.Error.AccessDenied")
+            bus.call(*MANAGER[:2], "org.freedesktop.DBus.Peer.Ping")
+            (text,) = bus.call(*MANAGER[:2], "org.freedesktop.DBus.Introspectable.Introspect")
+            self.assertIn('interface name="org.qemutap1.Manager"', text)
+
+
+class Answers(BusRing):
+    def test_acquire_by_name(self):
+        """Acquire with hold `name` answers with exactly the documented keys and types, and no descriptor."""
+        with self.host.connect("alice") as bus:
+            lease, taps, fds = self.call(bus, "Acquire", "ua{sv}", 2, {"hold": Variant(S, "name")})
+            self.assertRegex(lease, r"\A[0-9a-f]{16}\Z")
+            self.assertEqual(fds, [])
+            self.assertEqual(taps, wire_taps(self.expected_taps({"taps": taps}, [7, 8])))
+            (leases,) = self.call(bus, "List", "a{sv}", {})
+            self.assertEqual(leases, [{"lease": lease, "label": "", "uid": 64101, "hold": "name", "idle-timeout": 0,
+                                       "taps": taps}])
+            self.assertEqual(self.call(bus, "Release", "s", lease), [])
+        self.host.no_trace()
+
+    def test_acquire_default(self):
+        """Without options the hold is `fd`: one descriptor per tap, and the lease ends with the last of them."""
+        with self.host.connect("alice") as bus:
+            lease, taps, fds = self.call(bus, "Acquire", "ua{sv}", 3, {})
+            self.assertEqual((len(taps), len(fds)), (3, 3))
+            (leases,) = self.call(bus, "List", "a{sv}", {})
+            self.assertEqual([(entry["lease"], entry["hold"]) for entry in leases], [(lease, "fd")])
+            close(fds)
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptors")
+        self.host.no_trace()
+
+    def test_unread_answer(self):
+        """A caller that never reads its answer holds nothing when its connection is closed (I1)."""
+        with self.host.connect("alice") as bus:
+            serial = self.send(bus, "Acquire", "ua{sv}", 4, {})
+            kernel.wait_for(kernel.present("tap7", "tap8", "tap9", "tap10"), 5, "the request is served")
+            self.assertGreater(serial, 0)
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptors")
+        self.host.no_trace()
+
+
+def wire_taps(taps):
+    """Taps as on the bus, where the keys are spelt with dashes."""
+    return [{key.replace("_", "-"): value for key, value in tap.items()} for tap in taps]
+
+
+def close(descriptors):
+    for descriptor in descriptors:
+        os.close(descriptor)

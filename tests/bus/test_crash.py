@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""The daemon dies at a bad moment, or meets what somebody else's crash left: the kernel is the lease store, so a
+daemon started anew knows everything, sweeps what is incomplete, and touches nothing that is not ours (I1, I3)."""
+
+import random
+import subprocess
+import time
+
+from rig import kernel, users
+from ring import NO_LEASE, BusRing
+
+OTHER_LEASE = "fedcba9876543210"
+
+
+def tag(name):
+    """Gives a device the flawless alias of the first of two taps, as if the second had never been made."""
+    kernel.ip("link", "set", name, "alias",
+              f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={kernel.link(name)['ifindex']} "
+              f"uid={users.USERS['alice']} hold=name mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=")
+
+
+class Restart(BusRing):
+    def test_list_is_the_same(self):
+        """Point 4: after SIGKILL with leases of both kinds held, `list --json` is byte for byte what it was (I1)."""
+        holder = self.run_stand_in("alice", "--count", "2", "--queues", "2", "--label", "running")
+        self.up("alice", "--count", "3", "--label", "named", "--idle-timeout", "3600")
+        self.up("alice", "--queues", "4", "--device", "e1000")
+        self.up("bob", "--count", "2")
+        before = {user: self.ok(user, "list", "--json") for user in ("alice", "bob")}
+        everyone, devices = self.ok("root", "list", "--json", "--all"), kernel.snapshot()
+        self.host.daemon.kill()
+        self.assertEqual(kernel.snapshot(), devices)
+        self.host.restart_daemon()
+        self.assertEqual({user: self.ok(user, "list", "--json") for user in ("alice", "bob")}, before)
+        self.assertEqual(self.ok("root", "list", "--json", "--all"), everyone)
+        self.assertEqual(kernel.snapshot(), devices)
+        self.assertEqual(sum(bool(entry["tap"]) for entry in holder.tell("descriptors").values()), 4)
+
+    def test_no_collision_after_restart(self):
+        """A daemon started anew gives nothing that a lease of before already has (I2)."""
+        first = self.up("alice", "--count", "2")
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        second = self.up("alice", "--count", "2")
+        self.assert_grant(second, "alice", [9, 10])
+        self.assertEqual(self.leases("alice"), [first, second])
+
+    def test_limits_after_restart(self):
+        """A restart does not forget what a user holds: the limit per user still counts it (I8)."""
+        self.up("alice", "--count", "31")
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        self.assert_refused(self.ctl("alice", "up", "--count", "2"), 6, "32")
+        self.up("alice")
+
+    def test_release_after_restart(self):
+        """Leases of before are released as usual, by label and by device."""
+        self.up("alice", "--count", "2", "--label", "old")
+        self.up("alice")
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        self.ok("alice", "down", "old", next(iter(kernel.ours().keys() - self.tap_names("old"))))
+        self.host.no_trace()
+
+    def tap_names(self, label):
+        return {tap["name"] for lease in self.leases("alice") if lease["label"] == label for tap in lease["taps"]}
+
+    def test_killed_at_any_moment(self):
+        """I1: killed again and again amid requests, the daemon leaves nothing or complete leases."""
+        for round_number in range(8):
+            callers = [self.host.ctl_start(user, "up", "--count", "4", stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL) for user in ("alice", "bob", "carol")]
+            # The moment is what is varied here: nothing announces "amid".
+            time.sleep(random.uniform(0.005, 0.06))
+            self.host.daemon.kill()
+            for caller in callers:
+                caller.wait(10)
+            self.host.restart_daemon()
+            leases = self.leases("root", "--all")
+            with self.subTest(round=round_number, leases=len(leases)):
+                self.assertTrue(all(len(lease["taps"]) == 4 for lease in leases), leases)
+                self.assertEqual(sorted(kernel.ours()),
+                                 sorted(tap["name"] for lease in leases for tap in lease["taps"]))
+            if leases:
+                self.ok("root", "down", *[lease["lease"] for lease in leases])
+            self.host.no_trace()
+
+
+class Sweep(BusRing):
+    def test_incomplete_lease(self):
+        """What is left of a lease that lost a tap while no daemon ran is removed at the next start (I1, I9)."""
+        self.up("alice", "--count", "3")
+        whole = self.up("bob", "--count", "2")
+        self.host.daemon.kill()
+        kernel.ip("link", "delete", "tap8")
+        self.host.restart_daemon()
+        kernel.wait_for(kernel.absent("tap7", "tap9"), 2, "the rest of the lease is swept")
+        self.assertEqual(self.leases("root", "--all"), [whole])
+        self.assertEqual(sorted(kernel.ours()), ["tap10", "tap11"])
+
+    def test_half_made_lease(self):
+        """A tap of ours whose siblings were never made, as after a crash, is removed at the next start (I1)."""
+        self.host.daemon.kill()
+        kernel.ip("tuntap", "add", "tap40", "mode", "tap", "user", "alice")
+        tag("tap40")
+        kernel.ip("link", "set", "tap40", "up", "group", str(kernel.GROUP))
+        self.host.restart_daemon()
+        kernel.wait_for(kernel.absent("tap40"), 2, "the half-made lease is swept")
+        self.host.no_trace()
+
+    def test_persistent_descriptor_lease(self):
+        """A tap that its holder made persistent and then left while no daemon ran is removed at the next start (I6)."""
+        holder = self.run_stand_in("alice", "--count", "2")
+        self.host.daemon.kill()
+        for number in (0, 1):
+            holder.tell("persist", holder.fds(number)[0], 1)
+        holder.kill()
+        self.assertTrue(kernel.present("tap7", "tap8")())
+        self.host.restart_daemon()
+        kernel.wait_for(kernel.absent("tap7", "tap8"), 2, "the abandoned taps are swept")
+        self.host.no_trace()
+
+
+class Foreign(BusRing):
+    """Devices of others that look like ours."""
+
+    def assert_untouched(self, *names):
+        for name in names:
+            self.assertEqual(kernel.link(name), self.before[name], f"{name} was changed or deleted")
+
+    def test_copied_alias(self):
+        """A foreign tap with the very alias of a tap of ours is not listed, changed or deleted, now or later (I3)."""
+        grant = self.up("alice", "--count", "2")
+        for copy, original in (("mine0", "tap7"), ("mine1", "tap8")):
+            kernel.ip("tuntap", "add", copy, "mode", "tap")
+            kernel.ip("link", "set", copy, "alias", kernel.link(original)["ifalias"])
+            kernel.ip("link", "set", copy, "group", str(kernel.GROUP))
+        self.before = kernel.links()
+        self.assertEqual(self.leases("alice"), [grant])
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("alice"), [grant])
+        self.assert_untouched("mine0", "mine1")
+        self.ok("alice", "down", grant["lease"])
+        self.assertEqual(sorted(kernel.links()), ["lo", "mine0", "mine1"])
+        self.assert_untouched("mine0", "mine1")
+
+    def test_other_kinds(self):
+        """A device of another kind is left alone even with a perfect alias of an incomplete lease of ours (I3)."""
+        self.host.daemon.kill()
+        kernel.ip("link", "add", "br0", "type", "bridge")
+        kernel.ip("tuntap", "add", "tun0", "mode", "tun")
+        for name in ("br0", "tun0"):
+            tag(name)
+        self.before = kernel.links()
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("root", "--all"), [])
+        self.up("alice")
+        self.ok("alice", "down", "--all")
+        self.assert_untouched("br0", "tun0")
+
+    def test_broken_aliases(self):
+        """Aliases that only begin like ours do not stop the daemon from starting; their devices stay (I3)."""
+        self.host.daemon.kill()
+        aliases = ["qemu-tap1", "qemu-tap1 ", "qemu-tap1 lease=x", "qemu-tap1 lease=" + "0" * 16, "qemu-tap1" * 25,
+                   f"qemu-tap1 lease={NO_LEASE} tap=0/0 index=7 ifindex=0 uid=0 hold=name mac= queues=0 vhost=0 idle= "
+                   "label=", "qemu-tap1 lease=" + "\u00fc" * 16, "qemu-tap2 lease=" + NO_LEASE]
+        for number, alias in enumerate(aliases):
+            kernel.ip("tuntap", "add", f"odd{number}", "mode", "tap")
+            kernel.ip("link", "set", f"odd{number}", "alias", alias)
+        self.before = kernel.links()
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("root", "--all"), [])
+        self.ok("alice", "down", self.up("alice")["lease"])
+        self.assert_untouched(*(f"odd{number}" for number in range(len(aliases))))
+
+    def test_same_group(self):
+        """Foreign devices in our link group survive every deletion: groups are only a way to delete fast (I3)."""
+        kernel.ip("tuntap", "add", "mine0", "mode", "tap")
+        kernel.ip("link", "set", "mine0", "group", str(kernel.GROUP))
+        self.before = kernel.links()
+        self.up("alice", "--count", "8")
+        self.ok("alice", "down", "--all")
+        self.assert_untouched("mine0")
+
+
+class LostEvents(BusRing):
+    def test_overflow(self):
+        """A holder that floods the daemon until the kernel drops events (ENOBUFS) hides nothing from it (I2, I8)."""
+        first = self.up("bob")
+        holder = self.run_stand_in("alice")
+        self.host.daemon.freeze()
+        holder.tell("flood", holder.fds(0)[0], users.USERS["alice"], 60_000)
+        # What happens now is not announced to the daemon any more.
+        kernel.ip("tuntap", "add", "lan0", "mode", "tun")
+        kernel.ip("address", "add", "192.168.9.1/24", "dev", "lan0")
+        kernel.ip("tuntap", "add", "tap10", "mode", "tap")
+        kernel.ip("link", "delete", "tap7")
+        with open("/proc/net/netlink", encoding="ascii") as file:
+            rows = [line.split() for line in file.read().splitlines()]
+        self.assertGreater(max(int(row[rows[0].index("Drops")]) for row in rows[1:]), 0, "nothing was dropped")
+        self.host.daemon.thaw()
+        self.assertEqual(self.leases("bob"), [])
+        self.assert_refused(self.ctl("bob", "down", first["lease"]), 8, first["lease"])
+        self.assertEqual([tap["index"] for tap in self.up("bob", "--count", "3")["taps"]], [7, 11, 12])
+        holder.kill()
+        kernel.wait_for(kernel.absent("tap8"), 2, "the flooding holder's lease ends")
+
+
+class TwoDaemons(BusRing):
+    def test_second_daemon(self):
+        """A second daemon on the same bus ends with an error, and the first and its leases do not notice."""
+        grant = self.up("alice")
+        done = self.host.failing_daemon()
+        self.assertNotEqual(done.status, 0)
+        self.assertIn("org.qemutap1", done.err)
+        self.assertTrue(self.host.daemon.alive())
+        self.assertEqual(self.leases("alice"), [grant])

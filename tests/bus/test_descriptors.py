@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""Leases held by descriptors: what `run` gives the program it becomes, and that the lease ends with the last
+descriptor, however that is closed."""
+
+import os
+import random
+import time
+
+from rig import furnish, kernel
+from ring import MULTI_QUEUE, PERSIST, TAP_FLAGS, BusRing, device_arguments, kernel_cmdline
+
+
+class Run(BusRing):
+    def assert_words(self, holder, caller, grant):
+        """The program got the caller's words unchanged, then ours, and every descriptor is the tap it stands for."""
+        words = []
+        for number, tap in enumerate(grant["taps"]):
+            numbers = holder.fds(number)
+            self.assertEqual(len(numbers), tap["queues"])
+            words += ["-netdev", f"tap,id=net{number},fds={':'.join(map(str, numbers))}",
+                      *device_arguments(number, tap)]
+            flags = TAP_FLAGS | (MULTI_QUEUE if tap["queues"] > 1 else 0)
+            for descriptor in numbers:
+                self.assertEqual(holder.open[descriptor]["tap"],
+                                 {"name": tap["name"], "flags": flags, "mac": "fe" + tap["mac"][2:]})
+        self.assertEqual(holder.argv, [*caller, *words])
+
+    def test_becomes_the_program(self):
+        """`run` becomes the program, as the caller, with one descriptor per tap, each the right tap, and no other."""
+        caller = ["-m", "64", "with space", "-nographic"]
+        holder = self.run_stand_in("alice", "--count", "2", command=caller)
+        (lease,) = self.leases("alice")
+        self.assert_grant(lease, "alice", [7, 8], hold="fd")
+        self.assert_words(holder, caller, lease)
+        self.assertEqual(holder.report["pid"], holder.popen.pid)
+        self.assertEqual(holder.report["uid"], 64101)
+        self.assertEqual(sorted(holder.open), sorted(holder.fds(0) + holder.fds(1)))
+        for tap in lease["taps"]:
+            self.assertIn("LOWER_UP", kernel.link(tap["name"])["flags"])
+            self.assertFalse(kernel.link(tap["name"])["linkinfo"]["info_data"]["persist"])
+
+    def test_queues(self):
+        """Two queues give two descriptors per netdev as fds=a:b, and mq=on,vectors=6 on the device."""
+        holder = self.run_stand_in("alice", "--count", "2", "--queues", "2", "--label", "mq")
+        (lease,) = self.leases("alice")
+        self.assert_grant(lease, "alice", lease_indexes(lease), hold="fd", label="mq", queues=2)
+        self.assert_words(holder, [], lease)
+        self.assertTrue(holder.argv[3].endswith(",mq=on,vectors=6"), holder.argv)
+        self.assertEqual(len(holder.open), 4)
+
+    def test_sixteen_descriptors(self):
+        """16 descriptors, the most a message carries, arrive and work, as 16 taps and as 4 taps of 4 queues."""
+        for options in (("--count", "16"), ("--count", "4", "--queues", "4")):
+            with self.subTest(options=options):
+                holder = self.run_stand_in("alice", *options)
+                self.assertEqual(len(holder.open), 16)
+                self.assertTrue(all(entry["tap"] for entry in holder.open.values()), holder.open)
+                names = list(kernel.ours())
+                self.assertEqual(holder.end(), 0)
+                kernel.wait_for(kernel.absent(*names), 2, "the taps end with their program")
+                self.host.no_trace()
+
+    def test_seventeen_descriptors(self):
+        """17 descriptors in one call are refused with 2 before anything is made (I8)."""
+        for options in (("--count", "17"), ("--queues", "17"), ("--count", "3", "--queues", "6"),
+                        ("--count", "32")):
+            with self.subTest(options=options):
+                self.assert_refused(self.ctl("alice", "run", *options, "--", "true"), 2)
+                self.host.no_trace()
+
+    def test_status(self):
+        """The status of `run` is the program's own, also when a signal ended it."""
+        self.assertEqual(self.run_stand_in("alice").end(42), 42)
+        self.assertEqual(self.run_stand_in("alice").kill(), -9)
+        kernel.wait_for(kernel.absent("tap7"), 2, "the tap ends with its program")
+        self.host.no_trace()
+
+    def test_tun_closed_to_users(self):
+        """`run` works where /dev/net/tun is for root only: the descriptors come from the daemon."""
+        os.chmod("/dev/net/tun", 0o600)
+        holder = self.run_stand_in("alice")
+        self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap7")
+
+    def test_no_arguments_again(self):
+        """`args` has nothing to say about descriptors that belong to a running program: error 2."""
+        self.run_stand_in("alice", "--label", "vm")
+        self.assert_refused(self.ctl("alice", "args", "vm"), 2, "descriptors")
+
+    def test_down(self):
+        """`down` ends the lease of a running program: the devices go, the program stays."""
+        holder = self.run_stand_in("alice", "--count", "2", "--label", "vm")
+        self.ok("alice", "down", "vm")
+        self.host.no_trace()
+        self.assertIsNone(holder.popen.poll())
+        self.assertTrue(all(entry["tap"] is None for entry in holder.tell("descriptors").values()))
+
+
+class Append(BusRing):
+    """The ip= words and the caller's -append."""
+
+    def started(self, *command):
+        holder = self.run_stand_in("alice", "--count", "2", command=command)
+        (lease,) = self.leases("alice")
+        return holder, kernel_cmdline(lease["taps"])
+
+    def test_existing(self):
+        """The ip= words are added to the caller's last -append."""
+        command = ["-append", "early", "-kernel", "bzImage", "-append", "console=ttyS0 quiet", "-m", "64"]
+        holder, words = self.started(*command)
+        self.assertEqual(holder.argv[:8], [*command[:5], f"console=ttyS0 quiet {words}", *command[6:]])
+        self.assertEqual(holder.argv.count("-append"), 2)
+        self.assertEqual(len(holder.argv), 8 + 8)
+
+    def test_added(self):
+        """With -kernel and no -append one is added."""
+        holder, words = self.started("-kernel", "bzImage")
+        self.assertEqual(holder.argv.count("-append"), 1)
+        place = holder.argv.index("-append")
+        self.assertEqual(holder.argv[place + 1], words)
+        rest = holder.argv[:place] + holder.argv[place + 2:]
+        self.assertEqual((rest[:2], len(rest)), (["-kernel", "bzImage"], 2 + 8))
+
+    def test_no_kernel(self):
+        """Without -kernel there is no -append and no ip=."""
+        holder, _ = self.started("-drive", "file=disk.img")
+        self.assertNotIn("-append", holder.argv)
+        self.assertNotIn("ip=", " ".join(holder.argv))
+
+    def test_beside_another_nic(self):
+        """Beside the caller's own NIC our netdevs are numbered on, and ip= names the NICs that are ours."""
+        command = ["-kernel", "bzImage", "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
+        holder, _ = self.started(*command)
+        (lease,) = self.leases("alice")
+        first, second = lease["taps"]
+        append = holder.argv[holder.argv.index("-append") + 1]
+        self.assertEqual(append, f"ip={second['client']}:::255.255.255.0::eth2:off ip={first['client']}::"
+                                 f"{first['gateway']}:255.255.255.0::eth1:off net.ifnames=0")
+        netdevs = [word for word in holder.argv if word.startswith("tap,")]
+        self.assertEqual([word.split(",")[1] for word in netdevs], ["id=net1", "id=net2"])
+        devices = [word for word in holder.argv if word.startswith("virtio-net-pci,")]
+        self.assertEqual(devices[1:], [f"virtio-net-pci,netdev=net1,mac={first['mac']}",
+                                       f"virtio-net-pci,netdev=net2,mac={second['mac']}"])
+
+    def test_ip_already_there(self):
+        """An -append that has ip= is left alone, and a warning of one line says so."""
+        command = ["-kernel", "bzImage", "-append", "ip=dhcp console=ttyS0"]
+        holder, _ = self.started(*command)
+        self.assertEqual(holder.argv[:4], command)
+        self.assertEqual(holder.argv.count("-append"), 1)
+        self.assertEqual(holder.end(), 0)
+        self.assertRegex(holder.popen.stderr.read().decode(), r"\Aqemu-tapctl: [^\n]*ip=[^\n]*\n\Z")
+
+
+class Ends(BusRing):
+    """Point 3: nothing outlives the program by more than a second."""
+
+    def assert_gone_in_time(self, holder):
+        names = [tap["name"] for tap in self.leases_before]
+        holder.popen.kill()
+        took = kernel.seconds_until(kernel.absent(*names), 1)
+        self.assertIsNotNone(took, f"still there 1 s after SIGKILL: {sorted(kernel.links())}")
+        self.host.no_trace()
+
+    def start_two(self):
+        holder = self.run_stand_in("alice", "--count", "2")
+        (lease,) = self.leases("alice")
+        self.leases_before = lease["taps"]
+        return holder
+
+    def test_killed(self):
+        """Point 3: taps, addresses and routes are gone within 1 s of the program's SIGKILL."""
+        self.assert_gone_in_time(self.start_two())
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_killed_after_the_daemon(self):
+        """Point 3: also when the daemon was killed before; no process of ours is needed for it."""
+        holder = self.start_two()
+        self.host.daemon.kill()
+        self.assert_gone_in_time(holder)
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_frozen_daemon(self):
+        """Point 3: also while the daemon does not run, and it has understood what happened when it runs again."""
+        holder = self.start_two()
+        self.host.daemon.freeze()
+        self.assert_gone_in_time(holder)
+        self.host.daemon.thaw()
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_made_persistent(self):
+        """A holder that makes its tap persistent does not extend the lease: the daemon deletes it (I6)."""
+        holder = self.start_two()
+        holder.tell("persist", holder.fds(0)[0], 1)
+        flags = holder.tell("descriptors")[str(holder.fds(0)[0])]["tap"]["flags"]
+        self.assertEqual(flags & PERSIST, PERSIST)
+        kernel.stays(kernel.present("tap7", "tap8"), 0.3, "a persistent tap in use is left alone")
+        holder.kill()
+        kernel.wait_for(kernel.absent("tap7", "tap8"), 1, "nobody holds the taps any more")
+        self.host.no_trace()
+
+    def test_given_away(self):
+        """A holder that also gives its tap to another uid does not extend the lease either (I6)."""
+        holder = self.start_two()
+        for number in (0, 1):
+            holder.tell("owner", holder.fds(number)[0], 64102)
+            holder.tell("persist", holder.fds(number)[0], 1)
+        holder.kill()
+        kernel.wait_for(kernel.absent("tap7", "tap8"), 1, "nobody holds the taps any more")
+        self.host.no_trace()
+
+    def test_one_closed(self):
+        """A program that closes one of its two taps loses that one only."""
+        holder = self.start_two()
+        holder.tell("close", holder.fds(1)[0])
+        kernel.wait_for(kernel.absent("tap8"), 1, "the closed tap is gone")
+        self.assertTrue(kernel.present("tap7")())
+
+    def test_not_for_others(self):
+        """A held tap is attached by nobody else: not by another user, and not a second time by its owner (I4)."""
+        self.start_two()
+        other, owner = self.run_stand_in("bob", alone=True), self.run_stand_in("alice", alone=True)
+        with self.assertRaises(PermissionError):
+            other.tell("attach", "tap7", "0x5002")
+        with self.assertRaises(OSError) as caught:
+            owner.tell("attach", "tap7", "0x5002")
+        self.assertEqual(caught.exception.errno, 16)
+
+
+class CannotStart(BusRing):
+    def test_not_found(self):
+        """A command that does not exist is 127, and the lease is gone again."""
+        self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", "no-such-program", "-m", "64"), 127,
+                            "no-such-program")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the client")
+        self.host.no_trace()
+
+    def test_not_executable(self):
+        """A command that may not be executed is 126, and the lease is gone again."""
+        for command in ("/etc/passwd", "/tmp"):
+            with self.subTest(command=command):
+                self.assert_refused(self.ctl("alice", "run", "--", command), 126, command)
+                kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the client")
+                self.host.no_trace()
+
+    def test_no_interpreter(self):
+        """A script whose interpreter does not exist fails only when it is started: 127, and the lease is gone again."""
+        script = f"{furnish.RIG}/no-interpreter"
+        with open(script, "w", encoding="ascii") as file:
+            file.write("#!/no/such/interpreter\n")
+        os.chmod(script, 0o755)
+        self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", script), 127, script)
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the client")
+        self.host.no_trace()
+
+    def test_killed_at_any_moment(self):
+        """A client that is killed anywhere between asking and becoming the program leaves nothing (I1)."""
+        for _ in range(25):
+            client = self.host.ctl_start("alice", "run", "--count", "4", "--", "sleep", "60")
+            # The moment is what is varied here: nothing announces "anywhere".
+            time.sleep(random.uniform(0, 0.03))
+            client.kill()
+            client.communicate()
+        # Answered in order, so after this answer the daemon is done with all of them.
+        self.leases("root", "--all")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the leases end with their clients")
+        self.host.no_trace()
+
+    def test_no_command(self):
+        """`run` without a command is 2, and nothing is asked for."""
+        for words in ((), ("--",), ("--count", "2"), ("--count", "2", "--")):
+            with self.subTest(words=words):
+                self.assert_refused(self.ctl("alice", "run", *words), 2)
+        self.host.no_trace()
+
+
+def lease_indexes(lease):
+    return [tap["index"] for tap in lease["taps"]]

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""What `up` grants: the exact JSON, the kernel's devices behind it, and which index is given when."""
+
+import json
+import shlex
+
+from rig import kernel
+from ring import BusRing, device_arguments, name_arguments
+
+
+class Grants(BusRing):
+    def test_two_taps(self):
+        """`up --count 2 --json` prints the whole grant and nothing else, and both devices are as promised (I4, I5)."""
+        grant = self.up("alice", "--count", "2")
+        self.assert_grant(grant, "alice", [7, 8])
+        first, second = (tap["mac"] for tap in grant["taps"])
+        self.assertEqual(grant["qemu_args"], [
+            "-netdev", "tap,id=net0,ifname=tap7,script=no,downscript=no", "-device",
+            f"virtio-net-pci,netdev=net0,mac={first}",
+            "-netdev", "tap,id=net1,ifname=tap8,script=no,downscript=no", "-device",
+            f"virtio-net-pci,netdev=net1,mac={second}"])
+        self.assertEqual(grant["kernel_cmdline"],
+                         "ip=192.168.8.2:::255.255.255.0::eth1:off "
+                         "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0")
+
+    def test_alias(self):
+        """The alias of each tap holds everything the kernel does not know about the lease, in the fixed order."""
+        grant = self.up("alice", "--count", "2", "--label", "web:1", "--idle-timeout", "600")
+        for position, tap in enumerate(grant["taps"]):
+            link = kernel.link(tap["name"])
+            self.assertEqual(link["ifalias"],
+                             f"qemu-tap1 lease={grant['lease']} tap={position}/2 index={tap['index']} "
+                             f"ifindex={link['ifindex']} uid=64101 hold=name mac={tap['mac']} queues=1 vhost=0 "
+                             "idle=600 label=web:1")
+
+    def test_device_settings(self):
+        """Each tap is closed to tricks before it is handed over (I5): strict reverse path, no IPv6, no redirects."""
+        self.up("alice")
+        expected = {"ipv4/conf/tap7/rp_filter": "1", "ipv4/conf/tap7/arp_ignore": "1",
+                    "ipv4/conf/tap7/accept_redirects": "0", "ipv4/conf/tap7/send_redirects": "0",
+                    "ipv4/conf/tap7/ignore_routes_with_linkdown": "1", "ipv6/conf/tap7/disable_ipv6": "1"}
+        found = {}
+        for path in expected:
+            with open(f"/proc/sys/net/{path}", encoding="ascii") as file:
+                found[path] = file.read().strip()
+        self.assertEqual(found, expected)
+
+    def test_lowest_free_index(self):
+        """Without a label the lowest free index is taken, and a reused index has the same addresses and MAC again."""
+        first, second = self.up("alice"), self.up("bob")
+        self.assert_grant(first, "alice", [7])
+        self.assert_grant(second, "bob", [8])
+        self.ok("alice", "down", first["lease"])
+        again = self.up("carol")
+        self.assert_grant(again, "carol", [7])
+        self.assertEqual(again["taps"], first["taps"])
+        self.assertNotEqual(again["lease"], first["lease"])
+
+    def test_list(self):
+        """`list --json` shows exactly what `up --json` said, sorted by index, own leases only."""
+        one, theirs, two = self.up("alice", "--count", "2"), self.up("bob"), self.up("alice", "--label", "b")
+        mine = sorted([one, two], key=lambda grant: grant["taps"][0]["index"])
+        self.assertEqual(self.leases("alice"), mine)
+        self.assertEqual(self.leases("bob"), [theirs])
+        self.assertEqual(self.leases("carol"), [])
+        everyone = sorted([one, theirs, two], key=lambda grant: grant["taps"][0]["index"])
+        self.assertEqual(self.leases("root", "--all"), everyone)
+
+    def test_list_for_people(self):
+        """`list` without --json names lease, label, device and address."""
+        grant = self.up("alice", "--label", "shop")
+        text = self.ok("alice", "list")
+        for word in (grant["lease"], "shop", grant["taps"][0]["name"], grant["taps"][0]["client"]):
+            self.assertIn(word, text)
+
+    def test_queues(self):
+        """`up --queues 2` gives multi-queue taps, with queues= on the netdev and mq=on,vectors=6 on a virtio device."""
+        grant = self.up("alice", "--queues", "2", "--count", "2")
+        self.assert_grant(grant, "alice", [7, 8], queues=2)
+        self.assertEqual(grant["qemu_args"][1], "tap,id=net0,ifname=tap7,script=no,downscript=no,queues=2")
+        self.assertEqual(grant["qemu_args"][3],
+                         f"virtio-net-pci,netdev=net0,mac={grant['taps'][0]['mac']},mq=on,vectors=6")
+        self.assertTrue(kernel.link("tap7")["linkinfo"]["info_data"]["multi_queue"])
+
+    def test_device_model(self):
+        """`--device` puts any NIC model on the command line, with mq= only on virtio ones."""
+        grant = self.up("alice", "--device", "e1000", "--queues", "2")
+        self.assertEqual(grant["qemu_args"], name_arguments(grant["taps"], "e1000"))
+        self.assertEqual(grant["qemu_args"][3], f"e1000,netdev=net0,mac={grant['taps'][0]['mac']}")
+        grant = self.up("alice", "--device", "virtio-net-pci-non-transitional", "--queues", "3")
+        self.assertEqual(grant["qemu_args"][2:],
+                         device_arguments(0, grant["taps"][0], "virtio-net-pci-non-transitional"))
+        self.assertTrue(grant["qemu_args"][3].endswith(",mq=on,vectors=8"))
+
+    def test_mmio_devices(self):
+        """virtio-net-device has no vectors= and is tied to its bus: mmio NICs come up in reverse order otherwise."""
+        grant = self.up("alice", "--device", "virtio-net-device", "--queues", "2", "--count", "2")
+        self.assertEqual([grant["qemu_args"][3], grant["qemu_args"][7]],
+                         [f"virtio-net-device,netdev=net{number},mac={tap['mac']},mq=on,bus=virtio-mmio-bus.{number}"
+                          for number, tap in enumerate(grant["taps"])])
+
+    def test_largest_request(self):
+        """32 taps in one lease, the most one call and one user may have, are one lease of 32 complete taps (I8, I9)."""
+        grant = self.up("alice", "--count", "32")
+        self.assertEqual(grant["taps"], self.expected_taps(grant, range(7, 39)))
+        self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(7, 39)))
+        self.ok("alice", "down", grant["lease"])
+        self.host.no_trace()
+
+
+class Formats(BusRing):
+    def setUp(self):
+        super().setUp()
+        self.grant = self.up("alice", "--count", "2", "--label", "vm")
+
+    def args(self, form):
+        return self.ok("alice", "args", "vm", "--format", form)
+
+    def test_json(self):
+        """`args --format json` repeats the grant of `up --json`, by label and by lease."""
+        self.assertEqual(json.loads(self.args("json")), self.grant)
+        self.assertEqual(json.loads(self.ok("alice", "args", self.grant["lease"], "--format", "json")), self.grant)
+
+    def test_qemu(self):
+        """`--format qemu` is shell-quoted words that give back the exact argument list."""
+        self.assertEqual(shlex.split(self.args("qemu")), self.grant["qemu_args"])
+
+    def test_cmdline(self):
+        """`--format cmdline` is the ip= words in one line."""
+        self.assertEqual(self.args("cmdline"), self.grant["kernel_cmdline"] + "\n")
+
+    def test_env(self):
+        """`--format env` is KEY=value lines that a shell's eval reads back unchanged."""
+        text = self.args("env")
+        for line in text.splitlines():
+            self.assertRegex(line, r"\A[A-Z][A-Z0-9_]*=")
+        script = 'before=$(set -o posix; set | cut -d= -f1); eval "$1"; for name in $(printf "%s\\n" "$1" | ' \
+                 'cut -d= -f1); do printf "%s\\0" "${!name}"; done'
+        done = self.host.run("alice", "bash", "-c", script, "bash", text)
+        self.assertEqual((done.status, done.err), (0, ""))
+        values = done.out.split("\0")
+        self.assertIn(self.grant["lease"], values)
+        self.assertIn(self.grant["kernel_cmdline"], values)
+        self.assertIn(self.grant["qemu_args"], [shlex.split(value) for value in values])
+        for tap in self.grant["taps"]:
+            self.assertIn(tap["name"], values)
+            self.assertIn(tap["mac"], values)
+
+    def test_yocto(self):
+        """`--format yocto` sets runqemu's three variables."""
+        text = self.args("yocto")
+        names = [line.split("=")[0].strip() for line in text.splitlines() if line.strip()]
+        self.assertEqual(sorted(names), ["QB_CMDLINE_IP_TAP", "QB_NETWORK_DEVICE", "QB_TAP_OPT"])
+        for word in self.grant["kernel_cmdline"].split()[:2]:
+            self.assertIn(word, text)
+        for word in self.grant["qemu_args"]:
+            self.assertIn(word, text)
+
+    def test_text(self):
+        """The text for people names lease, devices and addresses and has a QEMU line to copy."""
+        text = self.args("text")
+        self.assertIn(self.grant["lease"], text)
+        for tap in self.grant["taps"]:
+            for word in (tap["name"], tap["gateway"], tap["client"]):
+                self.assertIn(word, text)
+        for word in self.grant["qemu_args"]:
+            self.assertIn(word, text)
+
+    def test_defaults(self):
+        """Without --format `args` prints QEMU's words and `up` the text for people."""
+        self.assertEqual(self.ok("alice", "args", "vm"), self.args("qemu"))
+        text = self.ok("alice", "up", "--label", "other")
+        self.assertEqual(self.ok("alice", "args", "other", "--format", "text"), text)
+
+
+class Labels(BusRing):
+    def test_label_finds_its_index_again(self):
+        """The same user and label get the same name, addresses and MAC again, also from another daemon process."""
+        self.up("bob")
+        first = self.up("alice", "--count", "2", "--label", "build-vm")
+        self.assert_grant(first, "alice", [tap["index"] for tap in first["taps"]], label="build-vm")
+        self.ok("alice", "down", "build-vm")
+        other = self.up("carol")
+        self.host.restart_daemon()
+        again = self.up("alice", "--count", "2", "--label", "build-vm")
+        self.assertEqual(again["taps"], first["taps"])
+        self.assertNotIn(other["taps"][0]["index"], [tap["index"] for tap in again["taps"]])
+
+    def test_label_whose_index_is_taken(self):
+        """When its old index is taken a label gets another, and the old one again as soon as it is free (I2)."""
+        first = self.up("alice", "--label", "db")
+        name = first["taps"][0]["name"]
+        self.ok("alice", "down", "db")
+        kernel.ip("tuntap", "add", name, "mode", "tap")
+        elsewhere = self.up("alice", "--label", "db")
+        self.assertNotEqual(elsewhere["taps"][0]["index"], first["taps"][0]["index"])
+        self.ok("alice", "down", "db")
+        kernel.ip("link", "delete", name)
+        self.assertEqual(self.up("alice", "--label", "db")["taps"], first["taps"])
+
+    def test_longest_label(self):
+        """A label of 63 bytes with every allowed character works from request to list to release."""
+        label = ("Az09._:@+-" * 7)[:63]
+        grant = self.up("alice", "--label", label)
+        self.assertEqual(grant["label"], label)
+        self.assertEqual([lease["label"] for lease in self.leases("alice")], [label])
+        self.assertEqual(kernel.alias_words(grant["taps"][0]["name"])["label"], label)
+        self.ok("alice", "down", label)
+        self.host.no_trace()

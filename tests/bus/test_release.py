@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""How leases end on request or by themselves, and that an end is complete and hits nothing else."""
+
+from rig import kernel
+from ring import NO_LEASE, BusRing
+
+
+class Down(BusRing):
+    def test_by_lease(self):
+        """`down LEASE` returns when devices, addresses and routes are gone."""
+        grant = self.up("alice", "--count", "3")
+        self.ok("alice", "down", grant["lease"])
+        self.host.no_trace()
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_by_label(self):
+        """`down LABEL` releases the lease of that label and no other."""
+        self.up("alice", "--label", "one")
+        other = self.up("alice", "--label", "two")
+        self.ok("alice", "down", "one")
+        self.assertEqual(self.leases("alice"), [other])
+
+    def test_by_tap(self):
+        """`down TAP` releases the whole lease the tap belongs to."""
+        self.up("alice", "--count", "2")
+        other = self.up("alice")
+        self.ok("alice", "down", "tap8")
+        self.assertEqual(self.leases("alice"), [other])
+        self.assertEqual(list(kernel.ours()), ["tap9"])
+
+    def test_several_at_once(self):
+        """`down` takes several leases, by different kinds of name, in one call."""
+        one, _, _ = self.up("alice"), self.up("alice", "--label", "two"), self.up("alice", "--count", "2")
+        third = self.leases("alice")
+        tap = next(lease for lease in third if len(lease["taps"]) == 2)["taps"][1]["name"]
+        self.ok("alice", "down", one["lease"], "two", tap)
+        self.host.no_trace()
+
+    def test_all(self):
+        """`down --all` releases every lease of the caller and none of anybody else."""
+        for label in ("a", "b", "c"):
+            self.up("alice", "--label", label)
+        theirs = self.up("bob", "--count", "2")
+        self.ok("alice", "down", "--all")
+        self.assertEqual(self.leases("root", "--all"), [theirs])
+        self.assertEqual(sorted(kernel.ours()), ["tap7", "tap8"])
+
+    def test_what_does_not_exist(self):
+        """`down` of a lease, label or tap that is not there is error 8 and names it."""
+        self.up("alice", "--label", "stays")
+        for name in (NO_LEASE, "nolabel", "tap99"):
+            with self.subTest(name=name):
+                self.assert_refused(self.ctl("alice", "down", name), 8, name)
+        self.assertEqual(len(self.leases("alice")), 1)
+
+    def test_twice(self):
+        """The second `down` of one lease is error 8, not success."""
+        grant = self.up("alice")
+        self.ok("alice", "down", grant["lease"])
+        self.assert_refused(self.ctl("alice", "down", grant["lease"]), 8, grant["lease"])
+
+    def test_ambiguous_label(self):
+        """A label that two leases have is error 2, names both, and releases neither."""
+        grants = [self.up("alice", "--label", "twin") for _ in range(2)]
+        self.assert_refused(self.ctl("alice", "down", "twin"), 2, "twin", *[grant["lease"] for grant in grants])
+        self.assert_refused(self.ctl("alice", "args", "twin"), 2, "twin")
+        self.assertEqual(len(self.leases("alice")), 2)
+        self.ok("alice", "down", grants[0]["lease"])
+        self.ok("alice", "down", "twin")
+        self.host.no_trace()
+
+    def test_label_like_an_id(self):
+        """A label that looks like a lease id is still a label."""
+        self.up("alice", "--label", NO_LEASE)
+        self.ok("alice", "down", NO_LEASE)
+        self.host.no_trace()
+
+    def test_label_like_a_tap(self):
+        """A label that is another lease's device name is ambiguous: error 2, and nothing is released."""
+        self.up("alice")
+        self.up("alice", "--label", "tap7")
+        self.assert_refused(self.ctl("alice", "down", "tap7"), 2, "tap7")
+        self.assertEqual(len(kernel.ours()), 2)
+
+    def test_attached(self):
+        """`down` takes the tap away even while a program holds it open."""
+        grant = self.up("alice")
+        holder = self.run_stand_in("alice", alone=True)
+        holder.tell("attach", "tap7", "0x5002")
+        self.ok("alice", "down", grant["lease"])
+        self.host.no_trace()
+
+    def test_renamed(self):
+        """A tap that was renamed is released by its ifindex, and the device that has its old name now is left (I3)."""
+        grant = self.up("alice")
+        kernel.ip("link", "set", "tap7", "down")
+        kernel.ip("link", "set", "tap7", "name", "renamed0")
+        kernel.ip("tuntap", "add", "tap7", "mode", "tap")
+        before = kernel.link("tap7")["ifindex"]
+        self.ok("alice", "down", grant["lease"])
+        self.assertIsNone(kernel.link("renamed0"))
+        self.assertEqual(kernel.link("tap7")["ifindex"], before)
+
+    def test_no_longer_ours(self):
+        """A tap whose alias somebody cleared is not ours any more, and `down` leaves the device alone (I3)."""
+        grant = self.up("alice")
+        kernel.ip("link", "set", "tap7", "alias", "mine now")
+        self.ctl("alice", "down", grant["lease"])
+        self.assertEqual(kernel.link("tap7")["ifalias"], "mine now")
+
+
+class IdleTimeout(BusRing):
+    def test_units(self):
+        """Idle timeouts may have a unit; the alias holds seconds."""
+        for text, seconds in (("90", "90"), ("90s", "90"), ("15min", "900"), ("2h", "7200"), ("365d", "31536000")):
+            with self.subTest(text=text):
+                grant = self.up("alice", "--idle-timeout", text)
+                self.assertEqual(kernel.alias_words(grant["taps"][0]["name"])["idle"], seconds)
+
+    def test_never_opened(self):
+        """A `name` lease that nobody opens ends by itself after its idle timeout, not before."""
+        self.up("alice", "--count", "2", "--idle-timeout", "1")
+        took = kernel.seconds_until(kernel.absent("tap7", "tap8"), 3)
+        self.assertIsNotNone(took, "still there after 3 s")
+        self.assertGreater(took, 0.7)
+        self.host.no_trace()
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_opened_and_closed(self):
+        """While one tap of the lease is in use the whole lease stays; the timeout starts anew when it is closed."""
+        # Not 1 s: the kernel announces a carrier that came and went up to a second late.
+        self.up("alice", "--count", "2", "--idle-timeout", "2")
+        holder = self.run_stand_in("alice", alone=True)
+        holder.tell("attach", "tap8", "0x5002")
+        kernel.stays(kernel.present("tap7", "tap8"), 3, "the lease stays while in use")
+        self.assertEqual(holder.end(), 0)
+        took = kernel.seconds_until(kernel.absent("tap7", "tap8"), 5)
+        self.assertIsNotNone(took, "still there 5 s after it was closed")
+        self.assertGreater(took, 1.7)
+        self.host.no_trace()
+
+    def test_without_timeout(self):
+        """A `name` lease without an idle timeout stays when its user closes it."""
+        self.up("alice")
+        holder = self.run_stand_in("alice", alone=True)
+        holder.tell("attach", "tap7", "0x5002")
+        holder.kill()
+        kernel.stays(kernel.present("tap7"), 1.5, "the lease stays without a timeout")
+        self.assertEqual(len(self.leases("alice")), 1)
+
+    def test_survives_restart(self):
+        """The idle timeout is in the kernel with the lease: a daemon started anew still ends it."""
+        self.up("alice", "--idle-timeout", "2")
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        self.assertTrue(kernel.present("tap7")())
+        kernel.wait_for(kernel.absent("tap7"), 4, "the idle lease ends after the restart")
+        self.host.no_trace()
+
+
+class Attach(BusRing):
+    """Who may open a tap held by name."""
+
+    def test_owner_and_others(self):
+        """A `name` tap is opened by its owner and, with EPERM, by nobody else (I4)."""
+        self.up("alice")
+        owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
+        with self.assertRaises(PermissionError):
+            other.tell("attach", "tap7", "0x5002")
+        owner.tell("attach", "tap7", "0x5002")
+        kernel.wait_for(lambda: "LOWER_UP" in kernel.link("tap7")["flags"], 2, "carrier while attached")
+        with self.assertRaises(PermissionError):
+            other.tell("attach", "tap7", "0x5002")
+
+    def test_as_qemu_opens_it(self):
+        """Two queues are attached as QEMU does it, with IFF_MULTI_QUEUE, and no third user's queue gets in."""
+        self.up("alice", "--queues", "2")
+        owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
+        owner.tell("attach", "tap7", "0x5102")
+        owner.tell("attach", "tap7", "0x5102")
+        with self.assertRaises(PermissionError):
+            other.tell("attach", "tap7", "0x5102")
+        taps = [entry["tap"] for entry in owner.tell("descriptors").values() if entry["tap"]]
+        self.assertEqual([tap["name"] for tap in taps], ["tap7", "tap7"])

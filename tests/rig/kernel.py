@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What the kernel says: links, addresses and routes by `ip -j`, and waiting for them to change by listening to
+the kernel's own announcements. The daemon is never asked about itself when the kernel can be."""
+
+import ipaddress
+import json
+import os
+import select
+import socket
+import subprocess
+import time
+
+ALIAS = "qemu-tap1 "
+GROUP = 0x71746170
+POOL = ipaddress.ip_network("192.168.0.0/16")
+# RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR and RTNLGRP_IPV4_ROUTE of linux/rtnetlink.h, as the bits bind() takes.
+ANNOUNCEMENTS = 1 << 0 | 1 << 4 | 1 << 6
+
+
+def ip(*arguments):
+    """Runs ip; what it refuses is a broken test, so it raises."""
+    done = subprocess.run(["ip", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _json(*arguments):
+    return json.loads(ip("-j", *arguments) or "[]")
+
+
+def links():
+    """Every link by name, with details."""
+    return {link["ifname"]: link for link in _json("-d", "link", "show") if link}
+
+
+def link(name):
+    return links().get(name)
+
+
+def ours():
+    """The links that carry our alias, by name."""
+    return {name: facts for name, facts in links().items() if facts.get("ifalias", "").startswith(ALIAS)}
+
+
+def alias_words(name):
+    """An alias of ours as a dict. The label comes last and holds no space."""
+    return dict(word.split("=", 1) for word in links()[name]["ifalias"].split(" ")[1:])
+
+
+def tap_owner(name):
+    """The uid or user name that `ip` shows as the owner of a tap, None if it has none."""
+    return links()[name]["linkinfo"]["info_data"].get("user")
+
+
+def addresses():
+    """(device, address/length) of every IPv4 address."""
+    return sorted((link["ifname"], f"{entry['local']}/{entry['prefixlen']}")
+                  for link in _json("-4", "addr", "show") if link for entry in link.get("addr_info", []))
+
+
+def addresses_of(name):
+    return [address for device, address in addresses() if device == name]
+
+
+def routes():
+    """Every IPv4 route of every table, as `ip` tells it, without the flags that follow a carrier."""
+    found = []
+    for route in _json("-4", "route", "show", "table", "all"):
+        route = {key: value for key, value in route.items() if key != "flags"}
+        found.append(json.dumps(route, sort_keys=True))
+    return sorted(found)
+
+
+def snapshot():
+    """What must be the same again when a test is over."""
+    return {"links": sorted((facts["ifindex"], name, facts.get("ifalias", "")) for name, facts in links().items()),
+            "addresses": addresses(), "routes": routes()}
+
+
+def differences(before, after):
+    """The two snapshots' differences as readable lines; empty when there are none."""
+    lines = []
+    for kind in before:
+        lines += [f"left behind: {kind[:-1]} {entry}" for entry in after[kind] if entry not in before[kind]]
+        lines += [f"gone: {kind[:-1]} {entry}" for entry in before[kind] if entry not in after[kind]]
+    return lines
+
+
+class Announcements:
+    """The kernel's announcements of changed links, addresses and routes. Opened before the condition is looked at
+    for the first time, so no change can fall between looking and waiting."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self.socket.bind((0, ANNOUNCEMENTS))
+        self.socket.setblocking(False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def wait(self, seconds):
+        """Returns at the next announcement, having taken all there are, or after `seconds`."""
+        select.select([self.socket], [], [], max(0, seconds))
+        try:
+            while self.socket.recv(65536):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError:
+            # ENOBUFS: some were lost; the condition is about to be looked at anew, which is the remedy.
+            pass
+
+
+def seconds_until(condition, limit):
+    """How long it took until `condition()` was true, or None if it was not within `limit` seconds."""
+    start = time.monotonic()
+    with Announcements() as announcements:
+        while True:
+            if condition():
+                return time.monotonic() - start
+            left = start + limit - time.monotonic()
+            if left <= 0:
+                return None
+            announcements.wait(left)
+
+
+def wait_for(condition, timeout, what):
+    """Waits until `condition()` is true, looking again whenever the kernel announces a change."""
+    if seconds_until(condition, timeout) is None:
+        raise AssertionError(f"not within {timeout} s: {what}; links now: {sorted(links())}")
+
+
+def stays(condition, seconds, what):
+    """For the few statements that are about nothing happening."""
+    if seconds_until(lambda: not condition(), seconds) is not None:
+        raise AssertionError(f"did not last {seconds} s: {what}")
+
+
+def present(*names):
+    """A condition: these devices exist. /sys is that of the scratch host's own network namespace."""
+    return lambda: all(os.path.exists(f"/sys/class/net/{name}") for name in names)
+
+
+def absent(*names):
+    """A condition: none of these devices exists."""
+    return lambda: not any(os.path.exists(f"/sys/class/net/{name}") for name in names)

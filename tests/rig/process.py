@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""One started program: its log, its life and its end. Ends are waited for by pidfd, so nothing is polled and a
+pid that was given to somebody else is never signalled."""
+
+import os
+import select
+import signal
+import subprocess
+
+
+class Process:
+    """A program that is expected to keep running until it is told otherwise."""
+
+    def __init__(self, argv, log, **options):
+        self.argv = argv
+        self.log_path = log
+        with open(log, "ab") as out:
+            self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=options.pop("stdout", out),
+                                          stderr=out, **options)
+        self.pid = self.popen.pid
+        self.pidfd = os.pidfd_open(self.pid)
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def alive(self):
+        return not select.select([self.pidfd], [], [], 0)[0]
+
+    def wait(self, timeout=10):
+        """The exit status, negative for a signal."""
+        if not select.select([self.pidfd], [], [], timeout)[0]:
+            raise AssertionError(f"{self.argv[0]} still runs after {timeout} s")
+        return self.popen.wait()
+
+    def send(self, number):
+        if self.alive():
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def kill(self):
+        self.send(signal.SIGKILL)
+        return self.wait()
+
+    def terminate(self, number=signal.SIGTERM, timeout=10):
+        self.send(number)
+        return self.wait(timeout)
+
+    def freeze(self):
+        """Stopped when this returns, not merely told to stop."""
+        self.send(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self):
+        self.send(signal.SIGCONT)
+
+    def close(self):
+        if self.pidfd is not None:
+            self.thaw()
+            self.kill()
+            os.close(self.pidfd)
+            self.pidfd = None

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The users of the scratch host. Tests are about who may do what, so they need users that exist nowhere else,
+and a group whose members a test can change while daemons run."""
+
+import os
+
+USERS = {"alice": 64101, "bob": 64102, "carol": 64103, "dave": 64104}
+GROUP = "qemu-tap"
+GROUP_ID = 64100
+HOMES = "/run/rig/home"
+
+
+def _lines_without(path, names, ids):
+    """Lines of a passwd-like file except those that would collide with ours."""
+    kept = []
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file.read().splitlines():
+            fields = line.split(":")
+            if fields[0] not in names and not (len(fields) > 2 and fields[2] in ids):
+                kept.append(line)
+    return kept
+
+
+def _write(path, lines):
+    """Replaced in one step: polkitd and dbus-daemon may be reading."""
+    draft = path + ".draft"
+    with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write("\n".join(lines) + "\n")
+    os.chmod(draft, 0o644)
+    os.rename(draft, path)
+
+
+def add_users(passwd="/etc/passwd", group="/etc/group"):
+    """Only ever called on the private copy of /etc."""
+    ids = {str(uid) for uid in USERS.values()}
+    people = _lines_without(passwd, set(USERS), ids)
+    groups = _lines_without(group, {*USERS, GROUP}, ids | {str(GROUP_ID)})
+    for name, uid in USERS.items():
+        people.append(f"{name}:x:{uid}:{uid}:{name} of the scratch host:{HOMES}/{name}:/bin/sh")
+        groups.append(f"{name}:x:{uid}:")
+        home = f"{HOMES}/{name}"
+        os.makedirs(home, exist_ok=True)
+        os.chown(home, uid, uid)
+    groups.append(f"{GROUP}:x:{GROUP_ID}:")
+    _write(passwd, people)
+    _write(group, groups)
+
+
+def set_members(*names, group="/etc/group"):
+    """Makes the members of group qemu-tap exactly these."""
+    others = _lines_without(group, {GROUP}, set())
+    _write(group, [*others, f"{GROUP}:x:{GROUP_ID}:{','.join(names)}"])
