@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The folders are the layers: whoever includes what, the arrows point inward. Edges (host, bus, programs) know the
+core, the core knows values, values know nobody; and every include of ours is a full path from the root."""
+
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+INCLUDE = re.compile(r'^#include (["<])([^">]+)[">]', re.MULTILINE)
+LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", "CLI/", "nlohmann/")
+GENERATED = {"config.h", "org.qemutap1-adaptor.h", "org.qemutap1-proxy.h"}
+
+# Folder: what of ours it may include, and which libraries. The longest folder that fits a file counts.
+MAY = {
+    "common": (("common/",), ()),
+    "common/sdbus_compat.hpp": ((), ("sdbus-c++/",)),
+    "common/number_option.hpp": (("common/",), ("CLI/",)),
+    "daemon/core": (("common/", "daemon/core/"), ()),
+    "daemon/host": (("common/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
+    "daemon/bus": (("common/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
+    "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
+    "daemon/options.cpp": (("common/", "daemon/core/", "daemon/options.hpp"), ("CLI/",)),
+    "daemon": (("common/", "daemon/"), ("systemd/",)),
+    "client/qemu": (("common/", "client/qemu/"), ()),
+    "client/output.cpp": (("common/", "client/"), ("nlohmann/",)),
+    "client/options.cpp": (("common/", "client/"), ("CLI/",)),
+    "client": (("common/", "client/"), ()),
+}
+
+
+def rule_of(path):
+    fitting = [place for place in MAY if path == place or path.startswith(place + "/")]
+    return MAY[max(fitting, key=len)]
+
+
+class Layers(unittest.TestCase):
+    def sources(self):
+        files = [path for folder in ("common", "daemon", "client") for path in sorted((ROOT / folder).rglob("*.[ch]pp"))]
+        self.assertGreater(len(files), 50, "the sources were not found")
+        return files
+
+    def test_arrows(self):
+        """no file includes a layer further out than its own, or a library that its layer does not know"""
+        for file in self.sources():
+            path = str(file.relative_to(ROOT))
+            ours, libraries = rule_of(path)
+            for quote, included in INCLUDE.findall(file.read_text(encoding="utf-8")):
+                with self.subTest(file=path, includes=included):
+                    if quote == '"' and included not in GENERATED:
+                        self.assertTrue((ROOT / included).is_file(), "not a full path from the root")
+                        self.assertTrue(included.startswith(ours), "an arrow that points outward")
+                    elif included.startswith(LIBRARIES):
+                        self.assertTrue(included.startswith(libraries), "a library of another layer")
+
+    def test_licence(self):
+        """every source begins with its licence and a paragraph that says why it exists"""
+        for file in self.sources():
+            with self.subTest(file=file.name):
+                lines = file.read_text(encoding="utf-8").splitlines()
+                self.assertEqual(lines[0], "// SPDX-License-Identifier: MIT")
+                self.assertRegex(lines[2], r"^// \w")
+
+
+if __name__ == "__main__":
+    unittest.main()
