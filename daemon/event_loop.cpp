@@ -23,6 +23,8 @@ namespace {
 constexpr int max_messages_per_turn = 64;
 // After lost events: a holder of a descriptor can cause tens of thousands a second, and each costs a dump.
 constexpr std::uint64_t network_pause_usec = 100'000;
+// After a turn that the kernel did not let end: what it left unread must not wake us at once.
+constexpr std::uint64_t retry_pause_usec = 1'000'000;
 constexpr std::uint64_t bus_accuracy_usec = 1'000;
 constexpr std::uint64_t deadline_accuracy_usec = 100'000;
 
@@ -143,8 +145,13 @@ int EventLoop::hear_network()
     if (network_.losses() == std::exchange(losses_seen_, network_.losses()))
         return 0;
     log_debug("network events were lost; listening more slowly");
+    return pause_network(network_pause_usec);
+}
+
+int EventLoop::pause_network(std::uint64_t usec)
+{
     sd_event_source_set_enabled(network_io_.get(), SD_EVENT_OFF);
-    sd_event_source_set_time_relative(network_pause_.get(), network_pause_usec);
+    sd_event_source_set_time_relative(network_pause_.get(), usec);
     return sd_event_source_set_enabled(network_pause_.get(), SD_EVENT_ONESHOT);
 }
 
@@ -168,10 +175,12 @@ void EventLoop::watch_turns()
 
 int EventLoop::take_turn()
 {
-    const auto next = turn_();
-    if (!next)
+    const auto [done, next_usec] = turn_();
+    if (!done)
+        return pause_network(retry_pause_usec); // and the end of the pause is followed by a turn
+    if (!next_usec)
         return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_OFF);
-    sd_event_source_set_time(deadline_.get(), *next);
+    sd_event_source_set_time(deadline_.get(), *next_usec);
     return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_ONESHOT);
 }
 

@@ -30,9 +30,13 @@ struct NetworkEvents {
 
 class EventLoop {
 public:
-    // `turn` runs once after whatever woke the loop, however much it was, and returns when it wants to run
-    // again without being woken (CLOCK_BOOTTIME, microseconds); it must not throw. Throws std::system_error.
-    using Turn = std::function<std::optional<std::uint64_t>()>;
+    struct TurnResult {
+        bool done = true;                       // false: it failed and is to run again, after a pause
+        std::optional<std::uint64_t> next_usec; // when it wants to run again without being woken, CLOCK_BOOTTIME
+    };
+    // Runs once after whatever woke the loop, however much it was; must not throw.
+    using Turn = std::function<TurnResult()>;
+    // Throws std::system_error.
     EventLoop(sdbus::IConnection &connection, NetworkEvents network, Turn turn);
 
     // Until SIGTERM or SIGINT (EXIT_SUCCESS), or the bus is lost (EXIT_FAILURE).
@@ -46,6 +50,7 @@ private:
     int prepare_bus();
     int pump_bus();
     int hear_network();
+    int pause_network(std::uint64_t usec);
     int take_turn();
 
     sdbus::IConnection &connection_;

@@ -32,7 +32,6 @@ namespace {
 
 // Of this application alone, as machine-id(5) asks: hashed with the machine's id, never the id itself.
 constexpr sd_id128_t application_id = SD_ID128_MAKE(3c, 1a, 5d, 0e, 52, 1f, 4b, 6f, 9d, 1c, 7f, 22, 90, 8e, 41, d7);
-constexpr std::uint64_t retry_after_usec = 1'000'000;
 
 // Tells this machine's guests from another's on the same bridge; a machine without an id gets by without.
 std::uint8_t machine_byte()
@@ -67,7 +66,7 @@ std::uint64_t to_usec(Moment moment)
 }
 
 // One sweep for all that happened since the last, and the answers that waited for it.
-std::optional<std::uint64_t> take_turn(TapService &service, Manager &manager)
+EventLoop::TurnResult take_turn(TapService &service, Manager &manager)
 {
     std::exception_ptr problem;
     try {
@@ -79,10 +78,8 @@ std::optional<std::uint64_t> take_turn(TapService &service, Manager &manager)
         problem = std::current_exception();
     }
     manager.answer_releases(problem);
-    if (problem)
-        return to_usec(now()) + retry_after_usec;
     const auto next = service.next_deadline();
-    return next ? std::optional{to_usec(*next) + 1} : std::nullopt;
+    return {!problem, next ? std::optional{to_usec(*next) + 1} : std::nullopt};
 }
 
 std::unique_ptr<sdbus::IConnection> connect()

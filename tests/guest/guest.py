@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""What the files of the guest ring share: a fresh daemon for each test, QEMU started by an ordinary user in the two
+ways a lease can be held, and what the guest says on its serial console, line by line and always with a deadline."""
+
+import json
+import os
+import re
+import select
+import shutil
+import time
+import unittest
+
+from rig import furnish, kernel, users
+from rig.host import Host
+
+CACHE = os.path.join(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl", "guest")
+BUILD_IMAGES = "tests/guest/images/build"
+QEMU = "qemu-system-x86_64"
+# The pnp kernel has its console built in and must show its IP-Config lines; Debian's is told, and told to be brief.
+CONSOLE = {"pnp": "", "cloud": "console=ttyS0 quiet "}
+# An emulated guest boots in 1 to 5 s. Shorter than the runner's limit for a test: what we say then tells more.
+BOOT_LIMIT = 45
+USER = "alice"
+
+_shared = []
+
+
+def shared_host():
+    """One per process: the bus and polkitd are not what these tests change."""
+    if not _shared:
+        _shared.append(Host())
+    return _shared[0]
+
+
+def demand_images_and_qemu():
+    """No download is possible from inside the scratch host, so what is missing must have been got before."""
+    if not shutil.which(QEMU):
+        raise RuntimeError(f"{QEMU} is not installed: apt-get install qemu-system-x86")
+    for image in CONSOLE:
+        for file in ("vmlinuz", "initrd"):
+            if not os.path.isfile(f"{CACHE}/{image}/{file}"):
+                raise RuntimeError(f"{CACHE}/{image}/{file} is missing: run {BUILD_IMAGES}")
+
+
+class Guest:
+    """A running QEMU and everything its guest has said so far, each line with its time since QEMU was started."""
+
+    def __init__(self, popen, started, errors):
+        self.popen = popen
+        self.started = started
+        self.errors = errors
+        self.lines = []
+        self.pending = b""
+        self.open = True
+
+    def _read(self, timeout):
+        """Takes what the console gives within the time; False when there was nothing."""
+        if not self.open or not select.select([self.popen.stdout], [], [], max(0, timeout))[0]:
+            return False
+        chunk = os.read(self.popen.stdout.fileno(), 65536)
+        self.open = bool(chunk)
+        *lines, self.pending = (self.pending + chunk).split(b"\n")
+        for line in lines:
+            self.lines.append((time.monotonic() - self.started, line.decode(errors="replace").rstrip("\r")))
+        return True
+
+    def catch_up(self):
+        """Takes all that the guest has said up to this moment."""
+        while self._read(0):
+            pass
+
+    def has_said(self, pattern):
+        self.catch_up()
+        return any(re.search(pattern, line) for _, line in self.lines)
+
+    def wait_for(self, pattern, limit=BOOT_LIMIT):
+        """Seconds from QEMU's start to the first line that matches."""
+        looked_at, deadline = 0, time.monotonic() + limit
+        while True:
+            for seconds, line in self.lines[looked_at:]:
+                if re.search(pattern, line):
+                    return seconds
+            looked_at = len(self.lines)
+            if not self._read(deadline - time.monotonic()):
+                ended = f"within {limit} s" if self.open else "before its end"
+                raise AssertionError(f"the guest did not say {pattern!r} {ended}")
+
+    def end(self, limit=BOOT_LIMIT):
+        """Waits until QEMU ends by itself; its status."""
+        deadline = time.monotonic() + limit
+        while self._read(deadline - time.monotonic()):
+            pass
+        if self.open:
+            raise AssertionError(f"the guest still runs after {limit} s")
+        return self.popen.wait(10)
+
+    def kill(self):
+        """By this one pid; nothing of it is left when this returns."""
+        self.popen.kill()
+        return self.popen.wait(10)
+
+    def close(self):
+        self.kill()
+        self.catch_up()
+        self.open = False
+        self.popen.stdout.close()
+
+    def complaints(self):
+        """What QEMU and, before it, the client wrote to stderr."""
+        with open(self.errors, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def story(self):
+        """What the guest's own program told, in its order, without the figure that is another each time."""
+        return [line for _, line in self.lines if line.startswith("GUEST-") and not line.startswith("GUEST-UPTIME")]
+
+    def words(self):
+        """The command line of the running QEMU."""
+        with open(f"/proc/{self.popen.pid}/cmdline", "rb") as file:
+            return file.read().decode().split("\0")[:-1]
+
+
+class Nic:
+    """What one NIC must be in the guest; one without an address is of the caller's own or was passed over."""
+
+    def __init__(self, mac, address=None, gateway=None):
+        self.mac = mac
+        self.address = address
+        self.gateway = gateway
+
+
+def nics_of(grant, image):
+    """The NICs of a grant's taps, in their order: klibc reads every ip=, the kernel itself only the last."""
+    nics = []
+    for position, tap in enumerate(grant["taps"]):
+        read = image == "cloud" or position == 0
+        nics.append(Nic(tap["mac"], f"{tap['client']}/{tap['prefix_length']}", tap["gateway"]) if read
+                    else Nic(tap["mac"]))
+    return nics
+
+
+def expected_story(nics, queues=1, pings=3, primary=0):
+    """Word for word what a guest with these NICs must tell: every NIC in its place with its MAC and address, one
+    default route, and that through the primary, every gateway answering every ping."""
+    told = []
+    for number, nic in enumerate(nics):
+        route = "default-gateway" if number == primary else "no-gateway"
+        told += [f"GUEST-NIC eth{number} {nic.mac} {nic.address or 'none'} {route}",
+                 f"GUEST-QUEUES eth{number} {queues}"]
+    told += [f"GUEST-ROUTE via {nics[primary].gateway} dev eth{primary}", "GUEST-PINGING"]
+    told += [f"GUEST-PING eth{number} {nic.gateway} sent={pings} received={pings}"
+             for number, nic in enumerate(nics) if nic.address]
+    return [*told, "GUEST-DONE ok"]
+
+
+class GuestRing(unittest.TestCase):
+    """Each test has a daemon just started, and a host without any tap."""
+
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        demand_images_and_qemu()
+        cls.host = shared_host()
+        cls.host.programs()
+
+    def setUp(self):
+        users.set_members(USER)
+        self.host.sweep()
+        furnish.place_tun()
+        if not (self.host.bus and self.host.bus.alive()):
+            self.host.start_bus()
+        if not (self.host.polkit and self.host.polkit.alive()):
+            self.host.start_polkit()
+        self.log = f"{furnish.RIG}/daemon.log"
+        open(self.log, "wb").close()
+        self.guests = []
+        self.addCleanup(self.clear)
+        self.host.start_daemon()
+
+    def clear(self):
+        for guest in self.guests:
+            guest.close()
+        self.host.stop_daemon()
+        self.host.sweep()
+
+    def evidence(self):
+        texts = []
+        for number, guest in enumerate(self.guests):
+            guest.catch_up()
+            lines = "\n".join(f"{seconds:7.2f} {line}" for seconds, line in guest.lines)
+            texts.append(f"guest {number} said:\n{lines}\nits QEMU complained:\n{guest.complaints()}")
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return "\n".join([*texts, f"the daemon's log:\n{file.read()}"])
+
+    # Programs
+
+    def ok(self, *arguments):
+        """Runs the client, which must succeed and have nothing to complain of; returns its stdout."""
+        done = self.host.ctl(USER, *arguments)
+        self.assertEqual((done.status, done.err), (0, ""), f"qemu-tapctl {' '.join(map(str, arguments))}: {done}")
+        return done.out
+
+    def up(self, *arguments):
+        return json.loads(self.ok("up", "--json", *arguments))
+
+    def leases(self):
+        return json.loads(self.ok("list", "--json"))
+
+    def qemu(self, image, words="", processors=1):
+        """The user's own QEMU words. The kernel's are short of the ip= words, which are for the client to give."""
+        kernel_file, initrd = (self.host.share(f"{CACHE}/{image}/{file}", f"{image}-{file}")
+                               for file in ("vmlinuz", "initrd"))
+        command = [QEMU, "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
+                   "-serial", "stdio", "-no-reboot", "-kernel", kernel_file, "-initrd", initrd]
+        if processors > 1:
+            command += ["-smp", f"{processors},sockets={processors}"]
+        return [*command, "-append", f"{CONSOLE[image]}{words}".strip()]
+
+    def start(self, *argv):
+        """Starts a program that is or becomes QEMU, as the user."""
+        errors = f"{furnish.RIG}/guest-{len(self.guests)}.err"
+        with open(errors, "wb") as file:
+            started = time.monotonic()
+            popen = self.host.start(USER, *argv, stderr=file)
+        guest = Guest(popen, started, errors)
+        self.guests.append(guest)
+        return guest
+
+    def run_guest(self, options, command):
+        """`run`: the guest and its lease, which is there before QEMU is."""
+        before = {lease["lease"] for lease in self.leases()}
+        there = len(kernel.ours())
+        guest = self.start("qemu-tapctl", "run", *options, "--", *command)
+        kernel.wait_for(lambda: len(kernel.ours()) > there or guest.popen.poll() is not None, 10, "taps of the guest")
+        # Acquire is answered whole before the daemon turns to List.
+        (lease,) = [lease for lease in self.leases() if lease["lease"] not in before]
+        self.assertEqual(lease["hold"], "fd")
+        return guest, lease
+
+    def start_with(self, grant, image, words="", **settings):
+        """QEMU as its user starts it with what `up --json` printed."""
+        command = self.qemu(image, f"{grant['kernel_cmdline']} {words}", **settings)
+        return self.start(*command, *grant["qemu_args"])
+
+    # What must be so
+
+    def assert_booted(self, guest, expected):
+        """The guest came to its own end and told exactly this, and QEMU had nothing to complain of."""
+        status = guest.end()
+        self.assertEqual(guest.story(), expected)
+        self.assertEqual((status, guest.complaints()), (0, ""))
+
+    def assert_gone(self, limit=1):
+        """No tap, address or route is left; returns how many seconds that took from now."""
+        took = kernel.seconds_until(lambda: not kernel.differences(self.host.baseline, kernel.snapshot()), limit)
+        if took is None:
+            self.host.no_trace()
+            self.fail(f"gone, but not within {limit} s")
+        self.host.no_trace()
+        return took

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Callers have words of their own: an `ip=`, NICs, another model, a shell script around QEMU. What is theirs stays
+theirs, and what is ours still fits: here a guest boots with both, and tells."""
+
+import re
+
+from guest import QEMU, GuestRing, Nic, expected_story, nics_of
+
+PINGS = "guest.interval=0.2"
+# QEMU's own choice for a first NIC that is given none.
+DEFAULT_MAC = "52:54:00:12:34:56"
+
+
+class Append(GuestRing):
+    def test_ip_already_there(self):
+        """An -append with ip= is left alone, which one line of warning says, and the guest has the caller's address."""
+        own = f"ip=192.168.7.9::192.168.7.1:255.255.255.0::eth0:off {PINGS}"
+        guest, lease = self.run_guest([], self.qemu("pnp", own))
+        (tap,) = lease["taps"]
+        self.assertEqual(tap["gateway"], "192.168.7.1")
+        status = guest.end()
+        self.assertEqual(guest.story(), expected_story([Nic(tap["mac"], "192.168.7.9/24", tap["gateway"])]))
+        self.assertEqual(status, 0)
+        self.assertRegex(guest.complaints(), r"\Aqemu-tapctl: [^\n]*ip=[^\n]*\n\Z")
+
+    def test_no_append(self):
+        """With -kernel and no -append the guest has its address all the same."""
+        command = self.qemu("pnp")
+        self.assertEqual(command[-2:], ["-append", ""])
+        guest, lease = self.run_guest(["--count", "2"], command[:-2])
+        self.assert_booted(guest, expected_story(nics_of(lease, "pnp")))
+
+    def test_no_kernel(self):
+        """Without -kernel QEMU starts with its taps and without an -append, which it would refuse."""
+        # Its monitor's greeting tells that QEMU has accepted its command line.
+        guest, lease = self.run_guest(["--count", "2"], [QEMU, "-machine", "pc,accel=tcg", "-m", "64", "-nodefaults",
+                                                         "-display", "none", "-S", "-monitor", "stdio"])
+        guest.wait_for("QEMU .* monitor")
+        self.assertEqual(len(lease["taps"]), 2)
+        self.assertNotIn("-append", guest.words())
+        self.assertEqual(guest.kill(), -9)
+        self.assertEqual(guest.complaints(), "")
+        self.assert_gone()
+
+
+class Nics(GuestRing):
+    """Beside a NIC of the caller's, which comes first: theirs is eth0 and ours count on from it."""
+
+    def boots_beside(self, image, own, free):
+        words = f"{PINGS} guest.nics=3 guest.addresses={2 if image == 'cloud' else 1}"
+        guest, lease = self.run_guest(["--count", "2"], [*self.qemu(image, words), *own])
+        guest.wait_for("^GUEST-PINGING$")
+        ids = [re.search(r",id=([^,]*)", word).group(1) for word in guest.words() if word.startswith("tap,")]
+        self.assertEqual(ids, free)
+        nics = [Nic(DEFAULT_MAC), *nics_of(lease, image)]
+        self.assert_booted(guest, expected_story(nics, primary=1))
+
+    def test_own_device_cloud(self):
+        """Beside the caller's net0 ours are net1 and net2, and eth1 and eth2 get their addresses (klibc)."""
+        self.boots_beside("cloud", ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"],
+                          ["net1", "net2"])
+
+    def test_own_device_pnp(self):
+        """Beside the caller's net0 ours are net1 and net2, and eth1 gets its address (the kernel itself)."""
+        self.boots_beside("pnp", ["-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"],
+                          ["net1", "net2"])
+
+    def test_own_nic_option(self):
+        """A NIC given by -nic also counts as eth0; its name is not one of ours, so ours begin with net0."""
+        self.boots_beside("pnp", ["-nic", "user,model=virtio-net-pci"], ["net0", "net1"])
+
+    def test_nic_none(self):
+        """`-nic none` is no NIC: ours are net0 and eth0."""
+        guest, lease = self.run_guest([], [*self.qemu("pnp", f"{PINGS} guest.nics=1"), "-nic", "none"])
+        self.assertIn("virtio-net-pci,netdev=net0,mac=" + lease["taps"][0]["mac"], guest.words())
+        self.assert_booted(guest, expected_story(nics_of(lease, "pnp")))
+
+
+class Model(GuestRing):
+    def test_e1000_fd(self):
+        """`run --device e1000 --count 2`: another model boots with its MACs and address."""
+        guest, lease = self.run_guest(["--count", "2", "--device", "e1000"], self.qemu("pnp", PINGS))
+        self.assert_booted(guest, expected_story(nics_of(lease, "pnp")))
+
+    def test_e1000_name(self):
+        """`up --device e1000`: the same by name."""
+        grant = self.up("--device", "e1000")
+        self.assertTrue(grant["qemu_args"][3].startswith("e1000,"), grant["qemu_args"])
+        self.assert_booted(self.start_with(grant, "pnp", PINGS), expected_story(nics_of(grant, "pnp")))
+
+
+class Shell(GuestRing):
+    def test_env(self):
+        """`--format env` in a shell script: eval, then QEMU with $QEMU_TAP_ARGS and $QEMU_TAP_CMDLINE, boots."""
+        command = self.qemu("pnp")[:-2]
+        script = ('set -e; words=$(qemu-tapctl up --count 2 --label script --format env); eval "$words"; '
+                  f'exec "$@" $QEMU_TAP_ARGS -append "$QEMU_TAP_CMDLINE {PINGS} guest.nics=$QEMU_TAP_COUNT"')
+        guest = self.start("sh", "-c", script, "script", *command)
+        guest.wait_for("^GUEST-PINGING$")
+        (lease,) = self.leases()
+        self.assertEqual((lease["label"], len(lease["taps"])), ("script", 2))
+        self.assert_booted(guest, expected_story(nics_of(lease, "pnp")))
+        self.ok("down", "script")
+        self.host.no_trace()
