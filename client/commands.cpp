@@ -12,10 +12,12 @@
 #include "common/quote.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -37,10 +39,32 @@ void print(const std::string &text)
         throw TapError{ErrorCode::failed, std::string{"can't write the result: "} + std::strerror(errno)};
 }
 
+// Signals that would end us wait until this ends; a reader that is gone is an error of the write meanwhile.
+class SignalsHeld {
+public:
+    SignalsHeld()
+    {
+        sigset_t ending;
+        sigemptyset(&ending);
+        for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP})
+            sigaddset(&ending, signal);
+        ::sigprocmask(SIG_BLOCK, &ending, &before_);
+    }
+    SignalsHeld(const SignalsHeld &) = delete;
+    SignalsHeld &operator=(const SignalsHeld &) = delete;
+    ~SignalsHeld() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_{};
+};
+
 // Where execvp(3) would find it; 0 if it can be started, else the status to end with.
 int command_problem(const std::string &command)
 {
     const auto status_of = [](const std::string &path) {
+        struct stat status {};
+        if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+            return exit_status_not_executable;
         if (::access(path.c_str(), X_OK) == 0)
             return 0;
         return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
@@ -52,7 +76,8 @@ int command_problem(const std::string &command)
     int status = exit_status_not_found;
     for (std::size_t begin = 0; begin <= directories.size();) {
         const auto end = std::min(directories.find(':', begin), directories.size());
-        const auto found = status_of(directories.substr(begin, end - begin) + "/" + command);
+        const auto directory = end == begin ? "." : directories.substr(begin, end - begin);
+        const auto found = status_of(directory + "/" + command);
         if (found == 0)
             return 0;
         if (found == exit_status_not_executable)
@@ -70,7 +95,7 @@ int report_command(const std::string &command, int status)
     return status;
 }
 
-std::vector<TapDescriptors> descriptors_of(const Acquired &acquired)
+std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
 {
     std::vector<TapDescriptors> taps;
     auto next = acquired.descriptors.begin();
@@ -127,6 +152,8 @@ int perform(const UpOptions &options)
     request.interactive = may_ask();
     ManagerProxy manager{request.interactive};
     const auto acquired = manager.acquire(request);
+    // From here on the lease outlives us: either its holder is told of it, or it is released.
+    const SignalsHeld until_told;
     try {
         print(formatted(acquired.grant, options.format, options.nic));
     } catch (...) {

@@ -6,13 +6,33 @@
 #include "client/options.hpp"
 #include "common/error.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <variant>
 
+namespace {
+
+// Where one of the three was closed, the next descriptor that is opened would take its place, and a result be
+// written into it. Read-only: writing a result is then an error, as it was.
+void fill_standard_descriptors()
+{
+    int fd = 0;
+    do {
+        fd = ::open("/dev/null", O_RDONLY);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        ::close(fd);
+}
+
+} // namespace
+
 int main(int argc, char **argv)
 {
     using namespace qemutap;
+    fill_standard_descriptors();
     try {
         const auto options = parse_client_options(argc, argv);
         return options ? std::visit([](const auto &verb) { return perform(verb); }, *options) : 0;

@@ -157,6 +157,20 @@ std::vector<UniqueFd> take_descriptors(std::vector<sdbus::UnixFd> received)
     return descriptors;
 }
 
+AcquiredTaps read_answer(const TapRequest &request, const std::string &lease, const std::vector<Dictionary> &taps,
+                         std::vector<UniqueFd> descriptors)
+{
+    AcquiredTaps acquired{
+        {lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds, read_taps(taps)},
+        std::move(descriptors)};
+    std::size_t owed = 0;
+    for (const auto &tap : acquired.grant.taps)
+        owed += descriptor_count(1, tap.queues, tap.vhost);
+    if (acquired.descriptors.size() != (request.hold == Hold::fd ? owed : 0))
+        refuse_answer(std::to_string(acquired.descriptors.size()) + " descriptors");
+    return acquired;
+}
+
 } // namespace
 
 struct ManagerProxy::Bus {
@@ -183,18 +197,17 @@ ManagerProxy::ManagerProxy(bool interactive) : interactive_{interactive}
 
 ManagerProxy::~ManagerProxy() = default;
 
-Acquired ManagerProxy::acquire(const TapRequest &request)
+AcquiredTaps ManagerProxy::acquire(const TapRequest &request)
 {
     auto [lease, taps, descriptors] =
         translated([&] { return bus_->manager.Acquire(request.count, options_of(request)); });
-    Acquired acquired{{lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds, read_taps(taps)},
-                      take_descriptors(std::move(descriptors))};
-    std::size_t owed = 0;
-    for (const auto &tap : acquired.grant.taps)
-        owed += descriptor_count(1, tap.queues, tap.vhost);
-    if (acquired.descriptors.size() != (request.hold == Hold::fd ? owed : 0))
-        refuse_answer(std::to_string(acquired.descriptors.size()) + " descriptors");
-    return acquired;
+    auto held = take_descriptors(std::move(descriptors));
+    try {
+        return read_answer(request, lease, taps, std::move(held));
+    } catch (const TapError &) {
+        release(lease); // what can't be understood can't be used
+        throw;
+    }
 }
 
 void ManagerProxy::release(const std::string &lease)

@@ -14,7 +14,7 @@
 
 namespace qemutap {
 
-struct Acquired {
+struct AcquiredTaps {
     LeaseGrant grant;
     // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Closed on exec.
     std::vector<UniqueFd> descriptors;
@@ -28,7 +28,7 @@ public:
     ~ManagerProxy();
 
     // Each throws TapError with the daemon's code and text, or service_unavailable.
-    Acquired acquire(const TapRequest &request);
+    AcquiredTaps acquire(const TapRequest &request);
     void release(const std::string &lease);
     std::vector<LeaseGrant> list(bool all);
 

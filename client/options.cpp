@@ -116,6 +116,104 @@ std::pair<std::vector<std::string>, std::vector<std::string>> split_command(int 
     return {words, command};
 }
 
+constexpr const char *exit_statuses =
+    "Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 qemu-tapd not reachable, 4 not authorised,\n"
+    "5 polkit unavailable, 6 limit exceeded, 7 pool exhausted, 8 no such lease, 9 /dev/net/tun unavailable,\n"
+    "10 vhost unavailable, 11 refused by the kernel; of run, also 126 and 127: the command can't be\n"
+    "executed, is not found; else run ends with QEMU's own.";
+
+// Each verb declares its options to CLI11 and, once they are parsed, reads them.
+struct RunVerb {
+    CLI::App *verb;
+    RequestWords words;
+
+    explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
+    {
+        verb->footer("Then: -- QEMU ARG...");
+        words.add_common(*verb);
+        verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
+    }
+
+    RunOptions options(std::vector<std::string> command) const
+    {
+        if (command.empty())
+            refuse("run needs a command: qemu-tapctl run [OPTION]... -- QEMU ARG...");
+        return {words.request(Hold::fd), words.nic(), std::move(command)};
+    }
+};
+
+struct UpVerb {
+    CLI::App *verb;
+    RequestWords words;
+    bool json = false;
+
+    explicit UpVerb(CLI::App &app) : verb{app.add_subcommand("up", "Get taps and print what to start QEMU with")}
+    {
+        words.add_common(*verb);
+        verb->add_option("--idle-timeout", words.idle_timeout, "End the lease when no program has it open for so long");
+        words.add_format(*verb, Format::text);
+        verb->add_flag("--json", json, "The same as --format json");
+    }
+
+    UpOptions options() const
+    {
+        return {words.request(Hold::name), words.nic(), json ? Format::json : words.chosen_format()};
+    }
+};
+
+struct DownVerb {
+    CLI::App *verb;
+    DownOptions given;
+
+    explicit DownVerb(CLI::App &app) : verb{app.add_subcommand("down", "End leases")}
+    {
+        verb->add_option("NAME", given.names, "A lease, a label or a tap");
+        verb->add_flag("--all", given.all, "All leases of yours");
+    }
+
+    DownOptions options() const
+    {
+        if (given.all == !given.names.empty())
+            refuse("down needs a lease, a label or a tap; or --all and none of them");
+        return given;
+    }
+};
+
+struct ListVerb {
+    CLI::App *verb;
+    ListOptions options;
+
+    explicit ListVerb(CLI::App &app) : verb{app.add_subcommand("list", "Show leases")}
+    {
+        verb->add_flag("--all", options.all, "Everyone's");
+        verb->add_flag("--json", options.json, "As JSON");
+    }
+};
+
+struct ArgsVerb {
+    CLI::App *verb;
+    RequestWords words;
+    std::string name;
+
+    explicit ArgsVerb(CLI::App &app) : verb{app.add_subcommand("args", "Print again what to start QEMU with")}
+    {
+        verb->add_option("NAME", name, "A lease or a label")->required();
+        words.add_device(*verb);
+        words.add_format(*verb, Format::qemu);
+    }
+
+    ArgsOptions options() const { return {name, words.nic(), words.chosen_format()}; }
+};
+
+void require_known_verb(const CLI::App &app, const std::vector<std::string> &words)
+{
+    if (words.empty() || words.front().substr(0, 1) == "-")
+        return;
+    const auto verbs = app.get_subcommands([](const CLI::App *) { return true; });
+    if (std::none_of(verbs.begin(), verbs.end(), [&](const auto *verb) { return verb->get_name() == words.front(); }))
+        refuse("there is no " + quote(words.front()) + "; there are run, up, down, list and args");
+}
+
 } // namespace
 
 std::optional<std::uint64_t> parse_idle_timeout(std::string_view text)
@@ -133,51 +231,17 @@ std::optional<std::uint64_t> parse_idle_timeout(std::string_view text)
 std::optional<ClientOptions> parse_client_options(int argc, const char *const *argv)
 {
     auto [words, command] = split_command(argc, argv);
-    RequestWords run_words;
-    RequestWords up_words;
-    RequestWords args_words;
-    DownOptions down_options;
-    ListOptions list_options;
-    ArgsOptions args_options;
-
     CLI::App app{"Gets TAP network devices for QEMU from qemu-tapd, without privileges."};
     app.name("qemu-tapctl");
     app.set_version_flag("--version", std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION);
     app.require_subcommand(1);
-    app.footer(
-        "Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 qemu-tapd not reachable, 4 not authorised,\n"
-        "5 polkit unavailable, 6 limit exceeded, 7 pool exhausted, 8 no such lease, 9 /dev/net/tun unavailable,\n"
-        "10 vhost unavailable, 11 refused by the kernel; of run, also 126 and 127: the command can't be\n"
-        "executed, is not found; else run ends with QEMU's own.");
-
-    auto *run = app.add_subcommand("run", "Start QEMU with taps that are gone when it ends");
-    run->footer("Then: -- QEMU ARG...");
-    run_words.add_common(*run);
-    run->add_option("--vhost", run_words.vhost, "no, auto (where possible) or yes")->capture_default_str();
-
-    auto *up = app.add_subcommand("up", "Get taps and print what to start QEMU with");
-    up_words.add_common(*up);
-    up->add_option("--idle-timeout", up_words.idle_timeout, "End the lease when no program has it open for so long");
-    up_words.add_format(*up, Format::text);
-    bool up_json = false;
-    up->add_flag("--json", up_json, "The same as --format json");
-
-    auto *down = app.add_subcommand("down", "End leases");
-    down->add_option("NAME", down_options.names, "A lease, a label or a tap");
-    down->add_flag("--all", down_options.all, "All leases of yours");
-
-    auto *list = app.add_subcommand("list", "Show leases");
-    list->add_flag("--all", list_options.all, "Everyone's");
-    list->add_flag("--json", list_options.json, "As JSON");
-
-    auto *args = app.add_subcommand("args", "Print again what to start QEMU with");
-    args->add_option("NAME", args_options.name, "A lease or a label")->required();
-    args_words.add_device(*args);
-    args_words.add_format(*args, Format::qemu);
-    const auto is_verb = [&](const CLI::App *verb) { return verb->get_name() == words.front(); };
-    const auto verbs = app.get_subcommands(nullptr);
-    if (!words.empty() && words.front().substr(0, 1) != "-" && std::none_of(verbs.begin(), verbs.end(), is_verb))
-        refuse("there is no " + quote(words.front()) + "; there are run, up, down, list and args");
+    app.footer(exit_statuses);
+    RunVerb run{app};
+    UpVerb up{app};
+    DownVerb down{app};
+    ListVerb list{app};
+    ArgsVerb args{app};
+    require_known_verb(app, words);
     try {
         std::reverse(words.begin(), words.end()); // CLI11 reads from the back
         app.parse(std::move(words));
@@ -187,25 +251,15 @@ std::optional<ClientOptions> parse_client_options(int argc, const char *const *a
     } catch (const CLI::ParseError &error) {
         refuse(one_line(error.what()) + " (see qemu-tapctl --help)");
     }
-
-    if (*run) {
-        if (command.empty())
-            refuse("run needs a command: qemu-tapctl run [OPTION]... -- QEMU ARG...");
-        return RunOptions{run_words.request(Hold::fd), run_words.nic(), std::move(command)};
-    }
-    if (*up)
-        return UpOptions{up_words.request(Hold::name), up_words.nic(),
-                         up_json ? Format::json : up_words.chosen_format()};
-    if (*down) {
-        if (down_options.all == !down_options.names.empty())
-            refuse("down needs a lease, a label or a tap; or --all and none of them");
-        return down_options;
-    }
-    if (*list)
-        return list_options;
-    args_options.nic = args_words.nic();
-    args_options.format = args_words.chosen_format();
-    return args_options;
+    if (*run.verb)
+        return run.options(std::move(command));
+    if (*up.verb)
+        return up.options();
+    if (*down.verb)
+        return down.options();
+    if (*list.verb)
+        return list.options;
+    return args.options();
 }
 
 } // namespace qemutap

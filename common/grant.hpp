@@ -33,7 +33,7 @@ inline constexpr unsigned max_queues = 16;
 // The bus disconnects the sender of a message with more descriptors (dbus-daemon's system.conf,
 // max_message_unix_fds).
 inline constexpr unsigned max_descriptors = 16;
-inline constexpr std::uint64_t max_idle_timeout_seconds = 365 * 24 * 60 * 60;
+inline constexpr std::uint64_t max_idle_timeout_seconds = 31'536'000; // 365 days
 
 struct TapRequest {
     unsigned count = 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// sdbus-c++ 1.2 (Debian 12) and 2.x (Debian 13) through one spelling: every difference between them that this
-// project meets is in this file and nowhere else.
+// sdbus-c++ 1.2 (Debian 12) and 2.x (Debian 13) through one spelling: the differences between them that this
+// project meets are in this file; only the loop that pumps the connection asks QEMUTAP_SDBUS_2 as well, for 2.x
+// has one more descriptor to watch.
 
 #pragma once
 

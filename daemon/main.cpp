@@ -123,6 +123,7 @@ int run(const DaemonOptions &options)
     sd_notify(0, "READY=1");
     const int status = loop.run();
     sd_notify(0, "STOPPING=1");
+    take_turn(service, manager); // what was promised in the last turn is done
     log_info("ending; leases stay");
     return status;
 }

@@ -8,11 +8,17 @@
 #include "common/ipv4.hpp"
 #include "common/number_option.hpp"
 #include "common/quote.hpp"
+#include "common/unique_fd.hpp"
 #include "config.h"
 
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -37,6 +43,17 @@ std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
     for (const auto &prefix : prefixes)
         texts.push_back(prefix.text());
     return texts;
+}
+
+// CLI11 passes over a default file that it can't read as if it were not there.
+void require_absent_or_readable(const std::string &path)
+{
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    struct stat status {};
+    const bool regular = file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
+    if (!regular && (file || errno != ENOENT))
+        throw TapError{ErrorCode::invalid_argument, "can't read the configuration file " + path + ": " +
+                                                        (file ? "it is no regular file" : std::strerror(errno))};
 }
 
 // CLI11 joins the lines of a key only where they are neighbours, and drops later ones without a word.
@@ -100,6 +117,8 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     } catch (const CLI::ParseError &error) {
         throw TapError{ErrorCode::invalid_argument, one_line(error.what())};
     }
+    if (app.get_config_ptr()->count() == 0)
+        require_absent_or_readable(default_config);
     options.plan.pool = require_prefix("pool", pool);
     options.plan.exclusions.clear();
     for (const auto &text : exclusions)

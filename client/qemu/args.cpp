@@ -72,6 +72,7 @@ std::vector<std::string> pairs(const LeaseGrant &lease, const NicOptions &option
 std::vector<std::string> qemu_args(const LeaseGrant &lease, const NicOptions &options)
 {
     std::vector<std::string> backends;
+    backends.reserve(lease.taps.size());
     for (const auto &tap : lease.taps)
         backends.push_back("ifname=" + escaped(tap.name) + ",script=no,downscript=no" +
                            (tap.queues > 1 ? ",queues=" + std::to_string(tap.queues) : ""));

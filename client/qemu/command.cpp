@@ -54,13 +54,17 @@ constexpr std::array<std::string_view, 42> options_without_value{
     "xen-attach",
     "xen-domid-restrict",
     "async-teardown",
-    "rtc-td-hack", "portrait", "audio-help", "perfmap", "jitdump",
+    "rtc-td-hack",
+    "portrait",
+    "audio-help",
+    "perfmap",
+    "jitdump",
 };
 
 // Models whose -device needs no netdev= to be a NIC.
 constexpr std::array<std::string_view, 13> nic_models{
-    "virtio-net", "e1000", "rtl8139", "vmxnet3", "ne2k",   "pcnet",
-    "i825", "i828",      "igb",   "usb-net", "tulip",   "sunhme", "rocker",
+    "virtio-net", "e1000", "rtl8139", "vmxnet3", "ne2k",   "pcnet",  "i825",
+    "i828",       "igb",   "usb-net", "tulip",   "sunhme", "rocker",
 };
 
 // QEMU accepts its options with one dash and with two.

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "common/error.hpp"
 #include "common/sdbus_compat.hpp"
 
 #include <exception>
@@ -28,7 +29,7 @@ public:
     ~Answer()
     {
         if (result_)
-            fail(std::make_exception_ptr(std::runtime_error{"the request was dropped"}));
+            fail(std::make_exception_ptr(TapError{ErrorCode::failed, "qemu-tapd is ending"}));
     }
 
     // Throws sdbus::Error if the bus does not take it; the caller is then told that, if anything can be.

@@ -5,15 +5,19 @@
 #include "daemon/bus/authority.hpp"
 
 #include "common/bus_names.hpp"
+#include "daemon/log.hpp"
 
 #include <chrono>
 #include <map>
+#include <string>
 
 namespace qemutap {
 
 namespace {
 
 constexpr std::uint32_t allow_user_interaction = 1; // polkit's CheckAuthorizationFlags
+
+constexpr const char *authority_interface = "org.freedesktop.PolicyKit1.Authority";
 
 } // namespace
 
@@ -29,22 +33,38 @@ void Authority::ask(const std::string &sender, const std::string &action, bool i
     using Result = sdbus::Struct<bool, bool, std::map<std::string, std::string>>;
     const Subject subject{"system-bus-name", std::map<std::string, sdbus::Variant>{{"name", sdbus::Variant{sender}}}};
     const std::chrono::seconds limit{interactive ? interactive_authorization_seconds : authorization_seconds};
+    const auto cancellation = "qemu-tapd-" + std::to_string(++asked_);
     try {
         polkit_->callMethodAsync("CheckAuthorization")
-            .onInterface("org.freedesktop.PolicyKit1.Authority")
+            .onInterface(authority_interface)
             .withTimeout(limit)
             .withArguments(subject, action, std::map<std::string, std::string>{},
-                           interactive ? allow_user_interaction : std::uint32_t{0}, std::string{})
-            .uponReplyInvoke([then](BusReplyError error, const Result &result) {
-                if (error)
+                           interactive ? allow_user_interaction : std::uint32_t{0}, cancellation)
+            .uponReplyInvoke([this, then, cancellation](BusReplyError error, const Result &result) {
+                if (error) {
+                    cancel(cancellation);
                     then({Verdict::unavailable, error->getMessage()});
-                else if (std::get<0>(result))
+                } else if (std::get<0>(result))
                     then({Verdict::granted, {}});
                 else
                     then({std::get<1>(result) ? Verdict::needs_password : Verdict::refused, {}});
             });
     } catch (const sdbus::Error &error) {
         then({Verdict::unavailable, error.getMessage()});
+    }
+}
+
+// After our time limit, or polkit would go on, its prompt on the user's screen. Where polkit is gone there is
+// nobody to tell.
+void Authority::cancel(const std::string &cancellation) noexcept
+{
+    try {
+        polkit_->callMethodAsync("CancelCheckAuthorization")
+            .onInterface(authority_interface)
+            .withArguments(cancellation)
+            .uponReplyInvoke([](BusReplyError) {});
+    } catch (...) {
+        log_debug("polkit could not be told to stop asking");
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/sdbus_compat.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,7 +36,10 @@ public:
              const std::function<void(const AuthorityAnswer &)> &then);
 
 private:
+    void cancel(const std::string &cancellation) noexcept;
+
     std::unique_ptr<sdbus::IProxy> polkit_;
+    std::uint64_t asked_ = 0;
 };
 
 } // namespace qemutap

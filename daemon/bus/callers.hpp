@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 namespace qemutap {
 
@@ -23,15 +24,20 @@ class Callers {
 public:
     explicit Callers(sdbus::IConnection &connection);
 
-    // Of the message that the handler of `object` is being called for. Throws sdbus::Error if its sender left.
-    Caller current(const sdbus::IObject &object) const;
+    // Of the message that the handler of `object` is being called for. Throws TapError failed if its sender
+    // left.
+    Caller current(const sdbus::IObject &object);
 
     // A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay:
     // throws TapError failed.
     void require_present(const Caller &caller) const;
 
 private:
+    uid_t ask_uid(const std::string &sender);
+
     std::unique_ptr<sdbus::IProxy> bus_;
+    // A unique name is one connection's for as long as the bus lives, so its uid never changes.
+    std::unordered_map<std::string, uid_t> known_;
 };
 
 } // namespace qemutap

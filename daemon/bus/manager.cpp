@@ -70,7 +70,8 @@ void Manager::authorize(const Caller &caller, const char *action, bool interacti
         then({Verdict::granted, {}});
         return;
     }
-    turnstile_.enter(caller.uid, [this, caller, action, interactive, then = std::move(then)](Turnstile::Pass pass) {
+    auto &lane = interactive ? prompts_ : questions_;
+    lane.enter(caller.uid, [this, caller, action, interactive, then = std::move(then)](Turnstile::Pass pass) {
         authority_.ask(caller.sender, action, interactive,
                        [pass = std::move(pass), then](const auto &answer) { then(answer); });
     });
@@ -84,7 +85,7 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
     answer->unless_it_throws([&] {
         const auto request = parse_acquire(count, options);
         const auto caller = current_caller();
-        service_.check_limits(caller.uid, request.count);
+        service_.check_own_limit(caller.uid, request.count);
         const auto give = [this, answer, request, caller](const AuthorityAnswer &authority) {
             answer->unless_it_throws([&] {
                 require_granted(caller.uid, action_acquire, authority);
@@ -93,10 +94,11 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
                         callers_.require_present(caller);
                 });
                 const auto &grant = acquired.grant;
-                std::vector<sdbus::UnixFd> descriptors;
-                for (auto &descriptor : acquired.descriptors)
-                    descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
                 try {
+                    std::vector<sdbus::UnixFd> descriptors;
+                    descriptors.reserve(acquired.descriptors.size());
+                    for (auto &descriptor : acquired.descriptors)
+                        descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
                     answer->give(grant.lease, taps_on_wire(grant.taps), descriptors);
                 } catch (...) {
                     service_.release(grant.lease);
@@ -113,6 +115,8 @@ void Manager::Release(sdbus::Result<> &&result, std::string lease)
 {
     const auto answer = std::make_shared<ReleaseAnswer>(std::move(result));
     answer->unless_it_throws([&] {
+        if (!is_lease_id(lease))
+            throw no_such_lease(lease); // before anything of its length is kept waiting
         const auto caller = current_caller();
         const bool own = service_.owner_of(lease) == caller.uid;
         const auto end = [this, answer, lease, caller, own](const AuthorityAnswer &authority) {

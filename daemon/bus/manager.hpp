@@ -52,14 +52,16 @@ private:
     std::uint32_t PrefixLength() override { return facts_.prefix_length; }
     std::vector<std::string> Features() override;
 
-    Caller current_caller() const { return callers_.current(getObject()); }
+    Caller current_caller() { return callers_.current(getObject()); }
     void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
 
     TapService &service_;
     ManagerFacts facts_;
     Authority authority_;
     Callers callers_;
-    Turnstile turnstile_;
+    // After what those who pass need.
+    Turnstile questions_{question_limits};
+    Turnstile prompts_{prompt_limits};
     std::vector<std::shared_ptr<ReleaseAnswer>> releases_;
 };
 

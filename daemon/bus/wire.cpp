@@ -69,6 +69,13 @@ void read_options(const Dictionary &options, const Readers &readers)
     }
 }
 
+// D-Bus strings are UTF-8; a name that root gave a tap need not be.
+std::string name_on_wire(const std::string &name)
+{
+    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<signed char>(c) > 0; });
+    return ascii ? name : quote(name);
+}
+
 } // namespace
 
 TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
@@ -117,17 +124,6 @@ ListRequest parse_list(const Dictionary &options)
                  });
     return request;
 }
-
-namespace {
-
-// D-Bus strings are UTF-8; a name that root gave a tap need not be.
-std::string name_on_wire(const std::string &name)
-{
-    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<signed char>(c) > 0; });
-    return ascii ? name : quote(name);
-}
-
-} // namespace
 
 std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
 {

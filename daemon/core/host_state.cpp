@@ -11,6 +11,7 @@ namespace qemutap {
 
 namespace {
 
+constexpr unsigned longest_default = 1;
 constexpr std::uint32_t local_table = 255; // RT_TABLE_LOCAL: what addresses bring along
 
 } // namespace
@@ -106,7 +107,7 @@ void HostState::address_gone(const HostAddress &address)
 
 void HostState::route_added(const HostRoute &route)
 {
-    if (route.destination.length == 0 || !routes_.insert(route).second)
+    if (route.destination.length <= longest_default || !routes_.insert(route).second)
         return;
     routes_by_oif_[route.oif].insert(route);
     prefixes_.add(route.destination);
@@ -148,6 +149,22 @@ std::vector<HostAddress> HostState::addresses(int ifindex) const
     return {found->second.begin(), found->second.end()};
 }
 
+bool HostState::occupied_beside(int ifindex, const Ipv4Prefix &prefix)
+{
+    std::vector<Ipv4Prefix> own;
+    for (const auto &address : addresses(ifindex))
+        own.insert(own.end(), {address.local, address.peer});
+    if (const auto through = routes_by_oif_.find(ifindex); through != routes_by_oif_.end())
+        for (const auto &route : through->second)
+            own.push_back(route.destination);
+    for (const auto &each : own)
+        prefixes_.remove(each);
+    const bool occupied = prefixes_.overlaps(prefix);
+    for (const auto &each : own)
+        prefixes_.add(each);
+    return occupied;
+}
+
 std::vector<std::string> HostState::occupants(const Ipv4Prefix &prefix, std::size_t most) const
 {
     const auto name_of = [&](int ifindex) {
@@ -170,11 +187,6 @@ std::vector<std::string> HostState::occupants(const Ipv4Prefix &prefix, std::siz
         if (words.size() < most)
             words.push_back(text);
     return words;
-}
-
-bool HostState::equals(const HostState &other) const
-{
-    return links_ == other.links_ && addresses_ == other.addresses_ && routes_ == other.routes_;
 }
 
 void HostState::replace_with(HostState fresh)

@@ -100,7 +100,8 @@ public:
     void link_gone(int ifindex);
     void address_added(const HostAddress &address);
     void address_gone(const HostAddress &address);
-    // A default route occupies nothing and is not kept.
+    // A default route occupies nothing and is not kept, nor are its two halves, 0.0.0.0/1 and 128.0.0.0/1, by
+    // which a VPN goes before it (openvpn(8), --redirect-gateway def1).
     void route_added(const HostRoute &route);
     void route_gone(const HostRoute &route);
     void drop_routes();
@@ -111,18 +112,19 @@ public:
     const Link *link(int ifindex) const;
     const std::unordered_map<int, Link> &links() const { return links_; }
     std::vector<HostAddress> addresses(int ifindex) const;
+    const std::set<HostRoute> &routes() const { return routes_; }
 
     // A device has this name, or this alternative name.
     bool name_taken(const std::string &name) const { return names_.count(name) != 0; }
     // An address or a route destination overlaps the prefix.
     bool occupied(const Ipv4Prefix &prefix) const { return prefixes_.overlaps(prefix); }
+    // The same, of others than this link.
+    bool occupied_beside(int ifindex, const Ipv4Prefix &prefix);
     // What overlaps the prefix, in words for an error message: at most `most` of the broadest.
     std::vector<std::string> occupants(const Ipv4Prefix &prefix, std::size_t most) const;
 
     // The links that changed, came or went since the last call, each once.
     std::set<int> take_changed() { return std::exchange(changed_, {}); }
-    // True if both know the same links, addresses and routes.
-    bool equals(const HostState &other) const;
     // Takes the place of this state, as after a fresh dump: every link of either counts as changed.
     void replace_with(HostState fresh);
 

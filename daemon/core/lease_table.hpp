@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The leases, read off the tags of the links. The table is derived: it is told of each link that changed and
-// holds nothing that a fresh table, told of all links, would not hold as well, except how long a lease has
-// been idle: a fresh table counts from its own beginning.
+// The leases, read off the tags of the links. The table is derived: it is told of each link that changed, and a
+// fresh table, told of all links, would know the same leases. Only how long a lease has been idle it would count
+// from its own beginning.
 
 #pragma once
 

@@ -48,6 +48,9 @@ public:
     // object each time, and valid as long as this port.
     virtual HostState &refresh() = 0;
 
+    // The same as it was at the last refresh.
+    virtual HostState &state() = 0;
+
     // The same, with one link asked for anew: of a link that is down the kernel does not tell when its alias,
     // its group or its alternative names change.
     virtual HostState &reread(int ifindex) = 0;

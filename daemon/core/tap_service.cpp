@@ -5,7 +5,6 @@
 #include "daemon/core/tap_service.hpp"
 
 #include "common/error.hpp"
-#include "daemon/core/verify.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -25,16 +24,27 @@ std::string taps_in_words(std::size_t count)
     return std::to_string(count) + (count == 1 ? " tap" : " taps");
 }
 
+// Behind each tap's queues its vhost descriptors, if there are any.
+std::vector<UniqueFd> interleaved(std::vector<UniqueFd> queues, std::vector<UniqueFd> vhost, unsigned per_tap)
+{
+    if (vhost.empty())
+        return queues;
+    std::vector<UniqueFd> all;
+    for (std::size_t i = 0; i < queues.size(); i += per_tap) {
+        std::move(queues.begin() + static_cast<std::ptrdiff_t>(i),
+                  queues.begin() + static_cast<std::ptrdiff_t>(i + per_tap), std::back_inserter(all));
+        std::move(vhost.begin() + static_cast<std::ptrdiff_t>(i),
+                  vhost.begin() + static_cast<std::ptrdiff_t>(i + per_tap), std::back_inserter(all));
+    }
+    return all;
+}
+
 } // namespace
 
-// One try at a lease: what it has so far, and where its search stands.
-struct TapService::Attempt {
-    std::string lease;
-    unsigned start = 0;  // the index that the search began with
-    unsigned passed = 0; // how many indexes after it were looked at
-    bool refreshed = false;
-    std::vector<OpenTap> taps;
-    std::vector<PromisedTap> promised;
+// Of one try: a lease, or why there is none.
+struct TapService::Outcome {
+    std::optional<Acquired> acquired;
+    std::optional<Setback> setback;
 };
 
 TapService::TapService(const AddressPlan &plan, Limits limits, TapCreator &creator, HostLinks &host,
@@ -65,7 +75,7 @@ void TapService::follow(HostState &state)
     }
 }
 
-void TapService::check_limits(uid_t uid, unsigned count)
+void TapService::check_own_limit(uid_t uid, unsigned count)
 {
     refresh();
     const auto own = table_.tap_count(uid);
@@ -73,139 +83,102 @@ void TapService::check_limits(uid_t uid, unsigned count)
         throw TapError{ErrorCode::limit_exceeded, "uid " + std::to_string(uid) + " holds " + taps_in_words(own) +
                                                       " and may hold " + std::to_string(limits_.max_taps_per_user) +
                                                       ": " + std::to_string(count) + " more are too many"};
+}
+
+void TapService::check_common_limit(unsigned count) const
+{
     if (table_.tap_count() + count > limits_.max_taps)
         throw TapError{ErrorCode::limit_exceeded, "all users together hold " + taps_in_words(table_.tap_count()) +
                                                       " and may hold " + std::to_string(limits_.max_taps) + ": " +
                                                       std::to_string(count) + " more are too many"};
 }
 
+// Empty where vhost is not to be used, or can't be and need not.
+std::vector<UniqueFd> TapService::open_vhost(const TapRequest &request)
+{
+    const bool fits = descriptor_count(request.count, request.queues, true) <= max_descriptors;
+    if (request.hold != Hold::fd || request.vhost == VhostChoice::no || !fits)
+        return {};
+    try {
+        return creator_.open_vhost(request.count * request.queues);
+    } catch (const TapError &) {
+        if (request.vhost == VhostChoice::required)
+            throw;
+        return {};
+    }
+}
+
 Acquired TapService::acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check)
 {
     validate(request);
-    check_limits(uid, request.count);
-    std::vector<UniqueFd> vhost;
-    const bool vhost_fits = descriptor_count(request.count, request.queues, true) <= max_descriptors;
-    if (request.hold == Hold::fd && request.vhost != VhostChoice::no && vhost_fits) {
-        try {
-            vhost = creator_.open_vhost(request.count * request.queues);
-        } catch (const TapError &) {
-            if (request.vhost == VhostChoice::required)
-                throw;
+    check_own_limit(uid, request.count);
+    check_common_limit(request.count);
+    auto vhost = open_vhost(request);
+    std::optional<Setback> setback;
+    for (int attempt = 0; attempt < max_attempts; ++attempt) {
+        auto outcome = try_acquire(uid, request, !vhost.empty(), last_check);
+        if (outcome.acquired) {
+            outcome.acquired->descriptors =
+                interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
+            return std::move(*outcome.acquired);
         }
+        // What was heard errs on the side of "taken": the kernel drops some routes without a word. One fresh
+        // look decides.
+        if (std::exchange(setback, outcome.setback) == Setback::exhausted && setback == Setback::exhausted)
+            break;
+        if (setback == Setback::exhausted)
+            follow(host_.refresh_all());
     }
-    for (int attempt = 0; attempt < max_attempts; ++attempt)
-        if (auto acquired = try_acquire(uid, request, !vhost.empty(), last_check)) {
-            auto &queues = acquired->descriptors;
-            // Behind each tap's queues come its vhost descriptors.
-            for (std::size_t tap = 0; tap < request.count && !vhost.empty(); ++tap) {
-                const auto from = vhost.begin() + static_cast<std::ptrdiff_t>(tap * request.queues);
-                const auto behind = queues.begin() + static_cast<std::ptrdiff_t>((2 * tap + 1) * request.queues);
-                queues.insert(behind, std::make_move_iterator(from), std::make_move_iterator(from + request.queues));
-            }
-            return std::move(*acquired);
-        }
-    throw TapError{ErrorCode::host_refused, "another user attaches queues to each new multi-queue tap before it has "
-                                            "its owner; gave up after " +
-                                                std::to_string(max_attempts) + " attempts"};
+    refuse(*setback, request);
 }
 
-std::optional<Acquired> TapService::try_acquire(uid_t uid, const TapRequest &request, bool vhost,
-                                                const LastCheck &last_check)
+TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request, bool vhost,
+                                            const LastCheck &last_check)
 {
-    Attempt attempt;
-    attempt.lease = new_lease_id_();
-    attempt.start = plan_.search_start(uid, request.label);
+    const auto lease = new_lease_id_();
+    Outcome outcome;
     try {
-        for (unsigned position = 0; position < request.count; ++position) {
-            attempt.taps.push_back(create_next(attempt, uid, request));
-            const auto &tap = attempt.taps.back();
-            auto &[tag, host_mac, gateway] = attempt.promised.back();
-            tag.position = position;
-            tag.ifindex = tap.ifindex;
-            tag.vhost = vhost;
-            host_.configure(tap, encode(tag), host_mac);
-            host_.add_address(tap, gateway);
-            host_.bring_up(tap);
+        Attempt attempt{plan_, table_, creator_, host_, {lease, uid, request, vhost}};
+        for (unsigned made = 0; made < request.count && !outcome.setback; ++made)
+            outcome.setback = attempt.add_tap();
+        if (!outcome.setback)
+            outcome.setback = attempt.verify();
+        if (!outcome.setback) {
+            refresh();
+            Acquired acquired{grant_of(lease, *table_.find(lease)), {}};
+            last_check();
+            acquired.descriptors = attempt.hand_over();
+            outcome.acquired = std::move(acquired);
         }
-        const auto &state = refresh();
-        for (std::size_t i = 0; i < attempt.taps.size(); ++i) {
-            const auto &tap = attempt.taps[i];
-            if (has_intruder(state, tap)) {
-                abandon(attempt);
-                return std::nullopt;
-            }
-            if (const auto broken = broken_promise(state, tap, attempt.promised[i]); !broken.empty())
-                throw TapError{ErrorCode::host_refused, "configured " + tap.name + ", but " + broken};
-        }
-        Acquired acquired{grant_of(attempt.lease, *table_.find(attempt.lease)), {}};
-        last_check();
-        if (request.hold == Hold::name)
-            persist(attempt.taps);
-        else
-            for (auto &tap : attempt.taps)
-                std::move(tap.queues.begin(), tap.queues.end(), std::back_inserter(acquired.descriptors));
-        return acquired;
     } catch (...) {
-        abandon(attempt);
+        forget_end_of(lease);
         throw;
     }
+    if (outcome.setback)
+        forget_end_of(lease);
+    return outcome;
 }
 
 // A lease that was never given does not end either: nobody is told of it.
-void TapService::abandon(Attempt &attempt)
+void TapService::forget_end_of(const std::string &lease)
 {
-    attempt.taps.clear();
     refresh();
-    ended_.erase(std::remove_if(ended_.begin(), ended_.end(),
-                                [&](const EndedTap &tap) { return tap.tag.lease == attempt.lease; }),
-                 ended_.end());
+    ended_.erase(
+        std::remove_if(ended_.begin(), ended_.end(), [&](const EndedTap &tap) { return tap.tag.lease == lease; }),
+        ended_.end());
 }
 
-OpenTap TapService::create_next(Attempt &attempt, uid_t uid, const TapRequest &request)
+void TapService::refuse(Setback setback, const TapRequest &request) const
 {
-    for (;;) {
-        const auto index = next_free_index(attempt);
-        if (!index) {
-            // What was heard errs on the side of "taken": the kernel drops some routes without a word.
-            if (std::exchange(attempt.refreshed, true))
-                refuse_exhausted(request);
-            follow(host_.refresh_all());
-            attempt.passed = 0;
-            continue;
-        }
-        auto tap = creator_.create(plan_.device_name(*index), uid, request.queues, request.hold == Hold::fd);
-        if (!tap)
-            continue;
-        attempt.promised.push_back({TapTag{.lease = attempt.lease,
-                                           .count = request.count,
-                                           .index = *index,
-                                           .uid = uid,
-                                           .hold = request.hold,
-                                           .mac = plan_.guest_mac(*index),
-                                           .queues = request.queues,
-                                           .idle_timeout_seconds = request.idle_timeout_seconds,
-                                           .label = request.label},
-                                    plan_.host_mac(*index), plan_.gateway(*index)});
-        return std::move(*tap);
-    }
-}
-
-std::optional<unsigned> TapService::next_free_index(Attempt &attempt) const
-{
-    while (attempt.passed < plan_.size()) {
-        const auto first = plan_.first_index();
-        const auto index = first + (attempt.start - first + attempt.passed++) % plan_.size();
-        const bool own = std::any_of(attempt.promised.begin(), attempt.promised.end(),
-                                     [&](const PromisedTap &tap) { return tap.tag.index == index; });
-        if (!own && !table_.index_leased(index) && !plan_.is_excluded(index) &&
-            !state_->occupied(plan_.subnet(index)) && !state_->name_taken(plan_.device_name(index)))
-            return index;
-    }
-    return std::nullopt;
-}
-
-void TapService::refuse_exhausted(const TapRequest &request) const
-{
+    if (setback == Setback::intruder)
+        throw TapError{ErrorCode::host_refused,
+                       "another user attaches queues to each new multi-queue tap before it has its owner; gave up "
+                       "after " +
+                           std::to_string(max_attempts) + " attempts"};
+    if (setback == Setback::collision)
+        throw TapError{ErrorCode::host_refused,
+                       "other programs took each subnet while its tap was made; gave up after " +
+                           std::to_string(max_attempts) + " attempts"};
     const auto &settings = plan_.settings();
     std::string text = "no free subnet for " + taps_in_words(request.count) + " in pool " + settings.pool.text() +
                        " (/" + std::to_string(settings.prefix_length) + ", " + settings.device_prefix +
@@ -214,23 +187,6 @@ void TapService::refuse_exhausted(const TapRequest &request) const
     for (const auto &occupant : state_->occupants(settings.pool, occupants_named))
         text += ", " + occupant;
     throw TapError{ErrorCode::pool_exhausted, text};
-}
-
-void TapService::persist(const std::vector<OpenTap> &taps)
-{
-    try {
-        for (const auto &tap : taps)
-            creator_.set_persistent(tap, true);
-    } catch (...) {
-        for (const auto &tap : taps) {
-            try {
-                creator_.set_persistent(tap, false);
-            } catch (const std::exception &) {
-                // Then the tap outlives us as part of an incomplete lease, and the next sweep takes it.
-            }
-        }
-        throw;
-    }
 }
 
 LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
@@ -287,15 +243,15 @@ void TapService::release(const std::string &lease)
 std::vector<EndedTap> TapService::sweep()
 {
     refresh();
-    suspects_.merge(table_.take_suspects(clock_()));
+    to_look_at_.merge(table_.take_suspects(clock_()));
     // Asked for anew before they end: a carrier that came back is told with up to a second's delay, and what
     // happens to a link that is down is not told at all.
-    for (const int ifindex : table_.doomed(suspects_, clock_()))
+    for (const int ifindex : table_.doomed(to_look_at_, clock_()))
         follow(host_.reread(ifindex));
     for (const int ifindex : condemned_)
         if (const auto *link = state_->link(ifindex); link && !link->up)
             follow(host_.reread(ifindex));
-    const auto doomed = table_.doomed(suspects_, clock_());
+    const auto doomed = table_.doomed(to_look_at_, clock_());
     condemned_.insert(doomed.begin(), doomed.end());
     std::vector<int> ours;
     std::copy_if(condemned_.begin(), condemned_.end(), std::back_inserter(ours),
@@ -305,7 +261,7 @@ std::vector<EndedTap> TapService::sweep()
         refresh();
     }
     condemned_.clear();
-    suspects_.clear();
+    to_look_at_.clear();
     return std::exchange(ended_, {});
 }
 

@@ -9,6 +9,7 @@
 #include "common/grant.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/core/address_plan.hpp"
+#include "daemon/core/attempt.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
 
@@ -46,10 +47,10 @@ public:
     TapService(const AddressPlan &plan, Limits limits, TapCreator &creator, HostLinks &host,
                std::function<std::string()> new_lease_id, std::function<Moment()> clock);
 
-    // Throws TapError limit_exceeded if `count` taps more are too many for this user, or for all together.
-    void check_limits(uid_t uid, unsigned count);
+    // Throws TapError limit_exceeded if `count` taps more are too many for this user.
+    void check_own_limit(uid_t uid, unsigned count);
 
-    // All taps or none (I9): if it throws, every trace is gone. Throws TapError of what is named in the
+    // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of what is named in the
     // request, the limits, the pool and the devices; std::system_error if the kernel refused a step.
     Acquired acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check);
 
@@ -69,16 +70,14 @@ public:
     std::optional<Moment> next_deadline() const { return table_.next_deadline(); }
 
 private:
-    struct Attempt;
-
     HostState &refresh();
+    void check_common_limit(unsigned count) const;
     void follow(HostState &state);
-    std::optional<Acquired> try_acquire(uid_t uid, const TapRequest &request, bool vhost, const LastCheck &last_check);
-    void abandon(Attempt &attempt);
-    OpenTap create_next(Attempt &attempt, uid_t uid, const TapRequest &request);
-    std::optional<unsigned> next_free_index(Attempt &attempt) const;
-    [[noreturn]] void refuse_exhausted(const TapRequest &request) const;
-    void persist(const std::vector<OpenTap> &taps);
+    struct Outcome;
+    std::vector<UniqueFd> open_vhost(const TapRequest &request);
+    Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost, const LastCheck &last_check);
+    void forget_end_of(const std::string &lease);
+    [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;
     LeaseGrant grant_of(const std::string &id, const Lease &lease) const;
 
     const AddressPlan &plan_;
@@ -90,7 +89,7 @@ private:
     LeaseTable table_;
     HostState *state_ = nullptr;
     std::set<int> condemned_;
-    std::set<std::string> suspects_;
+    std::set<std::string> to_look_at_; // leases that a sweep has not done with
     std::vector<EndedTap> ended_;
 };
 

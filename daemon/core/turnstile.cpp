@@ -12,15 +12,24 @@
 
 namespace qemutap {
 
+Turnstile::~Turnstile()
+{
+    // Taken out first: what they hold may let a pass go as it is destroyed, and then nobody must be next.
+    const auto dropped = std::exchange(state_->waiting, {});
+}
+
 void Turnstile::enter(uid_t uid, Start start)
 {
     auto &state = *state_;
     const auto known = state.users.find(uid);
     const unsigned own = known == state.users.end() ? 0 : known->second.present;
-    if (own >= state.limits.present_per_user || state.passing + state.waiting.size() >= state.limits.present)
+    if (own >= state.limits.present_per_user)
         throw TapError{ErrorCode::limit_exceeded, std::to_string(own) + " requests of uid " + std::to_string(uid) +
                                                       " wait for their authorisation already; try again when they "
                                                       "are answered"};
+    if (state.passing + state.waiting.size() >= state.limits.present)
+        throw TapError{ErrorCode::limit_exceeded, "as many requests of all users as may wait for their authorisation "
+                                                  "do so already; try again later"};
     ++state.users[uid].present;
     if (may_pass(state, uid))
         let_in(state_, uid, start);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Requests on their way through something slow that takes only so many at once, polkit: everyone waits behind
-// one's own, no user fills the way for the others, and what can wait is bounded too (I8).
+// one's own, one user alone does not fill the way, and what can wait is bounded too (I8).
 
 #pragma once
 
@@ -16,13 +16,18 @@ namespace qemutap {
 
 struct TurnstileLimits {
     // On the way and waiting; beyond it a request is refused.
-    unsigned present_per_user = 256;
+    unsigned present_per_user = 128;
     unsigned present = 1024;
-    // On the way. The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
-    // max_replies_per_connection) and refuses the next, whosever it is.
+    // On the way.
     unsigned passing_per_user = 16;
-    unsigned passing = 112;
+    unsigned passing = 64;
 };
+
+// The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
+// max_replies_per_connection) and refuses the next, whosever it is. Questions that a program answers and those
+// that wait for somebody to type a password share this number, but not the way.
+inline constexpr TurnstileLimits question_limits{128, 1024, 16, 64};
+inline constexpr TurnstileLimits prompt_limits{128, 1024, 4, 48};
 
 class Turnstile {
 public:
@@ -30,7 +35,11 @@ public:
     using Pass = std::shared_ptr<void>;
     using Start = std::function<void(Pass)>;
 
-    explicit Turnstile(TurnstileLimits limits = {}) : state_{std::make_shared<State>(State{limits, {}, {}, 0})} {}
+    explicit Turnstile(TurnstileLimits limits) : state_{std::make_shared<State>(State{limits, {}, {}, 0})} {}
+    Turnstile(const Turnstile &) = delete;
+    Turnstile &operator=(const Turnstile &) = delete;
+    // Nobody starts after its end: those who still wait are dropped.
+    ~Turnstile();
 
     // Calls `start`, now or when others have passed; it must not throw. Those of one user start in their
     // order. Throws TapError limit_exceeded.

@@ -30,13 +30,13 @@ namespace qemutap {
 
 namespace {
 
-struct LinkDeleter {
+struct NlObjectDeleter {
     void operator()(rtnl_link *link) const { rtnl_link_put(link); }
     void operator()(rtnl_addr *address) const { rtnl_addr_put(address); }
     void operator()(nl_addr *address) const { nl_addr_put(address); }
 };
 template <typename T>
-using NlObject = std::unique_ptr<T, LinkDeleter>;
+using NlObject = std::unique_ptr<T, NlObjectDeleter>;
 
 template <typename T>
 NlObject<T> require_object(T *object)
@@ -59,7 +59,7 @@ NlMessage change_request(int ifindex, rtnl_link &changes)
     const auto original = require_object(rtnl_link_alloc());
     rtnl_link_set_ifindex(original.get(), ifindex);
     nl_msg *message = nullptr;
-    require_room(rtnl_link_build_change_request(original.get(), &changes, 0, &message));
+    require_libnl(rtnl_link_build_change_request(original.get(), &changes, 0, &message), "a change of a link");
     return NlMessage{message};
 }
 
@@ -81,8 +81,9 @@ void Links::configure(const OpenTap &tap, const std::string &alias, const MacAdd
         std::pair{IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, tap_settings.ignore_routes_with_linkdown},
     };
     for (const auto &[setting, value] : settings)
-        require_room(
-            rtnl_link_inet_set_conf(changes.get(), static_cast<unsigned>(setting), static_cast<std::uint32_t>(value)));
+        require_libnl(
+            rtnl_link_inet_set_conf(changes.get(), static_cast<unsigned>(setting), static_cast<std::uint32_t>(value)),
+            "an IPv4 setting");
     requests_.perform(*change_request(tap.ifindex, *changes), "alias, MAC and settings of " + tap.name);
     disable_ipv6(tap.name);
 }
@@ -101,10 +102,10 @@ void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)
 {
     const auto request = require_object(rtnl_addr_alloc());
     rtnl_addr_set_ifindex(request.get(), tap.ifindex);
-    require_room(rtnl_addr_set_local(request.get(), ipv4_object(address.address, address.length).get()));
-    require_room(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()));
+    require_libnl(rtnl_addr_set_local(request.get(), ipv4_object(address.address, address.length).get()), "an address");
+    require_libnl(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()), "an address");
     nl_msg *message = nullptr;
-    require_room(rtnl_addr_build_add_request(request.get(), NLM_F_CREATE | NLM_F_EXCL, &message));
+    require_libnl(rtnl_addr_build_add_request(request.get(), NLM_F_CREATE | NLM_F_EXCL, &message), "an address");
     requests_.perform(*NlMessage{message}, "address " + address.text() + " on " + tap.name);
 }
 
@@ -141,8 +142,8 @@ void Links::remove(const std::vector<int> &ifindexes)
         return;
     auto message = make_message(RTM_DELLINK, 0);
     ifinfomsg header{};
-    require_room(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO));
-    require_room(nla_put_u32(message.get(), IFLA_GROUP, group));
+    require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a deletion");
+    require_libnl(nla_put_u32(message.get(), IFLA_GROUP, group), "a deletion");
     try {
         requests_.perform(*message, "deleting " + std::to_string(ifindexes.size()) + " links");
     } catch (const std::system_error &error) {

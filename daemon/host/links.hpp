@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Changes links by rtnetlink(7), and IPv6's one setting that has no netlink by /proc/sys. Links are named by
-// their ifindex, never by name or pattern (I3).
+// Changes links by rtnetlink(7), and IPv6's one setting that has no netlink by /proc/sys. rtnetlink is given
+// the ifindex, never a name or a pattern (I3); /proc/sys knows names only, which is why a tap is looked at
+// before it is handed over.
 
 #pragma once
 
@@ -18,6 +19,7 @@ public:
     explicit Links(std::string proc_sys = "/proc/sys");
 
     HostState &refresh() override { return view_.drain(); }
+    HostState &state() override { return view_.state(); }
     HostState &reread(int ifindex) override { return view_.reread(ifindex); }
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;

@@ -8,6 +8,8 @@
 #include <linux/rtnetlink.h>
 
 #include <cerrno>
+#include <cstring>
+#include <exception>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -18,12 +20,71 @@ namespace {
 
 constexpr int max_dump_attempts = 20;
 
-[[noreturn]] void throw_libnl(int result, const std::string &what)
-{
-    throw std::system_error{EIO, std::generic_category(), what + ": netlink: " + nl_geterror(result)};
-}
+using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 } // namespace
+
+// What comes back of one request.
+struct RouteRequests::Answer {
+    const EachMessage *each = nullptr;
+    std::exception_ptr problem; // that `each` threw: it must not pass through libnl
+    int kernel_errno = 0;
+    bool ended = false;
+    bool interrupted = false;
+
+    static int on_object(nl_msg *message, void *answer)
+    {
+        auto &self = *static_cast<Answer *>(answer);
+        try {
+            if (*self.each && !self.problem)
+                (*self.each)(*nlmsg_hdr(message));
+        } catch (...) {
+            self.problem = std::current_exception();
+        }
+        return NL_OK;
+    }
+
+    static int on_ack(nl_msg *, void *answer)
+    {
+        static_cast<Answer *>(answer)->ended = true;
+        return NL_STOP;
+    }
+
+    static int on_done(nl_msg *message, void *answer)
+    {
+        auto &self = *static_cast<Answer *>(answer);
+        self.ended = true;
+        self.kernel_errno = errno_of_done(*nlmsg_hdr(message));
+        return NL_STOP;
+    }
+
+    static int on_error(sockaddr_nl *, nlmsgerr *error, void *answer)
+    {
+        auto &self = *static_cast<Answer *>(answer);
+        self.ended = true;
+        self.kernel_errno = -error->error;
+        return NL_STOP;
+    }
+
+    static int on_interrupted(nl_msg *, void *answer)
+    {
+        static_cast<Answer *>(answer)->interrupted = true;
+        return NL_OK;
+    }
+
+    Callbacks callbacks()
+    {
+        Callbacks callbacks{nl_cb_alloc(NL_CB_DEFAULT), &nl_cb_put};
+        if (!callbacks)
+            throw std::bad_alloc{};
+        nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_object, this);
+        nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_ack, this);
+        nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_done, this);
+        nl_cb_set(callbacks.get(), NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, this);
+        nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, this);
+        return callbacks;
+    }
+};
 
 NlSocket connect_route_socket()
 {
@@ -43,78 +104,54 @@ NlMessage make_message(int type, int flags)
     return message;
 }
 
-void require_room(int libnl_result)
+void require_libnl(int result, const char *what)
 {
-    if (libnl_result < 0)
+    if (result == -NLE_NOMEM)
         throw std::bad_alloc{};
+    if (result < 0)
+        throw std::system_error{EIO, std::generic_category(), std::string{what} + ": netlink: " + nl_geterror(result)};
+}
+
+int errno_of_done(const nlmsghdr &message)
+{
+    int result = 0;
+    if (message.nlmsg_type != NLMSG_DONE || message.nlmsg_len < NLMSG_LENGTH(sizeof result))
+        return 0;
+    std::memcpy(&result, reinterpret_cast<const char *>(&message) + NLMSG_HDRLEN, sizeof result);
+    return result < 0 ? -result : 0;
 }
 
 RouteRequests::RouteRequests() : socket_{connect_route_socket()} {}
 
-int RouteRequests::receive_answer(const std::string &what)
-{
-    kernel_errno_ = 0;
-    interrupted_ = false;
-    const std::unique_ptr<nl_cb, decltype(&nl_cb_put)> callbacks{nl_cb_alloc(NL_CB_DEFAULT), &nl_cb_put};
-    if (!callbacks)
-        throw std::bad_alloc{};
-    bool answered = false;
-    const auto on_end = [](nl_msg *, void *answered_flag) -> int {
-        *static_cast<bool *>(answered_flag) = true;
-        return NL_STOP;
-    };
-    const auto on_error = [](sockaddr_nl *, nlmsgerr *error, void *kernel_errno) -> int {
-        *static_cast<int *>(kernel_errno) = -error->error;
-        return NL_STOP;
-    };
-    const auto on_object = [](nl_msg *message, void *requests) -> int {
-        static_cast<RouteRequests *>(requests)->each_(*nlmsg_hdr(message));
-        return NL_OK;
-    };
-    const auto on_interrupted = [](nl_msg *, void *interrupted) -> int {
-        *static_cast<bool *>(interrupted) = true;
-        return NL_OK;
-    };
-    nl_cb_set(callbacks.get(), NL_CB_ACK, NL_CB_CUSTOM, on_end, &answered);
-    nl_cb_set(callbacks.get(), NL_CB_FINISH, NL_CB_CUSTOM, on_end, &answered);
-    nl_cb_set(callbacks.get(), NL_CB_DUMP_INTR, NL_CB_CUSTOM, on_interrupted, &interrupted_);
-    nl_cb_err(callbacks.get(), NL_CB_CUSTOM, on_error, &kernel_errno_);
-    if (each_)
-        nl_cb_set(callbacks.get(), NL_CB_VALID, NL_CB_CUSTOM, on_object, this);
-    while (!answered && kernel_errno_ == 0)
-        if (const int result = nl_recvmsgs(socket_.get(), callbacks.get());
-            result < 0 && kernel_errno_ == 0 && result != -NLE_DUMP_INTR)
-            throw_libnl(result, what);
-    return kernel_errno_;
-}
-
-int RouteRequests::exchange(nl_msg &message, const std::string &what)
+RouteRequests::Answer RouteRequests::exchange(nl_msg &message, const std::string &what, const EachMessage &each)
 {
     try {
-        if (const int result = nl_send_auto(socket_.get(), &message); result < 0)
-            throw_libnl(result, what);
-        return receive_answer(what);
+        Answer answer;
+        answer.each = &each;
+        const auto callbacks = answer.callbacks();
+        require_libnl(nl_send_auto(socket_.get(), &message), what.c_str());
+        while (!answer.ended) {
+            const int result = nl_recvmsgs(socket_.get(), callbacks.get());
+            if (result < 0 && !answer.ended && result != -NLE_DUMP_INTR)
+                require_libnl(result, what.c_str());
+        }
+        if (answer.problem)
+            std::rethrow_exception(answer.problem);
+        return answer;
     } catch (...) {
         socket_ = connect_route_socket();
         throw;
     }
 }
 
-void RouteRequests::perform(nl_msg &message, const std::string &what)
-{
-    get(message, what, nullptr);
-}
-
-void RouteRequests::get(nl_msg &message, const std::string &what, const std::function<void(nlmsghdr &)> &each)
+void RouteRequests::perform(nl_msg &message, const std::string &what, const EachMessage &each)
 {
     nlmsg_hdr(&message)->nlmsg_flags |= NLM_F_ACK;
-    each_ = each;
-    if (const int refusal = exchange(message, what); refusal != 0)
-        throw std::system_error{refusal, std::generic_category(), what};
+    if (const auto answer = exchange(message, what, each); answer.kernel_errno != 0)
+        throw std::system_error{answer.kernel_errno, std::generic_category(), what};
 }
 
-void RouteRequests::dump(int type, unsigned char family, const std::function<void()> &begin,
-                         const std::function<void(nlmsghdr &)> &each)
+void RouteRequests::dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each)
 {
     const std::string what = "dump of request type " + std::to_string(type);
     for (int attempt = 0; attempt < max_dump_attempts; ++attempt) {
@@ -123,13 +160,11 @@ void RouteRequests::dump(int type, unsigned char family, const std::function<voi
         // Long enough for each of the three families of requests, and what the kernel's own tools send.
         ifinfomsg header{};
         header.ifi_family = family;
-        require_room(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO));
-        each_ = each;
-        const int refusal = exchange(*message, what);
-        each_ = nullptr;
-        if (refusal != 0)
-            throw std::system_error{refusal, std::generic_category(), what};
-        if (!interrupted_)
+        require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a dump's header");
+        const auto answer = exchange(*message, what, each);
+        if (answer.kernel_errno != 0)
+            throw std::system_error{answer.kernel_errno, std::generic_category(), what};
+        if (!answer.interrupted)
             return;
     }
     throw std::system_error{EAGAIN, std::generic_category(), what + ": it changes faster than it can be read"};

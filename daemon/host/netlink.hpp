@@ -27,33 +27,32 @@ NlSocket connect_route_socket();
 // A message of this type, for libnl's nlmsg_append() and nla_put(); throws std::bad_alloc.
 NlMessage make_message(int type, int flags);
 
-// Throws std::bad_alloc if libnl could not do what only lack of room makes it refuse.
-void require_room(int libnl_result);
+// Throws std::system_error with libnl's reason if its result says that it failed.
+void require_libnl(int result, const char *what);
+
+using EachMessage = std::function<void(nlmsghdr &)>;
 
 class RouteRequests {
 public:
     RouteRequests();
 
-    // Returns when the kernel has done it. Throws std::system_error with the kernel's errno and `what`.
-    void perform(nl_msg &message, const std::string &what);
-
-    // The same, and calls `each` for the object that is answered.
-    void get(nl_msg &message, const std::string &what, const std::function<void(nlmsghdr &)> &each);
+    // Returns when the kernel has done it, after `each` was called for every object that it answered. Throws
+    // std::system_error with the kernel's errno and `what`.
+    void perform(nl_msg &message, const std::string &what, const EachMessage &each = {});
 
     // Calls `each` for every object of a dump of this request type and family, AF_INET or AF_UNSPEC. A dump
-    // that was interrupted by a change is begun again, `begin` is called first each time.
-    void dump(int type, unsigned char family, const std::function<void()> &begin,
-              const std::function<void(nlmsghdr &)> &each);
+    // that was interrupted by a change is begun again; `begin` is called first each time. One that the kernel
+    // broke off throws.
+    void dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each);
 
 private:
-    // 0, or the errno that the kernel answered; throws for everything that is no answer of the kernel's.
-    int receive_answer(const std::string &what);
-    int exchange(nl_msg &message, const std::string &what);
+    struct Answer;
+    Answer exchange(nl_msg &message, const std::string &what, const EachMessage &each);
 
     NlSocket socket_;
-    std::function<void(nlmsghdr &)> each_;
-    int kernel_errno_ = 0;
-    bool interrupted_ = false;
 };
+
+// The errno with which the kernel ended a dump (the payload of NLMSG_DONE), 0 for none: libnl does not look.
+int errno_of_done(const nlmsghdr &message);
 
 } // namespace qemutap

@@ -23,7 +23,7 @@ namespace {
 // A thousand taps going at once send some 6 MB. Only above this are events lost.
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024;
 // The kernel's largest multicast: one link with everything it can carry.
-constexpr std::size_t datagram_bytes = 64 * 1024;
+constexpr std::size_t datagram_bytes = 65536;
 // Nobody can make us drain for ever: what is still queued then came after the call began.
 constexpr int max_datagrams = 100'000;
 constexpr auto min_resync_distance = std::chrono::milliseconds{100};
@@ -66,9 +66,9 @@ HostState &View::reread(int ifindex)
     auto request = make_message(RTM_GETLINK, 0);
     ifinfomsg header{};
     header.ifi_index = ifindex;
-    require_room(nlmsg_append(request.get(), &header, sizeof header, NLMSG_ALIGNTO));
+    require_libnl(nlmsg_append(request.get(), &header, sizeof header, NLMSG_ALIGNTO), "a link's request");
     try {
-        requests_.get(*request, "link " + std::to_string(ifindex), [&](nlmsghdr &message) {
+        requests_.perform(*request, "link " + std::to_string(ifindex), [&](nlmsghdr &message) {
             if (auto link = parse_link(message))
                 state_.link_changed(std::move(*link));
         });
@@ -182,8 +182,10 @@ void View::apply_route(const nlmsghdr &message)
     const auto route = parse_route(message);
     if (!route)
         return;
-    if ((message.nlmsg_flags & NLM_F_REPLACE) != 0)
-        routes_doubtful_ = true; // the replaced one goes without an event
+    // A replaced route goes without an event; and those through several links look alike to us, so that the end
+    // of one would be that of all.
+    if ((message.nlmsg_flags & NLM_F_REPLACE) != 0 || (message.nlmsg_type == RTM_DELROUTE && route->oif == 0))
+        routes_doubtful_ = true;
     if (message.nlmsg_type == RTM_NEWROUTE)
         state_.route_added(*route);
     else

@@ -25,8 +25,11 @@ public:
     int fd() const;
 
     // Drains the queue; dumps again if events were lost (ENOBUFS), and the routes if some may have gone
-    // without an event. Throws std::system_error; the next call then begins with a dump.
+    // without an event. Throws std::system_error; what was still to be dumped is then dumped by the next call.
     HostState &drain();
+
+    // As of the last call of the others.
+    HostState &state() { return state_; }
 
     // Drains, then asks for this one link anew.
     HostState &reread(int ifindex);

@@ -9,11 +9,14 @@
 #include "daemon/host/tun.hpp"
 #include "tests/kernel/private_network.hpp"
 
+#include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <memory>
 #include <string>
 
@@ -156,6 +159,62 @@ TEST_CASE("I6 the end is the daemon's: what a holder may do to its tap does not 
     CHECK(exists("tap7"));
     CHECK(service.service.sweep().size() == 1);
     CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("I4 never ownerless: who attaches to a multi-queue tap before it has an owner is left with nothing")
+{
+    const PrivateNetwork network;
+    Service service;
+    // Another user, at work all the time; /dev/net/tun is opened for it, as the node may be closed to it.
+    const UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+    REQUIRE(tun);
+    const pid_t intruder = ::fork();
+    if (intruder == 0) {
+        if (::setresuid(64999, 64999, 64999) != 0)
+            ::_exit(1);
+        ifreq request{};
+        std::string{"tap7"}.copy(request.ifr_name, IFNAMSIZ - 1);
+        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+        while (::ioctl(tun.get(), TUNSETIFF, &request) != 0) {
+        }
+        ::ioctl(tun.get(), TUNSETPERSIST, 1UL);
+        ::pause();
+        ::_exit(0);
+    }
+    for (int round = 0; round < 200; ++round) {
+        const auto acquired = service.acquire(1, Hold::fd, 2);
+        const auto &links = service.links.refresh().links();
+        // lo and the tap: nothing that an intruder would still have.
+        REQUIRE(links.size() == 2);
+        for (const auto &[ifindex, link] : links)
+            if (link.is_tap)
+                REQUIRE(link.queues == 2U);
+    }
+    REQUIRE(::kill(intruder, SIGKILL) == 0);
+    REQUIRE(::waitpid(intruder, nullptr, 0) == intruder);
+    CHECK(service.links.refresh().links().size() == 1);
+}
+
+TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last check fails is gone all the same")
+{
+    const PrivateNetwork network;
+    Service service;
+    TapRequest request;
+    request.hold = Hold::name;
+    request.queues = 2;
+    UniqueFd own{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+    REQUIRE_THROWS_AS(service.service.acquire(0, request,
+                                              [&] {
+                                                  ifreq attach{};
+                                                  std::string{"tap7"}.copy(attach.ifr_name, IFNAMSIZ - 1);
+                                                  attach.ifr_flags =
+                                                      IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+                                                  REQUIRE(::ioctl(own.get(), TUNSETIFF, &attach) == 0);
+                                                  throw TapError{ErrorCode::failed, "the caller is gone"};
+                                              }),
+                      TapError);
+    CHECK_FALSE(exists("tap7"));
+    CHECK(service.service.sweep().empty());
 }
 
 TEST_CASE("a lease with an idle timeout ends when nobody had it open for so long")

@@ -15,6 +15,7 @@
 
 #include "common/unique_fd.hpp"
 
+#include <cerrno>
 #include <random>
 #include <string>
 #include <vector>
@@ -39,7 +40,12 @@ struct Views {
     {
         RouteRequests other_requests;
         View fresh{other_requests};
-        return heard.drain().equals(fresh.drain());
+        const auto &one = heard.drain();
+        const auto &other = fresh.drain();
+        bool same = one.links() == other.links() && one.routes() == other.routes();
+        for (const auto &[ifindex, link] : one.links())
+            same = same && one.addresses(ifindex) == other.addresses(ifindex);
+        return same;
     }
 };
 
@@ -125,6 +131,16 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
         network.ip("route replace 192.168.7.0/24 via 10.0.1.1");
         network.ip("route del 192.168.7.0/24");
     }
+    SECTION("one of two routes to the same place, both through several links, goes; then the other")
+    {
+        network.ip("addr add 10.0.1.2/24 dev lan1");
+        network.ip("route add 192.168.7.0/24 nexthop via 10.0.0.1 nexthop via 10.0.1.1");
+        network.ip("route append 192.168.7.0/24 nexthop via 10.0.0.3 nexthop via 10.0.1.3");
+        REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("route del 192.168.7.0/24 nexthop via 10.0.0.1 nexthop via 10.0.1.1");
+        CHECK(views.heard.drain().occupied(prefix("192.168.7.0/24")));
+        network.ip("route del 192.168.7.0/24");
+    }
     SECTION("one of several links of a route goes")
     {
         network.ip("addr add 10.0.1.2/24 dev lan1");
@@ -135,6 +151,21 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
     }
     CHECK_FALSE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
     CHECK(views.agree());
+}
+
+TEST_CASE("a dump that the kernel broke off says so")
+{
+    struct {
+        nlmsghdr header{};
+        std::int32_t result = 0;
+    } done;
+    done.header.nlmsg_type = NLMSG_DONE;
+    done.header.nlmsg_len = sizeof done;
+    CHECK(errno_of_done(done.header) == 0);
+    done.result = -EMSGSIZE;
+    CHECK(errno_of_done(done.header) == EMSGSIZE);
+    done.header.nlmsg_len = sizeof done.header;
+    CHECK(errno_of_done(done.header) == 0);
 }
 
 TEST_CASE("a link's bridge and its wireless self are no news of the link")

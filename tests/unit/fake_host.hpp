@@ -129,8 +129,8 @@ public:
         }
     }
 
-    // For tests: the state is the kernel's, to be changed by others.
-    HostState &state() { return state_; }
+    // For tests: also the kernel's, to be changed by others.
+    HostState &state() override { return state_; }
 
     void change(int ifindex, const std::function<void(Link &)> &how)
     {

@@ -130,6 +130,13 @@ TEST_CASE("routes of every table occupy, default routes don't")
     HostState state;
     state.route_added(route("0.0.0.0/0", 2));
     CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
+    // The default route in two halves, as openvpn(8) has it with def1.
+    state.route_added(route("0.0.0.0/1", 2));
+    state.route_added(route("128.0.0.0/1", 2));
+    CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
+    state.route_added(route("192.0.0.0/2", 2));
+    CHECK(state.occupied(prefix("192.168.7.0/24")));
+    state.route_gone(route("192.0.0.0/2", 2));
     state.route_added(route("192.168.0.0/20", 2, 4711));
     CHECK(state.occupied(prefix("192.168.7.0/24")));
     CHECK_FALSE(state.occupied(prefix("192.168.16.0/24")));
@@ -148,6 +155,18 @@ TEST_CASE("a link takes its addresses and its routes along")
     CHECK_FALSE(state.occupied(prefix("192.168.8.0/24")));
     CHECK(state.occupied(prefix("192.168.9.0/24")));
     CHECK_FALSE(state.may_route_through(2));
+}
+
+TEST_CASE("what a link has itself is not what others have beside it")
+{
+    HostState state;
+    state.link_changed(link(2, "tap7"));
+    state.address_added(address(2, "192.168.7.1/24"));
+    state.route_added(route("192.168.7.0/24", 2));
+    CHECK_FALSE(state.occupied_beside(2, prefix("192.168.7.0/24")));
+    state.address_added(address(3, "192.168.7.9/32"));
+    CHECK(state.occupied_beside(2, prefix("192.168.7.0/24")));
+    CHECK(state.occupied(prefix("192.168.7.0/30")));
 }
 
 TEST_CASE("a route through several links may leave through any")

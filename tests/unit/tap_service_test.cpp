@@ -121,15 +121,25 @@ TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and nobod
     }
 }
 
-TEST_CASE("I9 whole or nothing: taps that can't be made unpersistent again are swept")
+TEST_CASE("I9 whole or nothing: taps that can't be made unpersistent again are deleted")
 {
     Bench bench;
     bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8"};
     REQUIRE_THROWS_AS(bench.acquire(request(3, Hold::name)), std::system_error);
-    CHECK(bench.host.refresh().links().size() == 2);
-    bench.service.sweep();
     CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11}});
-    CHECK(bench.host.state().links().empty());
+    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.service.sweep().empty());
+}
+
+TEST_CASE("I9 whole or nothing: what could not even be deleted is swept as an incomplete lease")
+{
+    Bench bench;
+    bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8", "remove"};
+    REQUIRE_THROWS_AS(bench.acquire(request(3, Hold::name)), std::system_error);
+    CHECK(bench.host.refresh().links().size() == 2);
+    bench.host.failing.clear();
+    CHECK(bench.service.sweep().size() == 2);
+    CHECK(bench.host.refresh().links().empty());
 }
 
 TEST_CASE("a last check that throws takes everything back before anything is persistent")
@@ -188,6 +198,22 @@ TEST_CASE("I2 no collision: what others have is passed over")
     state.route_added(vpn);
     bench.host.taken_behind_our_back = {"tap10"};
     CHECK(names(bench.acquire(request(2)).grant) == Names{"tap11", "tap12"});
+}
+
+TEST_CASE("I2 no collision: a subnet that somebody takes while its tap is made is given up")
+{
+    Bench bench;
+    bench.host.meddle = [&](Link &link) {
+        if (link.name != "tap7")
+            return;
+        HostRoute route;
+        route.destination = {{0xc0a80780}, 25};
+        route.oif = 2;
+        bench.host.state().route_added(route);
+    };
+    CHECK(names(bench.acquire(request(2, Hold::name)).grant) == Names{"tap8", "tap9"});
+    CHECK(bench.host.state().links().size() == 2);
+    CHECK(bench.service.sweep().empty());
 }
 
 TEST_CASE("I2 no collision: an index is its lease's also when somebody renamed the device and took the address off")

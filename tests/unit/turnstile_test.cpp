@@ -110,8 +110,24 @@ TEST_CASE("a pass may outlive its turnstile")
 {
     Turnstile::Pass kept;
     {
-        Turnstile turnstile;
+        Turnstile turnstile{limits};
         turnstile.enter(1, [&](Turnstile::Pass pass) { kept = std::move(pass); });
     }
     CHECK_NOTHROW(kept.reset());
+}
+
+TEST_CASE("who still waits at the turnstile's end never starts")
+{
+    unsigned started = 0;
+    bool dropped = false;
+    Turnstile::Pass kept;
+    {
+        Turnstile turnstile{{100, 100, 1, 1}};
+        turnstile.enter(1, [&](Turnstile::Pass pass) { kept = std::move(pass); });
+        const auto waiting = std::shared_ptr<void>{nullptr, [&](void *) { dropped = true; }};
+        turnstile.enter(1, [&started, waiting](const Turnstile::Pass &) { ++started; });
+    }
+    CHECK(dropped);
+    kept.reset();
+    CHECK(started == 0);
 }

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// One try at a lease: finds indexes, makes and configures a tap for each, and takes all of it back unless it
+// was handed over.
+
+#pragma once
+
+#include "common/grant.hpp"
+#include "common/unique_fd.hpp"
+#include "daemon/core/address_plan.hpp"
+#include "daemon/core/lease_table.hpp"
+#include "daemon/core/ports.hpp"
+#include "daemon/core/verify.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+// Why a try is given up although nothing was refused.
+enum class Setback {
+    exhausted, // no index is free, as far as is known
+    intruder,  // somebody attached to a tap before it had an owner
+    collision, // somebody else took a subnet while its tap was made
+};
+
+// What all taps of a lease have in common.
+struct Terms {
+    std::string lease;
+    uid_t uid = 0;
+    TapRequest request;
+    bool vhost = false;
+};
+
+class Attempt {
+public:
+    // All must outlive this; the table must not change meanwhile.
+    Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host, Terms terms);
+    Attempt(const Attempt &) = delete;
+    Attempt &operator=(const Attempt &) = delete;
+    // What was not handed over is deleted, also where others got hold of it.
+    ~Attempt();
+
+    // Makes the next tap: created, configured, up. Throws what the ports throw.
+    std::optional<Setback> add_tap();
+
+    // Looks at all taps in the kernel's words. Throws TapError host_refused if one is not as promised.
+    std::optional<Setback> verify();
+
+    // The taps' descriptors in their order for hold `fd`; for hold `name` none, and the taps are persistent.
+    // Throws what the ports throw, and has then handed over nothing.
+    std::vector<UniqueFd> hand_over();
+
+private:
+    std::optional<unsigned> next_free_index();
+    std::optional<OpenTap> create_next();
+    void persist();
+    void take_back();
+
+    const AddressPlan &plan_;
+    const LeaseTable &table_;
+    TapCreator &creator_;
+    HostLinks &host_;
+    const Terms terms_;
+    const unsigned start_;   // the index that the search began with
+    unsigned looked_at_ = 0; // how many indexes from there on
+    std::vector<OpenTap> taps_;
+    std::vector<PromisedTap> promised_; // one for each tap
+    std::vector<int> made_;             // the ifindexes of all that was created and not handed over
+};
+
+} // namespace qemutap
