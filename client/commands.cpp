@@ -39,15 +39,17 @@ void print(const std::string &text)
         throw TapError{ErrorCode::failed, std::string{"can't write the result: "} + std::strerror(errno)};
 }
 
-// Signals that would end us wait until this ends; a reader that is gone is an error of the write meanwhile.
+// Signals that would end us wait until this ends, and a reader that is gone is an error of the write from here
+// on.
 class SignalsHeld {
 public:
     SignalsHeld()
     {
         sigset_t ending;
         sigemptyset(&ending);
-        for (const int signal : {SIGPIPE, SIGINT, SIGTERM, SIGHUP})
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP})
             sigaddset(&ending, signal);
+        std::signal(SIGPIPE, SIG_IGN);
         ::sigprocmask(SIG_BLOCK, &ending, &before_);
     }
     SignalsHeld(const SignalsHeld &) = delete;

@@ -17,7 +17,7 @@ struct CommandFacts {
     std::optional<std::size_t> append; // the position of the last -append's value: QEMU takes the last
     unsigned nics = 0;                 // the caller's own: the guest finds them before ours
     unsigned first_free_netdev = 0;    // netI from here on is not the caller's
-    unsigned first_free_mmio_bus = 0; // the same of virtio-mmio-bus.N
+    unsigned first_free_mmio_bus = 0;  // the same of virtio-mmio-bus.N
 };
 
 // Reads a command as QEMU would: which words are options, and which their values.

@@ -11,14 +11,42 @@ namespace qemutap {
 namespace {
 
 constexpr const char *bus_interface = "org.freedesktop.DBus";
+constexpr const char *no_owner = "org.freedesktop.DBus.Error.NameHasNoOwner";
 constexpr std::size_t most_known = 4096;
+// Nobody has a reason to send anything to this connection; what comes all the same is thrown away.
+constexpr int most_strays = 1024;
 
 } // namespace
 
-Callers::Callers(sdbus::IConnection &connection)
-    : bus_{sdbus::createProxy(connection, BusServiceName{"org.freedesktop.DBus"},
-                              BusObjectPath{"/org/freedesktop/DBus"})}
-{}
+Callers::Callers()
+{
+    connect();
+}
+
+void Callers::connect()
+{
+    bus_.reset();
+    connection_ = sdbus::createSystemBusConnection();
+    bus_ = sdbus::createProxy(*connection_, BusServiceName{"org.freedesktop.DBus"},
+                              BusObjectPath{"/org/freedesktop/DBus"});
+}
+
+template <typename Reply>
+Reply Callers::ask(const char *method, const std::string &name)
+{
+    try {
+        for (int strays = 0; strays < most_strays && process_pending(*connection_); ++strays) {
+        }
+        Reply reply{};
+        bus_->callMethod(method).onInterface(bus_interface).withArguments(name).storeResultsTo(reply);
+        return reply;
+    } catch (const sdbus::Error &error) {
+        if (error.getName() == no_owner)
+            throw TapError{ErrorCode::failed, "the caller is gone"};
+        connect();
+        throw;
+    }
+}
 
 Caller Callers::current(const sdbus::IObject &object)
 {
@@ -29,29 +57,14 @@ Caller Callers::current(const sdbus::IObject &object)
         return {sender, known->second};
     if (known_.size() >= most_known)
         known_.clear();
-    const auto uid = ask_uid(sender);
+    const uid_t uid = ask<std::uint32_t>("GetConnectionUnixUser", sender);
     known_.emplace(sender, uid);
     return {sender, uid};
 }
 
-// Waits for the bus. While it does, sd-bus reads whatever else was sent to us into memory: hence once for each
-// caller, and not for each call.
-uid_t Callers::ask_uid(const std::string &sender)
+void Callers::require_present(const Caller &caller)
 {
-    try {
-        std::uint32_t uid = 0;
-        bus_->callMethod("GetConnectionUnixUser").onInterface(bus_interface).withArguments(sender).storeResultsTo(uid);
-        return uid;
-    } catch (const sdbus::Error &) {
-        throw TapError{ErrorCode::failed, "the caller is gone"};
-    }
-}
-
-void Callers::require_present(const Caller &caller) const
-{
-    bool present = false;
-    bus_->callMethod("NameHasOwner").onInterface(bus_interface).withArguments(caller.sender).storeResultsTo(present);
-    if (!present)
+    if (!ask<bool>("NameHasOwner", caller.sender))
         throw TapError{ErrorCode::failed, "the caller is gone"};
 }
 

@@ -22,7 +22,9 @@ struct Caller {
 
 class Callers {
 public:
-    explicit Callers(sdbus::IConnection &connection);
+    // Connects to the system bus once more: whoever waits for an answer on a connection makes sd-bus read into
+    // memory all that others sent there before it, and to the service's own connection anybody may send.
+    Callers();
 
     // Of the message that the handler of `object` is being called for. Throws TapError failed if its sender
     // left.
@@ -30,11 +32,14 @@ public:
 
     // A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay:
     // throws TapError failed.
-    void require_present(const Caller &caller) const;
+    void require_present(const Caller &caller);
 
 private:
-    uid_t ask_uid(const std::string &sender);
+    void connect();
+    template <typename Reply>
+    Reply ask(const char *method, const std::string &name);
 
+    std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> bus_;
     // A unique name is one connection's for as long as the bus lives, so its uid never changes.
     std::unordered_map<std::string, uid_t> known_;

@@ -23,6 +23,8 @@ std::string not_authorized_text(uid_t uid, const std::string &action, Verdict ve
     if (action == action_acquire)
         text +=
             std::string{"; members of the group "} + acquire_group + " and users with an active local session have it";
+    else
+        text += "; root needs none";
     return text;
 }
 
@@ -54,7 +56,7 @@ std::string in_words(const LeaseGrant &grant)
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
     : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
-      authority_{connection}, callers_{connection}
+      authority_{connection}
 {
     registerAdaptor();
 }

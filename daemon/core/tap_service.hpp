@@ -50,8 +50,9 @@ public:
     // Throws TapError limit_exceeded if `count` taps more are too many for this user.
     void check_own_limit(uid_t uid, unsigned count);
 
-    // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of what is named in the
-    // request, the limits, the pool and the devices; std::system_error if the kernel refused a step.
+    // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of
+    // what is named in the request, the limits, the pool and the devices; std::system_error if the kernel refused
+    // a step.
     Acquired acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check);
 
     // Of one owner, or of all; by their first taps' indexes.

@@ -16,7 +16,15 @@ class Configuration(BusRing):
 
     def setUp(self):
         super().setUp()
-        self.addCleanup(lambda: os.path.exists(CONFIGURATION) and os.unlink(CONFIGURATION))
+        self.addCleanup(self.remove)
+
+    @staticmethod
+    def remove():
+        """Takes away whatever a test put in the file's place."""
+        if os.path.isdir(CONFIGURATION) and not os.path.islink(CONFIGURATION):
+            os.rmdir(CONFIGURATION)
+        elif os.path.lexists(CONFIGURATION):
+            os.unlink(CONFIGURATION)
 
     def write(self, *lines, path=CONFIGURATION):
         with open(path, "w", encoding="utf-8") as file:
@@ -25,7 +33,9 @@ class Configuration(BusRing):
 
     def refused(self, *options, words):
         """The daemon ends with 2 and says why; it never owned its name and made no device."""
-        done = self.host.failing_daemon(*options)
+        self.assert_ended(self.host.failing_daemon(*options), words)
+
+    def assert_ended(self, done, words):
         self.assertEqual((done.status, done.out), (2, ""), done)
         for word in words:
             self.assertIn(word, done.err)
@@ -90,6 +100,22 @@ class Bad(Configuration):
         path = self.write("no-such-key = 1", path=f"{furnish.RIG}/other.conf")
         self.refused("--config", path, words=("no-such-key",))
         self.refused("--config", "/no/such/file.conf", words=("/no/such/file.conf",))
+
+    def test_no_file_to_read(self):
+        """What stands at /etc/qemu-tapd.conf and is no file to read is refused by its path, not passed over."""
+        for name, place in (("directory", lambda: os.mkdir(CONFIGURATION)),
+                            ("link to itself", lambda: os.symlink(CONFIGURATION, CONFIGURATION))):
+            with self.subTest(name=name):
+                self.remove()
+                place()
+                self.refused(words=(CONFIGURATION,))
+
+    def test_closed_file(self):
+        """The same for a file that is closed to the daemon, which its unit leaves no capability but CAP_NET_ADMIN."""
+        os.chmod(self.write("pool = 10.99.0.0/16"), 0o600)
+        os.chown(CONFIGURATION, 64101, 64101)
+        confine = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all")
+        self.assert_ended(self.host.run("root", *confine, *self.host.daemon_command(), timeout=10), (CONFIGURATION,))
 
     def test_root_only(self):
         """Started by an ordinary user the daemon ends with an error, not half working."""

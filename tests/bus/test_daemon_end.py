@@ -5,9 +5,10 @@ import os
 import signal
 
 from rig import furnish, kernel
+from rig.bus import BusError, Variant
 from rig.process import Process
 from rig.host import DAEMON_NAME, program_environment
-from ring import BusRing
+from ring import BusRing, error_name
 
 
 class End(BusRing):
@@ -37,6 +38,35 @@ class End(BusRing):
         self.assertNotEqual(caller.returncode, 0)
         self.assertEqual(out, b"")
         self.assertRegex(err.decode(), r"\Aqemu-tapctl: [^\n]+\n\Z")
+        self.host.no_trace()
+
+    def ask(self, user, count):
+        """Requests that wait for polkit, every second one of them for a prompt."""
+        bus = self.host.connect(user)
+        self.addCleanup(bus.close)
+        serials = [self.send(bus, "Acquire", "ua{sv}", 1, {"interactive": Variant("b", number % 2 == 0)})
+                   for number in range(count)]
+        # Answered in order, so when this answer is here the requests have been read.
+        self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
+        return bus, serials
+
+    def test_signal_while_many_wait(self):
+        """SIGTERM while 40 requests of one user wait for polkit: status 0, and the daemon itself tells each (I8)."""
+        self.host.polkit.freeze()
+        bus, serials = self.ask("alice", 40)
+        self.assertEqual(self.host.daemon.terminate(timeout=5), 0)
+        for serial in serials:
+            with self.assertRaises(BusError) as caught:
+                bus.reply(serial)
+            self.assertEqual(caught.exception.name, error_name("Failed"))
+        self.host.no_trace()
+
+    def test_bus_lost_while_many_wait(self):
+        """The bus is lost while 40 requests of one user wait: the daemon ends with status 1, not by a signal (I8)."""
+        self.host.polkit.freeze()
+        self.ask("alice", 40)
+        self.host.stop_bus()
+        self.assertEqual(self.host.daemon.wait(5), 1)
         self.host.no_trace()
 
     def test_bus_lost(self):
@@ -73,6 +103,70 @@ class End(BusRing):
         done = self.host.failing_daemon()
         self.assertGreater(done.status, 0)
         self.assertIn("bus", done.err)
+
+
+class EndAndRelease(BusRing):
+    """SIGTERM and releases at once: whoever is told that the lease has ended can rely on it, and whoever is told of
+    an error still has it."""
+
+    def release(self, bus, grants):
+        """Sends a release of each; returns when the bus has passed them on."""
+        serials = [self.send(bus, "Release", "s", grant["lease"]) for grant in grants]
+        bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+        return serials
+
+    def assert_all_or_nothing(self, bus, grants, serials):
+        """Compares what was answered with the kernel's devices, and with what the next daemon finds."""
+        self.assertEqual(self.host.daemon.wait(5), 0)
+        kept = []
+        for grant, serial in zip(grants, serials):
+            try:
+                self.assertEqual(bus.reply(serial), [])
+            except BusError as error:
+                self.assertEqual(error.name, error_name("Failed"))
+                kept.append(grant)
+        self.assertEqual(sorted(kernel.ours()), sorted(tap["name"] for grant in kept for tap in grant["taps"]))
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("root", "--all"), kept)
+        if kept:
+            self.ok("root", "down", *[grant["lease"] for grant in kept])
+
+    def test_both_unread(self):
+        """The daemon finds releases and SIGTERM at the same moment: each is done and told, or neither (I9)."""
+        for _ in range(5):
+            grants = [self.up("root", "--count", "2") for _ in range(3)]
+            with self.host.connect("root") as bus:
+                self.host.daemon.freeze()
+                serials = self.release(bus, grants)
+                self.host.daemon.send(signal.SIGTERM)
+                self.host.daemon.thaw()
+                self.assert_all_or_nothing(bus, grants, serials)
+
+    def test_verdict_unread(self):
+        """The same when what the daemon finds beside SIGTERM is polkit's yes to the release."""
+        for _ in range(5):
+            grant = self.up("alice", "--count", "2")
+            with self.host.connect("alice") as bus, self.host.connect() as ear:
+                ear.watch("type='method_call',member='CheckAuthorization'", "type='method_return'")
+                self.host.polkit.freeze()
+                serials = self.release(bus, [grant])
+                question = ear.next(lambda message: message.member.endswith(".CheckAuthorization"))
+                self.host.daemon.freeze()
+                self.host.polkit.thaw()
+                ear.next(lambda message: message.reply_to == question.serial
+                         and message.destination == question.sender)
+                self.host.daemon.send(signal.SIGTERM)
+                self.host.daemon.thaw()
+                self.assert_all_or_nothing(bus, [grant], serials)
+
+    def test_one_after_the_other(self):
+        """The same when SIGTERM follows the releases as fast as it can, to a daemon that is at work on them."""
+        for count in range(1, 9):
+            grants = [self.up("root") for _ in range(count)]
+            with self.host.connect("root") as bus:
+                serials = self.release(bus, grants)
+                self.host.daemon.send(signal.SIGTERM)
+                self.assert_all_or_nothing(bus, grants, serials)
 
 
 class Log(BusRing):

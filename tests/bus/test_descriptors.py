@@ -6,7 +6,7 @@ import os
 import random
 import time
 
-from rig import furnish, kernel
+from rig import furnish, kernel, users
 from ring import MULTI_QUEUE, PERSIST, TAP_FLAGS, BusRing, device_arguments, kernel_cmdline
 
 
@@ -225,6 +225,25 @@ class Ends(BusRing):
         with self.assertRaises(OSError) as caught:
             owner.tell("attach", "tap7", "0x5002")
         self.assertEqual(caught.exception.errno, 16)
+
+
+class Path(BusRing):
+    def test_empty_element(self):
+        """An empty element of PATH means the current directory, as execvp(3) has it, wherever it stands."""
+        home = f"{users.HOMES}/alice"
+        with open(f"{home}/from-here", "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\nexit 42\n")
+        os.chmod(f"{home}/from-here", 0o755)
+        self.addCleanup(os.unlink, f"{home}/from-here")
+        for path in ("", ":/usr/bin", "/usr/bin:", "/usr/bin::/bin"):
+            for directory, status in ((home, 42), ("/", 127)):
+                with self.subTest(path=path, directory=directory):
+                    done = self.ctl("alice", "run", "--", "from-here", cwd=directory, environment={"PATH": path})
+                    self.assertEqual((done.status, done.out), (status, ""), done)
+        done = self.ctl("alice", "run", "--", "from-here", cwd=home, environment={"PATH": "/usr/bin:/bin"})
+        self.assert_refused(done, 127, "from-here")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the leases end with their programs")
+        self.host.no_trace()
 
 
 class CannotStart(BusRing):

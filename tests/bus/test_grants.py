@@ -2,9 +2,11 @@
 """What `up` grants: the exact JSON, the kernel's devices behind it, and which index is given when."""
 
 import json
+import os
 import shlex
 
 from rig import kernel
+from rig.host import Done
 from ring import BusRing, device_arguments, name_arguments
 
 
@@ -106,6 +108,56 @@ class Grants(BusRing):
         self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(7, 39)))
         self.ok("alice", "down", grant["lease"])
         self.host.no_trace()
+
+
+class Untold(BusRing):
+    """Results that nobody can be told: what was given is given back, as nobody would know of it."""
+
+    def assert_given_back(self, *argv, words=(), **options):
+        done = self.host.run("alice", *argv, **options)
+        self.assert_refused(done, 1, *words)
+        self.assertEqual(self.leases("alice"), [])
+        self.host.no_trace()
+
+    def test_reader_gone(self):
+        """`up` into a pipe whose reader is gone is error 1, not the end by a signal, and no lease remains."""
+        for form in ((), ("--json",), ("--count", "32", "--format", "env")):
+            with self.subTest(form=form):
+                reader, writer = os.pipe()
+                os.close(reader)
+                with os.fdopen(writer) as pipe:
+                    self.assert_given_back("qemu-tapctl", "up", *form, stdout=pipe)
+
+    def test_reader_leaves(self):
+        """A reader that leaves while `up` waits for room in the pipe is the same."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, writer)
+        os.set_blocking(writer, False)
+        with self.assertRaises(BlockingIOError):
+            while os.write(writer, bytes(4096)):
+                pass
+        os.set_blocking(writer, True)
+        client = self.host.ctl_start("alice", "up", stdout=writer)
+        self.addCleanup(self._end, client)
+        kernel.wait_for(kernel.present("tap7"), 5, "the lease is given")
+        self.assertIsNone(client.poll())
+        os.close(reader)
+        err = client.communicate(timeout=10)[1].decode()
+        self.assert_refused(Done(client.returncode, "", err), 1)
+        self.assertEqual(self.leases("alice"), [])
+        self.host.no_trace()
+
+    def test_stdout_closed(self):
+        """`up` with stdout closed is error 1, and no lease remains; so it is with all three closed."""
+        self.assert_given_back("sh", "-c", "exec qemu-tapctl up >&-")
+        self.assertEqual(self.host.run("alice", "sh", "-c", "exec qemu-tapctl up <&- >&- 2>&-").status, 1)
+        self.assertEqual(self.leases("alice"), [])
+        self.host.no_trace()
+
+    def test_device_full(self):
+        """`up` into a full device is error 1 by its name, and no lease remains."""
+        with open("/dev/full", "wb") as full:
+            self.assert_given_back("qemu-tapctl", "up", "--json", stdout=full, words=("No space left on device",))
 
 
 class Formats(BusRing):

@@ -39,10 +39,12 @@ class Neighbours(BusRing):
         start = self.host.start_daemon
         for order in ((furnish, start), (start, furnish)):
             with self.subTest(first=order[0].__name__):
-                for act in order:
-                    act()
-                self.assert_given(*expected)
-                self.clear()
+                try:
+                    for act in order:
+                        act()
+                    self.assert_given(*expected)
+                finally:
+                    self.clear()
 
 
 class Devices(Neighbours):
@@ -149,6 +151,27 @@ class Routes(Neighbours):
             route("default", "via", "10.0.0.2")
             route("default", "via", "10.0.0.3", "table", "100")
         self.both_orders(furnish, 7, 8)
+
+    def test_default_in_halves(self):
+        """A default route in two halves, as OpenVPN's `redirect-gateway def1` sets it, takes nothing away either."""
+        def furnish():
+            lan("vpn0", "10.8.0.2/24")
+            route("0.0.0.0/1", "via", "10.8.0.1")
+            route("128.0.0.0/1", "via", "10.8.0.1")
+        self.both_orders(furnish, 7, 8)
+
+    def test_broader(self):
+        """A route of any other prefix that covers the pool leaves nothing: pool exhausted (7), and it is named (I2)."""
+        self.host.start_daemon()
+        lan("corp0", "10.0.0.1/24")
+        for prefix in ("192.0.0.0/2", "192.168.0.0/16"):
+            with self.subTest(prefix=prefix):
+                route(prefix, "via", "10.0.0.2")
+                self.host.mark()
+                self.assert_refused(self.ctl("alice", "up"), 7, "192.168.0.0/16", "corp0")
+                self.host.no_trace()
+                kernel.ip("route", "del", prefix)
+        self.assertEqual(self.indexes(1), [7])
 
     def test_gone_again(self):
         """A route that is withdrawn, by hand or with its device's end, gives its space back without a restart."""

@@ -311,28 +311,27 @@ TEST_CASE("client options: --help is answered on stdout for every verb, and ther
     for (const auto &words : {Words{"--help"}, Words{"up", "--help"}, Words{"run", "--help"}, Words{"down", "--help"},
                               Words{"list", "--help"}, Words{"args", "--help"}}) {
         CAPTURE(words);
-        CapturedStdout captured;
-        CHECK(parse(words) == std::nullopt);
-        CHECK(contains(captured.text(), "qemu-tapctl"));
+        const auto [options, text] = captured([&] { return parse(words); });
+        CHECK(options == std::nullopt);
+        CHECK(contains(text, "qemu-tapctl"));
     }
 }
 
 TEST_CASE("client options: --version is the program's name and version")
 {
-    CapturedStdout captured;
-    CHECK(parse({"--version"}) == std::nullopt);
-    CHECK(captured.text() == std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION + "\n");
+    const auto [options, text] = captured([] { return parse({"--version"}); });
+    CHECK(options == std::nullopt);
+    CHECK(text == std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION + "\n");
 }
 
 TEST_CASE("client options: the help documents the exit statuses")
 {
-    CapturedStdout captured;
-    parse({"--help"});
+    const auto [options, text] = captured([] { return parse({"--help"}); });
     for (const auto *status : {"0 success", "2 invalid argument", "3 qemu-tapd not reachable", "4 not authorised",
                                "5 polkit unavailable", "6 limit exceeded", "7 pool exhausted", "8 no such lease",
                                "9 /dev/net/tun unavailable", "10 vhost unavailable", "126", "127"}) {
         CAPTURE(status);
-        CHECK(contains(captured.text(), status));
+        CHECK(contains(text, status));
     }
 }
 

@@ -32,18 +32,22 @@ private:
     std::vector<const char *> pointers_;
 };
 
-class CapturedStdout {
-public:
-    CapturedStdout() : before_{std::cout.rdbuf(text_.rdbuf())} {}
-    CapturedStdout(const CapturedStdout &) = delete;
-    CapturedStdout &operator=(const CapturedStdout &) = delete;
-    ~CapturedStdout() { std::cout.rdbuf(before_); }
-
-    std::string text() const { return text_.str(); }
-
-private:
-    std::ostringstream text_;
-    std::streambuf *before_;
+template <typename Result>
+struct Captured {
+    Result result;
+    std::string text;
 };
+
+// What `call` returns and what it writes to std::cout. No assertion may be made within it: Catch2 v3's reporters
+// put a buffer of their own there around each.
+template <typename Call>
+auto captured(Call call)
+{
+    std::ostringstream text;
+    auto *before = std::cout.rdbuf(text.rdbuf());
+    auto result = call();
+    std::cout.rdbuf(before);
+    return Captured<decltype(result)>{std::move(result), text.str()};
+}
 
 } // namespace qemutap

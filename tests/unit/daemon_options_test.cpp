@@ -256,14 +256,12 @@ TEST_CASE("daemon options: log levels are debug, info, warning and error; one th
 
 TEST_CASE("daemon options: --version and --help are answered on stdout, and there is nothing else to do")
 {
-    {
-        CapturedStdout captured;
-        CHECK(parse({"--version"}, default_config_path) == std::nullopt);
-        CHECK(captured.text() == std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION + "\n");
-    }
-    CapturedStdout captured;
-    CHECK(parse({"--help"}, default_config_path) == std::nullopt);
+    const auto version = captured([] { return parse({"--version"}, default_config_path); });
+    CHECK(version.result == std::nullopt);
+    CHECK(version.text == std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION + "\n");
+    const auto help = captured([] { return parse({"--help"}, default_config_path); });
+    CHECK(help.result == std::nullopt);
     for (const auto &[key, value] : every_option)
-        CHECK(contains(captured.text(), "--" + key));
-    CHECK(contains(captured.text(), "--config"));
+        CHECK(contains(help.text, "--" + key));
+    CHECK(contains(help.text, "--config"));
 }

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Callers who want to hurt (I8): whatever users without any right send, the daemon's descriptors, memory and log stay
+bounded, and nobody else waits for them. Mostly with a frozen polkit, as that is when the daemon has to keep what it
+was sent."""
+
+import multiprocessing
+import os
+import resource
+import socket
+import time
+from collections import Counter
+from unittest import mock
+
+from rig import kernel, users
+from rig.bus import CALL, DESCRIPTORS, DESTINATION, ERROR, MEMBER, MEMBER_OF, PATH, SIGNATURE, BusError, Variant
+from rig.wire import Encoder
+from ring import MANAGER, NO_LEASE, BusRing, error_name
+
+BY_NAME = {"hold": Variant("s", "name")}
+ASKING = {**BY_NAME, "interactive": Variant("b", True)}
+# What the daemon lets one user, and all together, have open: questions and prompts are on lanes of their own.
+PRESENT, PRESENT_IN_ALL = 128, 1024
+PROMPTS, PROMPTS_IN_ALL = 4, 48
+NO_ID = "x" * 1_000_000
+POLKIT = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority")
+BEGIN = "org.freedesktop.PolicyKit1.AuthenticationAgent.BeginAuthentication"
+
+
+class HostileCallers(BusRing):
+    def connect(self, user):
+        bus = self.host.connect(user)
+        self.addCleanup(bus.close)
+        return bus
+
+    def connections(self, user, count):
+        return [self.connect(user) for _ in range(count)]
+
+    def strangers(self, count):
+        """The names of so many further users, none of them in the group: the bus turns away a uid without a name."""
+        names = {f"stranger{number}": 64200 + number for number in range(count)}
+        patch = mock.patch.dict(users.USERS, names)
+        patch.start()
+        self.addCleanup(patch.stop)
+        users.add_users()
+        users.set_members(*self.members)
+        return list(names)
+
+    def settled(self, *connections):
+        """Each connection is served in order: when this returns, all that was sent before has been dealt with."""
+        for bus in connections:
+            self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
+
+    def acquire(self, bus, count, options=None):
+        """Sends so many requests; returns the numbers of their replies."""
+        return [self.send(bus, "Acquire", "ua{sv}", 1, options or BY_NAME) for _ in range(count)]
+
+    @staticmethod
+    def answers(bus, serials):
+        """Those of the answers to these calls that are here already."""
+        return [message for message in bus.waiting if message.reply_to in serials]
+
+    def errors(self, bus, serials):
+        """How many of these calls, which must all fail, are answered with which error."""
+        names = Counter()
+        for serial in serials:
+            with self.assertRaises(BusError) as caught:
+                bus.reply(serial)
+            names[caught.exception.name] += 1
+        return names
+
+    def memory(self, key):
+        """A line of the daemon's /proc/PID/status, in MB."""
+        with open(f"/proc/{self.host.daemon.pid}/status", encoding="ascii") as file:
+            line = next(line for line in file if line.startswith(key + ":"))
+        return int(line.split()[1]) / 1024
+
+
+class Descriptors(HostileCallers):
+    @staticmethod
+    def send_with(bus, descriptors, member, signature, *arguments):
+        """A call that carries descriptors its arguments do not even mention."""
+        body = Encoder().values(signature, arguments).body
+        fields = [(PATH, Variant("o", MANAGER[1])), (MEMBER_OF, Variant("s", MANAGER[2])),
+                  (MEMBER, Variant("s", member)), (DESTINATION, Variant("s", MANAGER[0])),
+                  (SIGNATURE, Variant("g", signature)), (DESCRIPTORS, Variant("u", len(descriptors)))]
+        head = Encoder().values("yyyyuua(yv)", (ord("l"), CALL, 0, 1, len(body), next(bus.serials), fields))
+        head.align(8)
+        socket.send_fds(bus.socket, [bytes(head.body + body)], descriptors)
+
+    def test_stray(self):
+        """110 calls with 16 stray descriptors each leave the daemon over 900 of its 1024; others are served (I8)."""
+        resource.prlimit(self.host.daemon.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        self.host.polkit.freeze()
+        bus = self.connect("dave")
+        with open("/dev/null", "rb") as null:
+            for _ in range(110):
+                self.send_with(bus, [null.fileno()] * 16, "Acquire", "ua{sv}", 1, {})
+        self.settled(bus)
+        self.assertLess(len(os.listdir(f"/proc/{self.host.daemon.pid}/fd")), 100)
+        self.assertEqual(self.leases("bob"), [])
+        self.host.polkit.thaw()
+        self.assert_grant(self.up("bob"), "bob", [7])
+
+
+class Memory(HostileCallers):
+    options = None
+
+    def setUp(self):
+        super().setUp()
+        # A sanitizer keeps what was freed for a while, which is not what is measured here.
+        sanitizer = os.environ.get("ASAN_OPTIONS", "")
+        self.host.start_daemon(environment={"ASAN_OPTIONS": f"{sanitizer}:quarantine_size_mb=1"})
+        self.before = self.memory("VmHWM")
+        self.host.polkit.freeze()
+
+    def test_no_lease_ids(self):
+        """200 MB of what can be no lease id: NoSuchLease at once, nothing kept, others answered meanwhile (I8)."""
+        connections, bob, sent = self.connections("dave", 20), self.connect("bob"), []
+        for _ in range(10):
+            sent += [(bus, self.send(bus, "Release", "s", NO_ID)) for bus in connections]
+            self.settled(bob)
+        self.settled(*connections)
+        self.assertLess(self.memory("VmHWM") - self.before, 200)
+        names = sum((self.errors(bus, [serial]) for bus, serial in sent), Counter())
+        self.assertEqual(names, {error_name("NoSuchLease"): 200})
+
+
+    def answered_or_kept_out(self, bus):
+        """The bus holds so much for one service and turns the next call away, whosever it is: its law, not ours."""
+        try:
+            self.settled(bus)
+        except BusError as error:
+            self.assertEqual(error.name, "org.freedesktop.DBus.Error.LimitsExceeded")
+
+    def flood(self, connections):
+        """As fast as the bus takes it, each connection being new to the daemon when its turn comes."""
+        for bus in connections:
+            self.send(bus, "List", "a{sv}", {})
+            for _ in range(16):
+                self.send(bus, "Release", "s", NO_ID)
+
+    def test_new_callers(self):
+        """The same at full speed by callers that the daemon sees for the first time: it does not read ahead (I8)."""
+        bob, fork = self.connect("bob"), multiprocessing.get_context("fork")
+        floods = [fork.Process(target=self.flood, args=(self.connections("dave", 20),)) for _ in range(3)]
+        for flood in floods:
+            flood.start()
+            self.addCleanup(flood.kill)
+        for flood in floods:
+            while flood.exitcode is None:
+                self.answered_or_kept_out(bob)
+                flood.join(0.02)
+            self.assertEqual(flood.exitcode, 0)
+        self.settled(bob)
+        self.assertLess(self.memory("VmHWM") - self.before, 200)
+
+
+class Limits(HostileCallers):
+    def refusal(self, bus):
+        """The text by which one more request is LimitExceeded, at once."""
+        serials = self.acquire(bus, 1)
+        self.settled(bus)
+        answers = self.answers(bus, serials)
+        self.assertEqual([answer.error_name for answer in answers], [error_name("LimitExceeded")])
+        return answers[0].body[0]
+
+    def test_present_per_user(self):
+        """A user's 129th waiting request is refused, with number and uid; another user's waits for polkit (I8)."""
+        self.host.polkit.freeze()
+        mine, theirs = self.connections("alice", 2), self.connect("bob")
+        accepted = [self.acquire(bus, PRESENT // 2) for bus in mine]
+        self.settled(*mine)
+        self.assertEqual([self.answers(*pair) for pair in zip(mine, accepted)], [[], []])
+        text = self.refusal(self.connect("alice"))
+        for word in (str(PRESENT), "64101"):
+            self.assertIn(word, text)
+        serials = self.acquire(theirs, 1)
+        self.settled(theirs)
+        self.assertEqual(self.answers(theirs, serials), [])
+        self.host.polkit.thaw()
+        self.assertEqual(len(theirs.reply(*serials)[1]), 1)
+        answers = [bus.next(lambda message, serial=serial: message.reply_to == serial)
+                   for bus, serials in zip(mine, accepted) for serial in serials]
+        refused = Counter(answer.error_name for answer in answers if answer.kind == ERROR)
+        self.assertEqual(refused, {error_name("LimitExceeded"): PRESENT - 32})
+        self.assertEqual(len(self.leases("alice")), 32)
+
+    def test_four_users(self):
+        """Four users who ask as much as they can do not keep a fifth from being heard (I8)."""
+        self.host.polkit.freeze()
+        *greedy, fifth = self.strangers(5)
+        for user in greedy:
+            connections = self.connections(user, 3)
+            sent = [self.acquire(bus, 100) for bus in connections]
+            self.settled(*connections)
+            refused = Counter(answer.error_name for pair in zip(connections, sent) for answer in self.answers(*pair))
+            self.assertEqual(refused, {error_name("LimitExceeded"): 300 - PRESENT})
+        bus = self.connect(fifth)
+        serials = self.acquire(bus, 1)
+        self.settled(bus)
+        self.assertEqual(self.answers(bus, serials), [])
+
+    def test_present_in_all(self):
+        """With 1024 requests waiting the next user's is refused by a text of its own, and lists are answered (I8)."""
+        self.host.polkit.freeze()
+        *greedy, late = self.strangers(PRESENT_IN_ALL // PRESENT + 1)
+        for user in greedy:
+            for bus in self.connections(user, 2):
+                serials = self.acquire(bus, PRESENT // 2)
+                self.settled(bus)
+                self.assertEqual(self.answers(bus, serials), [])
+        text = self.refusal(self.connect(late))
+        self.assertIn("all users", text)
+        self.assertNotIn(str(users.USERS[late]), text)
+        self.assertEqual(self.leases("bob"), [])
+
+
+class Prompts(HostileCallers):
+    """Prompts are made to stay open by an authentication agent, ours, that never answers."""
+
+    def setUp(self):
+        super().setUp()
+        self.agent = self.connect("root")
+        # Field 22 of /proc/PID/stat, counted behind the program's name, which may hold anything.
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+            started = int(file.read().rpartition(")")[2].split()[19])
+        caller = ("unix-process", {"pid": Variant("u", os.getpid()), "start-time": Variant("t", started)})
+        self.agent.call(*POLKIT[:2], f"{POLKIT[2]}.RegisterAuthenticationAgent", "(sa{sv})ss", caller, "C", "/agent")
+
+    def prompts(self, count):
+        """Waits for so many prompts to be open, and makes sure that there are no more."""
+        for _ in range(count):
+            self.agent.next(lambda message: message.kind == CALL and message.member == BEGIN)
+        # polkit answers in order, so a prompt that was asked for before this question would be here before its answer.
+        self.ok("bob", "down", self.up("bob")["lease"])
+        self.agent.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+        self.assertEqual([message.member for message in self.agent.waiting if message.kind == CALL], [])
+
+    def test_per_user(self):
+        """Of a user's 10 prompts 4 are open at once and hold up nothing else; when they end, all are answered (I8)."""
+        prompting, plain = self.connect("dave"), self.connect("dave")
+        serials = self.acquire(prompting, 10, ASKING)
+        self.prompts(PROMPTS)
+        self.assertEqual(self.errors(plain, self.acquire(plain, 1)), {error_name("NotAuthorized"): 1})
+        self.settled(prompting)
+        self.assertEqual(self.answers(prompting, serials), [])
+        self.agent.close()
+        self.assertEqual(self.errors(prompting, serials), {error_name("NotAuthorized"): 10})
+        self.host.no_trace()
+
+    def test_in_all(self):
+        """However many users prompt, 48 prompts are open at once, and requests without one pass beside them (I8)."""
+        for user in self.strangers(PROMPTS_IN_ALL // PROMPTS + 3):
+            bus = self.connect(user)
+            self.acquire(bus, PROMPTS, ASKING)
+            self.settled(bus)
+        self.prompts(PROMPTS_IN_ALL)
+
+
+class Vanished(HostileCallers):
+    def test_no_log_lines(self):
+        """Callers who leave before they are read (200 calls) or before polkit answers (100) leave no log line (I8)."""
+        self.call_and_vanish(self.host.daemon, 50, 4)
+        self.call_and_vanish(self.host.polkit, 100, 1)
+        self.host.no_trace()
+        lines = self.host.daemon.log().splitlines()
+        self.assertTrue(lines[0].startswith("qemu-tapd: info: serving pool"), lines[0])
+        others = [line for line in lines if not line.startswith("qemu-tapd: info: ")]
+        self.assertEqual((len(others), others[:1]), (0, []))
+
+    def call_and_vanish(self, frozen, calls, connections):
+        """Returns when the daemon has dealt with the calls of callers who left while `frozen` was frozen."""
+        everyone = {"all": Variant("b", True)}
+        kinds = (("Acquire", "ua{sv}", 1, BY_NAME), ("Release", "s", NO_LEASE), ("List", "a{sv}", everyone))
+        with self.host.connect() as watcher:
+            frozen.freeze()
+            for _ in range(connections):
+                with self.host.connect("alice") as bus:
+                    for number in range(calls):
+                        self.send(bus, *kinds[number % 3])
+                # The bus has passed on all that was sent before it says so.
+                watcher.wait_for_owner(bus.name, present=False)
+            frozen.thaw()
+            # One user's requests pass polkit in their order, so this is behind all of them.
+            with self.host.connect("alice") as bus:
+                self.errors(bus, [self.send(bus, "Release", "s", NO_LEASE)])
+            self.assertEqual(self.call(watcher, "List", "a{sv}", everyone), [[]])
