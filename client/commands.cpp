@@ -79,7 +79,7 @@ int command_problem(const std::string &command)
     for (std::size_t begin = 0; begin <= directories.size();) {
         const auto end = std::min(directories.find(':', begin), directories.size());
         const auto directory = end == begin ? "." : directories.substr(begin, end - begin);
-        const auto found = status_of(directory + "/" + command);
+        const auto found = status_of(std::string{directory}.append("/").append(command));
         if (found == 0)
             return 0;
         if (found == exit_status_not_executable)
@@ -103,6 +103,7 @@ std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
     auto next = acquired.descriptors.begin();
     const auto take = [&](unsigned count) {
         std::vector<int> numbers;
+        numbers.reserve(count);
         for (unsigned i = 0; i < count; ++i)
             numbers.push_back((next++)->get());
         return numbers;
@@ -120,6 +121,7 @@ int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &d
     for (const auto &descriptor : descriptors)
         ::fcntl(descriptor.get(), F_SETFD, 0);
     std::vector<char *> arguments;
+    arguments.reserve(words.size() + 1);
     for (const auto &word : words)
         arguments.push_back(const_cast<char *>(word.c_str()));
     arguments.push_back(nullptr);

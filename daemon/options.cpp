@@ -21,6 +21,7 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,7 +49,7 @@ std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
 // CLI11 passes over a default file that it can't read as if it were not there.
 void require_absent_or_readable(const std::string &path)
 {
-    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     struct stat status {};
     const bool regular = file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
     if (!regular && (file || errno != ENOENT))
@@ -109,6 +110,8 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     app.add_option("--log-level", options.log_level, "What to log")
         ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
         ->capture_default_str();
+    if (std::none_of(argv + 1, argv + argc, [](std::string_view word) { return word.substr(0, 8) == "--config"; }))
+        require_absent_or_readable(default_config);
     try {
         app.parse(argc, argv);
     } catch (const CLI::Success &success) {
@@ -117,8 +120,6 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     } catch (const CLI::ParseError &error) {
         throw TapError{ErrorCode::invalid_argument, one_line(error.what())};
     }
-    if (app.get_config_ptr()->count() == 0)
-        require_absent_or_readable(default_config);
     options.plan.pool = require_prefix("pool", pool);
     options.plan.exclusions.clear();
     for (const auto &text : exclusions)

@@ -83,6 +83,7 @@ std::vector<std::string> qemu_args(const LeaseGrant &lease, const std::vector<Ta
                                    const NicOptions &options)
 {
     std::vector<std::string> backends;
+    backends.reserve(descriptors.size());
     for (const auto &[queues, vhost] : descriptors)
         backends.push_back("fds=" + joined(queues) + (vhost.empty() ? "" : ",vhost=on,vhostfds=" + joined(vhost)));
     return pairs(lease, options, backends);

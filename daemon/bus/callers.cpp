@@ -6,6 +6,8 @@
 
 #include "common/error.hpp"
 
+#include <poll.h>
+
 namespace qemutap {
 
 namespace {
@@ -13,8 +15,14 @@ namespace {
 constexpr const char *bus_interface = "org.freedesktop.DBus";
 constexpr const char *no_owner = "org.freedesktop.DBus.Error.NameHasNoOwner";
 constexpr std::size_t most_known = 4096;
-// Nobody has a reason to send anything to this connection; what comes all the same is thrown away.
-constexpr int most_strays = 1024;
+// The bus's own first words on a new connection; nobody else has a reason to send anything there.
+constexpr int most_greetings = 16;
+
+bool is_readable(const sdbus::IConnection &connection)
+{
+    pollfd poll{connection.getEventLoopPollData().fd, POLLIN, 0};
+    return ::poll(&poll, 1, 0) > 0;
+}
 
 } // namespace
 
@@ -29,14 +37,20 @@ void Callers::connect()
     connection_ = sdbus::createSystemBusConnection();
     bus_ = sdbus::createProxy(*connection_, BusServiceName{"org.freedesktop.DBus"},
                               BusObjectPath{"/org/freedesktop/DBus"});
+    // When this is answered the greetings have come, and are taken off the queue.
+    std::string id;
+    bus_->callMethod("GetId").onInterface(bus_interface).storeResultsTo(id);
+    for (int greetings = 0; greetings < most_greetings && process_pending(*connection_); ++greetings) {
+    }
 }
 
 template <typename Reply>
 Reply Callers::ask(const char *method, const std::string &name)
 {
     try {
-        for (int strays = 0; strays < most_strays && process_pending(*connection_); ++strays) {
-        }
+        // Somebody found the connection and writes to it: it is left behind, with all that waits on it.
+        if (process_pending(*connection_) || is_readable(*connection_))
+            connect();
         Reply reply{};
         bus_->callMethod(method).onInterface(bus_interface).withArguments(name).storeResultsTo(reply);
         return reply;
