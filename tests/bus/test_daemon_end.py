@@ -123,7 +123,8 @@ class EndAndRelease(BusRing):
             try:
                 self.assertEqual(bus.reply(serial), [])
             except BusError as error:
-                self.assertEqual(error.name, error_name("Failed"))
+                # The second is the bus's word for a request that the daemon's end left unread.
+                self.assertIn(error.name, (error_name("Failed"), "org.freedesktop.DBus.Error.NoReply"))
                 kept.append(grant)
         self.assertEqual(sorted(kernel.ours()), sorted(tap["name"] for grant in kept for tap in grant["taps"]))
         self.host.restart_daemon()
