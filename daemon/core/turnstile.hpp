@@ -16,11 +16,11 @@ namespace qemutap {
 
 struct TurnstileLimits {
     // On the way and waiting; beyond it a request is refused.
-    unsigned present_per_user = 128;
-    unsigned present = 1024;
+    unsigned present_per_user;
+    unsigned present;
     // On the way.
-    unsigned passing_per_user = 16;
-    unsigned passing = 64;
+    unsigned passing_per_user;
+    unsigned passing;
 };
 
 // The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
