@@ -25,9 +25,10 @@ struct TurnstileLimits {
 
 // The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
 // max_replies_per_connection) and refuses the next, whosever it is. Questions that a program answers and those
-// that wait for somebody to type a password share this number, but not the way.
+// that wait for somebody to type a password share this number, but not the way. A user sees one prompt at a time:
+// of several nobody could tell which password is for what.
 inline constexpr TurnstileLimits question_limits{128, 1024, 16, 64};
-inline constexpr TurnstileLimits prompt_limits{128, 1024, 4, 48};
+inline constexpr TurnstileLimits prompt_limits{128, 1024, 1, 48};
 
 class Turnstile {
 public:
@@ -40,6 +41,9 @@ public:
     Turnstile &operator=(const Turnstile &) = delete;
     // Nobody starts after its end: those who still wait are dropped.
     ~Turnstile();
+
+    // Whether nobody is on the way or waits.
+    bool empty() const { return state_->users.empty(); }
 
     // Calls `start`, now or when others have passed; it must not throw. Those of one user start in their
     // order. Throws TapError limit_exceeded.

@@ -19,7 +19,7 @@ BY_NAME = {"hold": Variant("s", "name")}
 ASKING = {**BY_NAME, "interactive": Variant("b", True)}
 # What the daemon lets one user, and all together, have open: questions and prompts are on lanes of their own.
 PRESENT, PRESENT_IN_ALL = 128, 1024
-PROMPTS, PROMPTS_IN_ALL = 4, 48
+PROMPTS, PROMPTS_IN_ALL = 1, 48
 NO_ID = "x" * 1_000_000
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus")
 POLKIT = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority")
@@ -247,7 +247,7 @@ class Prompts(HostileCallers):
         self.assertEqual([message.member for message in self.agent.waiting if message.kind == CALL], [])
 
     def test_per_user(self):
-        """Of a user's 10 prompts 4 are open at once and hold up nothing else; when they end, all are answered (I8)."""
+        """Of a user's 10 prompts one is open at a time and holds up nothing else; when it ends, all are answered (I8)."""
         prompting, plain = self.connect("dave"), self.connect("dave")
         serials = self.acquire(prompting, 10, ASKING)
         self.prompts(PROMPTS)
