@@ -10,11 +10,12 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
+#include <random>
 #include <system_error>
+#include <utility>
 
 namespace qemutap {
 
@@ -39,18 +40,19 @@ ifreq request_for(const std::string &name, short flags)
     return request;
 }
 
+int random_own_ifindex()
+{
+    std::random_device random;
+    return std::uniform_int_distribution{first_own_ifindex, last_own_ifindex}(random);
+}
+
 } // namespace
 
 Tun::Tun(std::string tun_path, std::string vhost_path)
-    : tun_path_{std::move(tun_path)}, vhost_path_{std::move(vhost_path)}, query_socket_{::socket(
-                                                                              AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)}
-{
-    if (!query_socket_)
-        refused("socket", "AF_UNIX");
-}
+    : tun_path_{std::move(tun_path)}, vhost_path_{std::move(vhost_path)}, next_ifindex_{random_own_ifindex()}
+{}
 
-// An empty UniqueFd where the name is in use.
-UniqueFd Tun::open_queue(const std::string &name, short flags) const
+UniqueFd Tun::open_tun() const
 {
     UniqueFd queue{::open(tun_path_.c_str(), O_RDWR | O_CLOEXEC)};
     if (!queue && is_shortage(errno))
@@ -59,12 +61,12 @@ UniqueFd Tun::open_queue(const std::string &name, short flags) const
         throw TapError{ErrorCode::tun_unavailable,
                        "can't open " + tun_path_ + ": " + std::strerror(errno) +
                            "; the kernel module tun makes it (modprobe tun), and a container must be given it"};
-    auto request = request_for(name, flags);
-    if (::ioctl(queue.get(), TUNSETIFF, &request) == 0)
-        return queue;
-    if (errno == EBUSY || errno == EEXIST)
-        return {};
-    refused("TUNSETIFF", name);
+    return queue;
+}
+
+int Tun::take_ifindex()
+{
+    return std::exchange(next_ifindex_, next_ifindex_ == last_own_ifindex ? first_own_ifindex : next_ifindex_ + 1);
 }
 
 std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigned queues, bool open_all)
@@ -73,23 +75,25 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigne
     short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
     if (queues > 1)
         flags |= IFF_MULTI_QUEUE;
-    OpenTap tap{name, 0, {}};
+    OpenTap tap{name, take_ifindex(), {}};
+    tap.queues.push_back(open_tun());
+    const int first = tap.queues.front().get();
+    if (::ioctl(first, TUNSETIFINDEX, &tap.ifindex) != 0)
+        refused("TUNSETIFINDEX", name);
     // IFF_TUN_EXCL: without it root attaches to whatever persistent tap has the name.
-    auto first = open_queue(name, static_cast<short>(flags | IFF_TUN_EXCL));
-    if (!first)
-        return std::nullopt;
-    if (::ioctl(first.get(), TUNSETOWNER, static_cast<unsigned long>(owner)) != 0)
+    auto request = request_for(name, static_cast<short>(flags | IFF_TUN_EXCL));
+    if (::ioctl(first, TUNSETIFF, &request) != 0) {
+        if (errno == EBUSY || errno == EEXIST)
+            return std::nullopt;
+        refused("TUNSETIFF", name);
+    }
+    if (::ioctl(first, TUNSETOWNER, static_cast<unsigned long>(owner)) != 0)
         refused("TUNSETOWNER", name);
-    auto request = request_for(name, 0);
-    if (::ioctl(query_socket_.get(), SIOCGIFINDEX, &request) != 0)
-        refused("SIOCGIFINDEX", name);
-    tap.ifindex = request.ifr_ifindex;
-    tap.queues.push_back(std::move(first));
+    request = request_for(name, flags);
     while (open_all && tap.queues.size() < queues) {
-        auto further = open_queue(name, flags);
-        if (!further)
+        tap.queues.push_back(open_tun());
+        if (::ioctl(tap.queues.back().get(), TUNSETIFF, &request) != 0)
             refused("TUNSETIFF of a further queue", name);
-        tap.queues.push_back(std::move(further));
     }
     return tap;
 }

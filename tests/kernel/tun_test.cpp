@@ -81,6 +81,8 @@ TEST_CASE("a tap lives as long as its descriptors")
         const auto tap = tun.create("tap7", owner, 1, true);
         REQUIRE(tap);
         CHECK(tap->ifindex == static_cast<int>(::if_nametoindex("tap7")));
+        CHECK(tap->ifindex >= first_own_ifindex);
+        CHECK(tap->ifindex <= last_own_ifindex);
         CHECK(tap->queues.size() == 1);
     }
     CHECK_FALSE(exists("tap7"));
