@@ -27,6 +27,7 @@ constexpr std::uint64_t network_pause_usec = 100'000;
 constexpr std::uint64_t retry_pause_usec = 1'000'000;
 constexpr std::uint64_t bus_accuracy_usec = 1'000;
 constexpr std::uint64_t deadline_accuracy_usec = 100'000;
+constexpr std::uint64_t silence_accuracy_usec = 10'000;
 
 void require(int result, const char *what)
 {
@@ -41,8 +42,8 @@ EventLoop *loop_of(void *userdata)
 
 } // namespace
 
-EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Turn turn)
-    : connection_{connection}, network_{std::move(network)}, turn_{std::move(turn)}
+EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, LoopTasks tasks)
+    : connection_{connection}, network_{std::move(network)}, tasks_{std::move(tasks)}
 {
     sd_event *event = nullptr;
     require(sd_event_new(&event), "sd_event_new");
@@ -51,6 +52,8 @@ EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Turn
     watch_bus();
     watch_network();
     watch_turns();
+    watch_silence();
+    require(sd_event_set_watchdog(event_.get(), 1), "sd_event_set_watchdog");
 }
 
 int EventLoop::run()
@@ -62,14 +65,20 @@ int EventLoop::run()
 
 void EventLoop::watch_signals()
 {
-    sigset_t ending;
-    sigemptyset(&ending);
-    for (const int signal : {SIGTERM, SIGINT}) {
-        sigaddset(&ending, signal);
-        if (::sigprocmask(SIG_BLOCK, &ending, nullptr) != 0)
+    const auto reload = [](sd_event_source *, const signalfd_siginfo *, void *loop) {
+        loop_of(loop)->tasks_.reload();
+        return 0;
+    };
+    sigset_t heard;
+    sigemptyset(&heard);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        sigaddset(&heard, signal);
+        if (::sigprocmask(SIG_BLOCK, &heard, nullptr) != 0)
             throw std::system_error{errno, std::generic_category(), "sigprocmask"};
         // Without a callback the signal ends the loop with its userdata as status.
-        require(sd_event_add_signal(event_.get(), nullptr, signal, nullptr, nullptr), "sd_event_add_signal");
+        const bool ending = signal != SIGHUP;
+        require(sd_event_add_signal(event_.get(), nullptr, signal, ending ? nullptr : +reload, ending ? nullptr : this),
+                "sd_event_add_signal");
     }
 }
 
@@ -112,8 +121,12 @@ int EventLoop::prepare_bus()
 int EventLoop::pump_bus()
 {
     try {
-        for (int messages = 0; messages < max_messages_per_turn && process_pending(connection_); ++messages) {
-        }
+        int messages = 0;
+        while (messages < max_messages_per_turn && process_pending(connection_))
+            ++messages;
+        if (messages > 0)
+            last_message_usec_ = now_usec();
+        drained_ = messages < max_messages_per_turn;
         return 0;
     } catch (const std::exception &problem) {
         log_error(std::string{"the bus is lost: "} + problem.what());
@@ -175,13 +188,62 @@ void EventLoop::watch_turns()
 
 int EventLoop::take_turn()
 {
-    const auto [done, next_usec] = turn_();
-    if (!done)
+    const auto result = tasks_.turn();
+    if (retired_ && drained_ && !result.owes_answers)
+        return sd_event_exit(event_.get(), EXIT_SUCCESS);
+    if (!result.done)
         return pause_network(retry_pause_usec); // and the end of the pause is followed by a turn
-    if (!next_usec)
+    const int set = set_deadline(result.next_usec);
+    return set < 0 || retired_ ? set : set_leaving(result.leave_after_usec);
+}
+
+int EventLoop::set_deadline(std::optional<std::uint64_t> usec)
+{
+    if (!usec)
         return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_OFF);
-    sd_event_source_set_time(deadline_.get(), *next_usec);
+    sd_event_source_set_time(deadline_.get(), *usec);
     return sd_event_source_set_enabled(deadline_.get(), SD_EVENT_ONESHOT);
+}
+
+std::uint64_t EventLoop::now_usec() const
+{
+    std::uint64_t usec = 0;
+    sd_event_now(event_.get(), CLOCK_MONOTONIC, &usec);
+    return usec;
+}
+
+void EventLoop::watch_silence()
+{
+    sd_event_source *source = nullptr;
+    const auto on_silence = [](sd_event_source *, std::uint64_t, void *loop) { return loop_of(loop)->leave(); };
+    require(sd_event_add_time(event_.get(), &source, CLOCK_MONOTONIC, 0, silence_accuracy_usec, on_silence, this),
+            "sd_event_add_time");
+    silence_.reset(source);
+    // Behind the bus: a message that is here by then is a reason to stay.
+    require(sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE), "sd_event_source_set_priority");
+    require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "sd_event_add_time");
+    last_message_usec_ = now_usec();
+}
+
+int EventLoop::set_leaving(std::optional<std::uint64_t> after_usec)
+{
+    if (!after_usec)
+        return sd_event_source_set_enabled(silence_.get(), SD_EVENT_OFF);
+    sd_event_source_set_time(silence_.get(), last_message_usec_ + *after_usec);
+    return sd_event_source_set_enabled(silence_.get(), SD_EVENT_ONESHOT);
+}
+
+// The reply that the name is given back comes behind all calls made by that name, so they have been read by then.
+int EventLoop::leave()
+{
+    try {
+        tasks_.retire();
+        retired_ = true;
+        return pump_bus(); // the turn that follows ends the loop, or the one after the last answer
+    } catch (const std::exception &problem) {
+        log_error(std::string{"the bus is lost: "} + problem.what());
+        return sd_event_exit(event_.get(), EXIT_FAILURE);
+    }
 }
 
 } // namespace qemutap

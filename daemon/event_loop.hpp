@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The one thread: sd-event(3) with the bus pumped from it, the network's events, the signals that end the
-// daemon, and a turn after everything that happened.
+// The one thread: sd-event(3) with the bus pumped from it, the network's events, the signals, the service
+// manager's watchdog, a turn after everything that happened, and leaving when nothing does.
 
 #pragma once
 
@@ -28,18 +28,30 @@ struct NetworkEvents {
     std::function<std::uint64_t()> losses;
 };
 
+// What a turn came to.
+struct TurnResult {
+    bool done = true;                       // false: it failed and is to run again, after a pause
+    std::optional<std::uint64_t> next_usec; // when it wants to run again without being woken, CLOCK_BOOTTIME
+    bool owes_answers = false;              // callers wait
+    // After how much time without a message the loop may end; nullopt: it must go on.
+    std::optional<std::uint64_t> leave_after_usec;
+};
+
+// What the loop calls; none may throw, but `retire` if the bus is lost.
+struct LoopTasks {
+    std::function<TurnResult()> turn; // once after whatever woke the loop, however much it was
+    std::function<void()> reload;     // on SIGHUP
+    // Before the loop ends for want of messages: gives the bus name back, so that the bus keeps the next call for
+    // our successor. What came before is still answered.
+    std::function<void()> retire;
+};
+
 class EventLoop {
 public:
-    struct TurnResult {
-        bool done = true;                       // false: it failed and is to run again, after a pause
-        std::optional<std::uint64_t> next_usec; // when it wants to run again without being woken, CLOCK_BOOTTIME
-    };
-    // Runs once after whatever woke the loop, however much it was; must not throw.
-    using Turn = std::function<TurnResult()>;
     // Throws std::system_error.
-    EventLoop(sdbus::IConnection &connection, NetworkEvents network, Turn turn);
+    EventLoop(sdbus::IConnection &connection, NetworkEvents network, LoopTasks tasks);
 
-    // Until SIGTERM or SIGINT (EXIT_SUCCESS), or the bus is lost (EXIT_FAILURE).
+    // Until SIGTERM, SIGINT or for want of messages (EXIT_SUCCESS), or the bus is lost (EXIT_FAILURE).
     int run();
 
 private:
@@ -47,16 +59,24 @@ private:
     void watch_bus();
     void watch_network();
     void watch_turns();
+    void watch_silence();
     int prepare_bus();
     int pump_bus();
     int hear_network();
     int pause_network(std::uint64_t usec);
     int take_turn();
+    int set_deadline(std::optional<std::uint64_t> usec);
+    int set_leaving(std::optional<std::uint64_t> after_usec);
+    int leave();
+    std::uint64_t now_usec() const;
 
     sdbus::IConnection &connection_;
     NetworkEvents network_;
-    Turn turn_;
+    LoopTasks tasks_;
     std::uint64_t losses_seen_ = 0;
+    std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
+    bool drained_ = true;                 // no message is read and not dealt with
+    bool retired_ = false;
     std::unique_ptr<sd_event, EventDeleter> event_;
     // After event_: sources go first.
     EventSource bus_io_;
@@ -67,6 +87,7 @@ private:
     EventSource turns_;
     EventSource first_turn_;
     EventSource deadline_;
+    EventSource silence_;
 };
 
 } // namespace qemutap

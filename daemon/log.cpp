@@ -54,6 +54,11 @@ void open_log(const std::string &level)
     spdlog::set_default_logger(logger);
 }
 
+void set_log_level(const std::string &level)
+{
+    spdlog::default_logger()->set_level(spdlog::level::from_str(level));
+}
+
 void log_debug(std::string_view line) noexcept
 {
     write(spdlog::level::debug, line);

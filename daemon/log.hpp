@@ -12,6 +12,8 @@ namespace qemutap {
 
 // `level` is one of debug, info, warning, error. Without a call: info and above to stderr.
 void open_log(const std::string &level);
+// From now on; the same words.
+void set_log_level(const std::string &level);
 
 void log_debug(std::string_view line) noexcept;
 void log_info(std::string_view line) noexcept;

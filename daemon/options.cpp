@@ -76,6 +76,14 @@ public:
     }
 };
 
+std::string joined(const std::vector<std::string> &texts)
+{
+    std::string all;
+    for (const auto &text : texts)
+        all += (all.empty() ? "" : ",") + text;
+    return all.empty() ? "nothing" : all;
+}
+
 // CLI11's own errors can take several lines.
 std::string one_line(std::string text)
 {
@@ -110,6 +118,12 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     app.add_option("--log-level", options.log_level, "What to log")
         ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
         ->capture_default_str();
+    unsigned idle_exit_seconds = 0;
+    const auto *idle_exit =
+        add_number(app, "--idle-exit", idle_exit_seconds, "Seconds without a call after which to leave; 0: never")
+            ->default_str(std::to_string(default_idle_exit_seconds));
+    app.add_flag("--end-leases", options.end_leases, "Delete the devices of all leases, whosever they are, and end")
+        ->configurable(false);
     if (std::none_of(argv + 1, argv + argc, [](std::string_view word) { return word.substr(0, 8) == "--config"; }))
         require_absent_or_readable(default_config);
     try {
@@ -124,7 +138,32 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     options.plan.exclusions.clear();
     for (const auto &text : exclusions)
         options.plan.exclusions.push_back(require_prefix("exclude", text));
+    if (idle_exit->count() > 0)
+        options.idle_exit_seconds = idle_exit_seconds;
     return options;
+}
+
+std::vector<std::string> differences(const DaemonOptions &before, const DaemonOptions &now)
+{
+    std::vector<std::string> texts;
+    const auto compare = [&](const char *name, const std::string &old_text, const std::string &new_text) {
+        if (old_text != new_text)
+            texts.push_back(std::string{name} + " " + old_text + " is " + new_text + " now");
+    };
+    const auto seconds = [](const DaemonOptions &options) {
+        return options.idle_exit_seconds ? std::to_string(*options.idle_exit_seconds) : "unset";
+    };
+    compare("pool", before.plan.pool.text(), now.plan.pool.text());
+    compare("prefix-length", std::to_string(before.plan.prefix_length), std::to_string(now.plan.prefix_length));
+    compare("first-index", std::to_string(before.plan.first_index), std::to_string(now.plan.first_index));
+    compare("device-prefix", before.plan.device_prefix, now.plan.device_prefix);
+    compare("exclude", joined(texts_of(before.plan.exclusions)), joined(texts_of(now.plan.exclusions)));
+    compare("max-taps-per-user", std::to_string(before.limits.max_taps_per_user),
+            std::to_string(now.limits.max_taps_per_user));
+    compare("max-taps", std::to_string(before.limits.max_taps), std::to_string(now.limits.max_taps));
+    compare("log-level", before.log_level, now.log_level);
+    compare("idle-exit", seconds(before), seconds(now));
+    return texts;
 }
 
 } // namespace qemutap

@@ -9,16 +9,26 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace qemutap {
+
+// If a service manager or the bus started us. Long enough for the next command of the same script, short enough
+// that an idle host has no daemon.
+inline constexpr unsigned default_idle_exit_seconds = 30;
 
 inline constexpr const char *default_config_path = "/etc/qemu-tapd.conf";
 
 struct DaemonOptions {
     PlanSettings plan;
     Limits limits;
-    std::string log_level = "info"; // spdlog's names
+    std::string log_level = "info";            // spdlog's names
+    std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
+    bool end_leases = false;                   // instead of serving
 };
+
+// "pool 192.168.0.0/16 is 10.0.0.0/16 now": a text for each setting in which they differ.
+std::vector<std::string> differences(const DaemonOptions &before, const DaemonOptions &now);
 
 // nullopt: the text asked for (--help, --version) was printed to stdout and there is nothing else to do.
 // Throws TapError invalid_argument that names the option or the line's key. `default_config` may be absent;

@@ -21,11 +21,9 @@
 
 namespace qemutap {
 
-// Constant or cheap, what the properties show.
+// What the properties show beside the service's plan.
 struct ManagerFacts {
     std::string version;
-    Ipv4Prefix pool;
-    unsigned prefix_length = 0;
     std::function<bool()> has_vhost;
 };
 
@@ -39,6 +37,9 @@ public:
     // threw, or nullptr.
     void answer_releases(const std::exception_ptr &problem);
 
+    // Whether a caller waits for an answer.
+    bool owes_answers() const { return !releases_.empty() || !questions_.empty() || !prompts_.empty(); }
+
 private:
     using ReleaseAnswer = Answer<>;
     using Verdicts = std::function<void(const AuthorityAnswer &)>;
@@ -48,8 +49,8 @@ private:
     void Release(sdbus::Result<> &&result, std::string lease) override;
     void List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary options) override;
     std::string Version() override { return facts_.version; }
-    std::string Pool() override { return facts_.pool.text(); }
-    std::uint32_t PrefixLength() override { return facts_.prefix_length; }
+    std::string Pool() override { return service_.plan().settings().pool.text(); }
+    std::uint32_t PrefixLength() override { return service_.plan().settings().prefix_length; }
     std::vector<std::string> Features() override;
 
     Caller current_caller() { return callers_.current(getObject()); }

@@ -19,6 +19,15 @@ std::optional<TapTag> own_tag(const Link &link)
     return tag;
 }
 
+namespace {
+
+bool is_watched(const TapTag &tag)
+{
+    return tag.hold == Hold::fd || tag.idle_timeout_seconds != 0;
+}
+
+} // namespace
+
 void LeaseTable::update(int ifindex, const Link *link, Moment now)
 {
     const auto tag = link ? own_tag(*link) : std::nullopt;
@@ -52,6 +61,7 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
     lease.taps.emplace(tag.position, ifindex);
     ++indexes_[tag.index];
     ++taps_of_[tag.uid];
+    watched_ += is_watched(tag) ? 1 : 0;
 }
 
 void LeaseTable::forget(int ifindex)
@@ -59,6 +69,7 @@ void LeaseTable::forget(int ifindex)
     const auto tag = taps_.at(ifindex).tag;
     taps_.erase(ifindex);
     suspects_.insert(tag.lease);
+    watched_ -= is_watched(tag) ? 1 : 0;
     if (--indexes_[tag.index] == 0)
         indexes_.erase(tag.index);
     if (--taps_of_[tag.uid] == 0)

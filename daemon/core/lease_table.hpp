@@ -60,6 +60,10 @@ public:
     std::size_t tap_count() const { return taps_.size(); }
     std::size_t tap_count(uid_t uid) const;
 
+    // Whether somebody must be there when leases end: an idle timeout runs out, or the holder of descriptors
+    // left a tap behind (I6). Leases held by name without a timeout only end when they are asked to.
+    bool needs_watching() const { return watched_ != 0; }
+
     // The leases that something happened to since the last call, or whose time is up: those to look at.
     std::set<std::string> take_suspects(Moment now);
 
@@ -81,6 +85,7 @@ private:
     std::unordered_map<std::string, Lease> leases_;
     std::unordered_map<unsigned, unsigned> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
+    std::size_t watched_ = 0;        // taps whose lease must be watched
     std::set<std::string> suspects_; // leases to look at: something about them changed
     std::set<std::pair<Moment, std::string>> deadlines_;
 };

@@ -47,12 +47,18 @@ struct TapService::Outcome {
     std::optional<Setback> setback;
 };
 
-TapService::TapService(const AddressPlan &plan, Limits limits, TapCreator &creator, HostLinks &host,
+TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host,
                        std::function<std::string()> new_lease_id, std::function<Moment()> clock)
-    : plan_{plan}, limits_{limits}, creator_{creator}, host_{host},
+    : plan_{std::move(plan)}, limits_{limits}, creator_{creator}, host_{host},
       new_lease_id_{std::move(new_lease_id)}, clock_{std::move(clock)}
 {
     refresh();
+}
+
+void TapService::reconfigure(AddressPlan plan, Limits limits)
+{
+    plan_ = std::move(plan);
+    limits_ = limits;
 }
 
 HostState &TapService::refresh()

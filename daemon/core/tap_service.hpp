@@ -44,8 +44,13 @@ struct EndedTap {
 class TapService {
 public:
     // `new_lease_id` gives 16 hex digits, other ones at each call; `clock` reads CLOCK_BOOTTIME.
-    TapService(const AddressPlan &plan, Limits limits, TapCreator &creator, HostLinks &host,
+    TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host,
                std::function<std::string()> new_lease_id, std::function<Moment()> clock);
+
+    const AddressPlan &plan() const { return plan_; }
+
+    // For leases given from now on; the others stay as they are.
+    void reconfigure(AddressPlan plan, Limits limits);
 
     // Throws TapError limit_exceeded if `count` taps more are too many for this user.
     void check_own_limit(uid_t uid, unsigned count);
@@ -70,6 +75,9 @@ public:
     // When sweep() is due without any event; nullopt: never.
     std::optional<Moment> next_deadline() const { return table_.next_deadline(); }
 
+    // Whether leases may end in ways that ask for a sweep().
+    bool needs_watching() const { return table_.needs_watching(); }
+
 private:
     HostState &refresh();
     void check_common_limit(unsigned count) const;
@@ -81,8 +89,8 @@ private:
     [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;
     LeaseGrant grant_of(const std::string &id, const Lease &lease) const;
 
-    const AddressPlan &plan_;
-    const Limits limits_;
+    AddressPlan plan_;
+    Limits limits_;
     TapCreator &creator_;
     HostLinks &host_;
     std::function<std::string()> new_lease_id_;

@@ -94,8 +94,9 @@ void check_value_refused(const std::string &key, const std::string &value)
 }
 
 const std::vector<std::pair<std::string, std::string>> every_option{
-    {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"}, {"device-prefix", "vmtap"},
-    {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"}, {"max-taps", "50"},     {"log-level", "debug"},
+    {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"},
+    {"device-prefix", "vmtap"}, {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"},
+    {"max-taps", "50"},         {"log-level", "debug"},     {"idle-exit", "12"},
 };
 
 void check_every_option(const DaemonOptions &options)
@@ -108,6 +109,7 @@ void check_every_option(const DaemonOptions &options)
     CHECK(options.limits.max_taps_per_user == 5);
     CHECK(options.limits.max_taps == 50);
     CHECK(options.log_level == "debug");
+    CHECK(options.idle_exit_seconds == 12);
 }
 
 } // namespace
@@ -212,7 +214,7 @@ TEST_CASE("daemon options: an option that does not exist and a word too many are
 
 TEST_CASE("daemon options: a number that is none is refused with its key")
 {
-    for (const std::string key : {"prefix-length", "first-index", "max-taps-per-user", "max-taps"})
+    for (const std::string key : {"prefix-length", "first-index", "max-taps-per-user", "max-taps", "idle-exit"})
         for (const std::string value :
              {"", "many", "1.5", "-1", "5x", "4294967296", "4294967312", "99999999999999999999"})
             check_value_refused(key, value);
@@ -264,4 +266,33 @@ TEST_CASE("daemon options: --version and --help are answered on stdout, and ther
     for (const auto &[key, value] : every_option)
         CHECK(contains(help.text, "--" + key));
     CHECK(contains(help.text, "--config"));
+}
+
+TEST_CASE("daemon options: ending all leases is a task, and no setting of a file")
+{
+    CHECK_FALSE(from_words({}).end_leases);
+    CHECK(from_words({"--end-leases"}).end_leases);
+    check_refused([] { from_file("end-leases = true\n"); }, "end-leases");
+}
+
+TEST_CASE("daemon options: an idle exit of 0 is another thing than none")
+{
+    CHECK(from_words({}).idle_exit_seconds == std::nullopt);
+    CHECK(from_words({"--idle-exit", "0"}).idle_exit_seconds == 0);
+}
+
+TEST_CASE("daemon options: what changed is told in words, each setting on its own")
+{
+    const auto before = from_words({});
+    CHECK(differences(before, before).empty());
+    Words words;
+    for (const auto &[key, value] : every_option)
+        words.insert(words.end(), {"--" + key, value});
+    CHECK(differences(before, from_words(words)) ==
+          Words{"pool 192.168.0.0/16 is 10.0.0.0/8 now", "prefix-length 24 is 30 now", "first-index 7 is 100 now",
+                "device-prefix tap is vmtap now", "exclude 192.168.122.0/24 is 10.9.0.0/16 now",
+                "max-taps-per-user 32 is 5 now", "max-taps 4096 is 50 now", "log-level info is debug now",
+                "idle-exit unset is 12 now"});
+    CHECK(differences(from_words({"--exclude", "10.1.0.0/16", "--exclude", "10.2.0.0/16"}), before) ==
+          Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.122.0/24 now"});
 }

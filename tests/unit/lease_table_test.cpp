@@ -228,3 +228,21 @@ TEST_CASE("a lease without an idle timeout waits for ever")
     CHECK_FALSE(table.next_deadline());
     CHECK(doomed(table, start + std::chrono::hours{24 * 365 * 10}).empty());
 }
+
+TEST_CASE("leases by descriptors and with an idle timeout need watching, for as long as they are there")
+{
+    const auto quiet = tap(7, 0, 1, Hold::name, "00000000000000aa");
+    const auto held = tap(8, 0, 1, Hold::fd, "00000000000000bb");
+    const auto timed = with_idle_timeout(tap(9, 0, 1, Hold::name, "00000000000000cc"), 60);
+    LeaseTable table;
+    table.update(7, &quiet, start);
+    CHECK_FALSE(table.needs_watching());
+    table.update(8, &held, start);
+    table.update(9, &timed, start);
+    CHECK(table.needs_watching());
+    table.update(8, nullptr, start);
+    CHECK(table.needs_watching());
+    const auto no_longer_timed = with_idle_timeout(timed, 0);
+    table.update(9, &no_longer_timed, start);
+    CHECK_FALSE(table.needs_watching());
+}

@@ -106,6 +106,22 @@ TEST_CASE("a request that is over as soon as it starts lets the next one start")
     CHECK(started == 50);
 }
 
+TEST_CASE("a turnstile is empty when nobody is on the way and nobody waits")
+{
+    std::vector<Turnstile::Pass> passes;
+    Turnstile turnstile{{100, 100, 1, 1}};
+    const auto keep = [&](Turnstile::Pass pass) { passes.push_back(std::move(pass)); };
+    CHECK(turnstile.empty());
+    turnstile.enter(1, keep);
+    turnstile.enter(2, keep);
+    REQUIRE(passes.size() == 1);
+    passes.front().reset();
+    CHECK_FALSE(turnstile.empty());
+    REQUIRE(passes.size() == 2);
+    passes.clear();
+    CHECK(turnstile.empty());
+}
+
 TEST_CASE("a pass may outlive its turnstile")
 {
     Turnstile::Pass kept;

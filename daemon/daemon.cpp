@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+//
+// Beginning and end are the delicate part: a caller must never find nobody.
+
+#include "daemon/daemon.hpp"
+
+#include "common/bus_names.hpp"
+#include "common/error.hpp"
+#include "common/quote.hpp"
+#include "config.h"
+#include "daemon/log.hpp"
+#include "daemon/machine.hpp"
+#include "daemon/service_manager.hpp"
+
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+std::uint64_t to_usec(Moment moment)
+{
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(moment).count());
+}
+
+std::unique_ptr<sdbus::IConnection> connect()
+{
+    try {
+        return sdbus::createSystemBusConnection();
+    } catch (const sdbus::Error &error) {
+        throw std::runtime_error{"can't connect to the system bus: " + error.getMessage() + "; is dbus running?"};
+    }
+}
+
+std::string in_words(const AddressPlan &plan)
+{
+    return "pool " + plan.settings().pool.text() + " as subnets of /" + std::to_string(plan.settings().prefix_length) +
+           ", " + plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index());
+}
+
+// By a call of the bus's own that starts whom nobody answers for; its reply would come after our end.
+void ask_for_successor(sdbus::IConnection &connection)
+{
+    const auto bus =
+        sdbus::createProxy(connection, BusServiceName{"org.freedesktop.DBus"}, BusObjectPath{"/org/freedesktop/DBus"});
+    bus->callMethodAsync("StartServiceByName")
+        .onInterface("org.freedesktop.DBus")
+        .withArguments(std::string{bus_name}, std::uint32_t{0})
+        .uponReplyInvoke([](BusReplyError, std::uint32_t) {});
+}
+
+} // namespace
+
+Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
+    : options_{std::move(options)}, read_options_{std::move(read_options)},
+      service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, new_lease_id, now},
+      connection_{connect()}, manager_{*connection_,
+                                       service_,
+                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.has_vhost(); }}},
+      loop_{*connection_,
+            {links_.view().fd(), [this] { return links_.view().losses(); }},
+            {[this] { return take_turn(); }, [this] { reload(); }, [this] { retire(); }}}
+{}
+
+int Daemon::run()
+{
+    take_name();
+    log_info("serving " + in_words(service_.plan()) + "; leases found: " + std::to_string(service_.leases({}).size()));
+    notify_ready();
+    const int status = loop_.run();
+    if (!retired_)
+        notify_stopping();
+    take_turn(); // what was promised in the last turn is done
+    // A call that came while we left may have made a lease that must be watched.
+    if (retired_ && service_.needs_watching())
+        ask_for_successor(*connection_);
+    log_info(retired_ ? "idle: ending until the next call; leases stay" : "ending; leases stay");
+    return status;
+}
+
+void Daemon::take_name()
+{
+    try {
+        connection_->requestName(BusServiceName{bus_name});
+    } catch (const sdbus::Error &error) {
+        throw std::runtime_error{std::string{"can't get the bus name "} + bus_name + ": " + error.getMessage() +
+                                 "; is another qemu-tapd running, or the bus policy " + bus_name +
+                                 ".conf not installed?"};
+    }
+}
+
+// One sweep for all that happened since the last, and the answers that waited for it.
+TurnResult Daemon::take_turn()
+{
+    std::exception_ptr problem;
+    try {
+        for (const auto &[name, tag] : service_.sweep())
+            log_info("ended: " + quote(name) + " lease " + tag.lease + " uid " + std::to_string(tag.uid) + " label " +
+                     quote(tag.label));
+    } catch (const std::exception &error) {
+        log_error(std::string{"sweeping: "} + error.what());
+        problem = std::current_exception();
+    }
+    manager_.answer_releases(problem);
+    TurnResult result;
+    result.done = !problem;
+    if (const auto next = service_.next_deadline())
+        result.next_usec = to_usec(*next) + 1;
+    result.owes_answers = manager_.owes_answers();
+    if (!problem && !result.owes_answers && !service_.needs_watching())
+        result.leave_after_usec = leave_after_usec();
+    return result;
+}
+
+std::optional<std::uint64_t> Daemon::leave_after_usec() const
+{
+    const auto seconds = options_.idle_exit_seconds.value_or(is_started_on_demand() ? default_idle_exit_seconds : 0);
+    if (seconds == 0)
+        return std::nullopt;
+    return std::uint64_t{seconds} * 1'000'000;
+}
+
+void Daemon::reload()
+{
+    notify_reloading();
+    try {
+        const auto read = read_options_();
+        AddressPlan plan{read.plan, machine_byte()};
+        const auto changes = differences(options_, read);
+        service_.reconfigure(std::move(plan), read.limits);
+        set_log_level(read.log_level);
+        options_ = read;
+        for (const auto &change : changes)
+            log_info("reloaded: " + change);
+        if (changes.empty())
+            log_info("reloaded: nothing changed");
+    } catch (const std::exception &error) {
+        log_error(std::string{"not reloaded, the options stay as they were: "} + error.what());
+    }
+    notify_ready();
+}
+
+// The manager first: a call that comes once the name is nobody's makes it start us, and must find it knowing that
+// we are ending. A request to start what it takes for running would come to nothing.
+void Daemon::retire()
+{
+    notify_stopping();
+    await_manager();
+    connection_->releaseName(BusServiceName{bus_name});
+    retired_ = true;
+}
+
+} // namespace qemutap

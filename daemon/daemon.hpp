@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// The running service: the parts put together, and what happens in a turn, on reload and at the end.
+
+#pragma once
+
+#include "daemon/bus/manager.hpp"
+#include "daemon/core/tap_service.hpp"
+#include "daemon/event_loop.hpp"
+#include "daemon/host/links.hpp"
+#include "daemon/host/tun.hpp"
+#include "daemon/options.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace qemutap {
+
+class Daemon {
+public:
+    // Reads the options anew. Throws what parse_daemon_options() throws.
+    using ReadOptions = std::function<DaemonOptions()>;
+
+    // Throws std::runtime_error without a bus, std::system_error where the kernel refuses.
+    Daemon(DaemonOptions options, ReadOptions read_options);
+
+    // Until its end; returns the exit status. Leases stay.
+    int run();
+
+private:
+    TurnResult take_turn();
+    void reload();
+    void retire();
+    void take_name();
+    std::optional<std::uint64_t> leave_after_usec() const;
+
+    DaemonOptions options_;
+    ReadOptions read_options_;
+    Tun tun_;
+    Links links_;
+    TapService service_;
+    std::unique_ptr<sdbus::IConnection> connection_;
+    Manager manager_;
+    EventLoop loop_;
+    bool retired_ = false;
+};
+
+} // namespace qemutap

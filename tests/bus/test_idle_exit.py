@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Leaving when idle: when the daemon does and when it does not, and that whoever calls in the very moment is answered.
+The service manager is the test, which reads the daemon's notifications when it likes."""
+
+import os
+import select
+import signal
+import time
+
+from rig import kernel
+from rig.bus import CALL, Variant
+from rig.host import DAEMON_NAME
+from ring import BusRing
+
+IDLE = ("--idle-exit=1",)
+BY_NAME = {"hold": Variant("s", "name")}
+
+
+class Idle(BusRing):
+    options = IDLE
+
+    def told(self, timeout=10):
+        """The next notification, as a list of lines."""
+        self.assertTrue(select.select([self.host.notify], [], [], timeout)[0], "the daemon told its manager nothing")
+        return self.host.notify.recv(4096).decode().splitlines()
+
+    def told_of_the_end(self):
+        """Waits until the daemon says that it is about to leave. It goes no further before it is read on."""
+        while self.told() != ["STOPPING=1"]:
+            pass
+
+    def assert_leaves(self):
+        """Within the time that it was told and with status 0, its name given back before."""
+        with self.host.connect() as bus:
+            self.told_of_the_end()
+            self.assertEqual(self.told(), ["BARRIER=1"])
+            bus.wait_for_owner(DAEMON_NAME, present=False)
+        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertIn("idle", self.host.daemon.log().splitlines()[-1])
+
+    def assert_stays(self, seconds=2.0):
+        """It does not leave, though no call comes for longer than it would wait for one."""
+        self.assertFalse(select.select([self.host.notify, self.host.daemon.pidfd], [], [], seconds)[0],
+                         "the daemon is leaving")
+
+
+class Leaving(Idle):
+    def test_without_leases(self):
+        """A daemon that nobody calls leaves, with status 0."""
+        self.assert_leaves()
+
+    def test_calls_put_it_off(self):
+        """Each call counts: the time begins anew with the last one."""
+        self.host.restart_daemon("--idle-exit=3")
+        for _ in range(3):
+            self.assert_stays(1.5)
+            self.assertEqual(self.leases("alice"), [])
+        called = time.monotonic()
+        self.assert_leaves()
+        self.assertGreater(time.monotonic() - called, 2.9)
+
+    def test_named_lease_stays(self):
+        """A lease held by name without a timeout needs no daemon: it leaves, and the next one knows the lease."""
+        grant = self.up("alice", "--count", "2")
+        self.assert_leaves()
+        self.host.restart_daemon()
+        self.assertEqual(self.leases("alice"), [grant])
+
+    def test_descriptors_are_watched(self):
+        """While a lease is held by descriptors the daemon stays; when the last one ended, it leaves."""
+        first, second = self.run_stand_in("alice"), self.run_stand_in("bob")
+        self.assert_stays()
+        first.end()
+        self.assert_stays()
+        second.end()
+        self.assert_leaves()
+        self.host.no_trace()
+
+    def test_idle_timeout_is_watched(self):
+        """It ends a lease with an idle timeout before it leaves."""
+        self.up("alice", "--idle-timeout", "3")
+        self.assert_stays()
+        self.assert_leaves()
+        self.host.no_trace()
+
+    def test_waiting_callers(self):
+        """It does not leave while a call waits for polkit, and answers it."""
+        self.host.polkit.freeze()
+        with self.host.connect("alice") as bus:
+            serial = self.send(bus, "Acquire", "ua{sv}", 1, BY_NAME)
+            self.assert_stays()
+            self.host.polkit.thaw()
+            lease, taps, _ = bus.reply(serial)
+        self.assertEqual((len(lease), len(taps)), (16, 1))
+        self.assert_leaves()
+
+
+class NotLeaving(Idle):
+    def test_by_hand(self):
+        """Without a service manager, and when told 0, it never leaves by itself."""
+        self.host.restart_daemon("--idle-exit=0")
+        self.assert_stays()
+
+
+class InTheMoment(Idle):
+    """Calls that come after the daemon has decided to leave and before its name is given back."""
+
+    def test_all_are_answered(self):
+        """Each of 30 calls of several kinds is answered as ever, and then it leaves (no call is ever lost)."""
+        self.host.restart_daemon(*IDLE)
+        self.told_of_the_end()
+        with self.host.connect("alice") as alice, self.host.connect("root") as root:
+            serials = [self.send(alice, "Acquire", "ua{sv}", 1, BY_NAME) for _ in range(10)]
+            serials += [self.send(root, "Acquire", "ua{sv}", 1, BY_NAME) for _ in range(10)]
+            lists = [self.send(alice, "List", "a{sv}", {}) for _ in range(10)]
+            for bus in (alice, root):
+                bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+            self.assertEqual(self.told(), ["BARRIER=1"])
+            names = [alice.reply(serial)[1][0]["name"] for serial in serials[:10]]
+            names += [root.reply(serial)[1][0]["name"] for serial in serials[10:]]
+            for serial in lists:
+                alice.reply(serial)
+        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(sorted(names), sorted(kernel.ours()))
+        self.assertEqual(len(set(names)), 20)
+        self.host.restart_daemon()
+        self.assertEqual(len(self.leases("root", "--all")), 20)
+
+    def test_successor(self):
+        """A lease that must be watched, given in that moment, makes the daemon ask the bus for its successor."""
+        with self.host.connect() as ear:
+            ear.watch("type='method_call',member='StartServiceByName'")
+            self.told_of_the_end()
+            with self.host.connect("root") as root:
+                serial = self.send(root, "Acquire", "ua{sv}", 1, {})
+                root.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+                self.assertEqual(self.told(), ["BARRIER=1"])
+                _, taps, descriptors = root.reply(serial)
+                self.addCleanup(os.close, *descriptors)
+                self.assertEqual(self.host.daemon.wait(5), 0)
+                asked = ear.next(lambda message: message.kind == CALL and message.member.endswith("StartServiceByName"))
+                self.assertEqual(asked.body[0], DAEMON_NAME)
+                self.assertIn(taps[0]["name"], kernel.ours())
+
+    def test_signal(self):
+        """SIGTERM in that moment ends it with status 0."""
+        self.told_of_the_end()
+        self.host.daemon.send(signal.SIGTERM)
+        self.assertEqual(self.told(), ["BARRIER=1"])
+        self.assertEqual(self.host.daemon.wait(5), 0)
