@@ -4,7 +4,9 @@
 
 #include "client/commands.hpp"
 
+#include "client/become_user.hpp"
 #include "client/manager_proxy.hpp"
+#include "client/password_agent.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
 #include "client/resolve.hpp"
@@ -27,10 +29,19 @@ namespace qemutap {
 
 namespace {
 
-// Where there is no terminal there is nobody to type a password.
-bool may_ask()
+// At first nobody is asked: who needs no password pays for no agent.
+template <typename Call>
+auto authorised(ManagerProxy &manager, bool ask_password, Call call)
 {
-    return ::isatty(STDIN_FILENO) == 1;
+    try {
+        return call();
+    } catch (const TapError &error) {
+        if (error.code() != ErrorCode::not_authorized || !ask_password || !somebody_to_ask())
+            throw;
+    }
+    const PasswordAgent agent;
+    manager.let_polkit_ask();
+    return call();
 }
 
 void print(const std::string &text)
@@ -89,11 +100,20 @@ int command_problem(const std::string &command)
     return status;
 }
 
+const char *command_complaint(const std::string &command, int status)
+{
+    if (status != exit_status_not_found)
+        return "it is not executable";
+    // As in a unit whose settings lack QEMU.
+    if (!command.empty() && command.front() == '-')
+        return "no such command; is the one that this is an option of missing?";
+    return "no such command; is QEMU installed (qemu-system-x86)?";
+}
+
 int report_command(const std::string &command, int status)
 {
     std::fprintf(stderr, "qemu-tapctl: can't start %s: %s\n", quote(command).c_str(),
-                 status == exit_status_not_found ? "no such command; is QEMU installed (qemu-system-x86)?"
-                                                 : "it is not executable");
+                 command_complaint(command, status));
     return status;
 }
 
@@ -134,12 +154,13 @@ int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &d
 
 int perform(const RunOptions &options)
 {
+    if (options.user)
+        become_user(*options.user);
     if (const int problem = command_problem(options.command.front()); problem != 0)
         return report_command(options.command.front(), problem);
     const auto facts = look_at(options.command);
-    auto request = options.request;
-    request.interactive = may_ask();
-    const auto acquired = ManagerProxy{request.interactive}.acquire(request);
+    ManagerProxy manager;
+    const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
     auto nic = options.nic;
     nic.first_netdev = facts.first_free_netdev;
     nic.first_mmio_bus = facts.first_free_mmio_bus;
@@ -152,10 +173,8 @@ int perform(const RunOptions &options)
 
 int perform(const UpOptions &options)
 {
-    auto request = options.request;
-    request.interactive = may_ask();
-    ManagerProxy manager{request.interactive};
-    const auto acquired = manager.acquire(request);
+    ManagerProxy manager;
+    const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
     // From here on the lease outlives us: either its holder is told of it, or it is released.
     const SignalsHeld until_told;
     try {
@@ -169,7 +188,7 @@ int perform(const UpOptions &options)
 
 int perform(const DownOptions &options)
 {
-    ManagerProxy manager{may_ask()};
+    ManagerProxy manager;
     const bool root = ::geteuid() == 0;
     const auto leases = manager.list(root && !options.all);
     // All names are understood before anything ends.
@@ -194,14 +213,15 @@ int perform(const DownOptions &options)
 
 int perform(const ListOptions &options)
 {
-    const auto leases = ManagerProxy{may_ask()}.list(options.all);
+    ManagerProxy manager;
+    const auto leases = authorised(manager, options.ask_password, [&] { return manager.list(options.all); });
     print(options.json ? list_as_json(leases) : list_as_text(leases));
     return EXIT_SUCCESS;
 }
 
 int perform(const ArgsOptions &options)
 {
-    const auto leases = ManagerProxy{may_ask()}.list(false);
+    const auto leases = ManagerProxy{}.list(false);
     const auto &lease = resolve(leases, options.name);
     if (lease.hold == Hold::fd)
         throw TapError{ErrorCode::invalid_argument,

@@ -132,13 +132,13 @@ LeaseGrant read_lease(const Dictionary &dictionary)
             read_taps(field<std::vector<Dictionary>>(dictionary, key_taps))};
 }
 
-Dictionary options_of(const TapRequest &request)
+Dictionary options_of(const TapRequest &request, bool interactive)
 {
     Dictionary options{
         {key_hold, sdbus::Variant{std::string{text_of(request.hold)}}},
         {key_queues, sdbus::Variant{std::uint32_t{request.queues}}},
         {key_vhost, sdbus::Variant{std::string{text_of(request.vhost)}}},
-        {key_interactive, sdbus::Variant{request.interactive}},
+        {key_interactive, sdbus::Variant{interactive}},
     };
     if (!request.label.empty())
         options.emplace(key_label, sdbus::Variant{request.label});
@@ -171,6 +171,13 @@ AcquiredTaps read_answer(const TapRequest &request, const std::string &lease, co
     return acquired;
 }
 
+// Longer than polkit may take: its answer must find us waiting.
+std::chrono::seconds waiting_for_polkit(std::uint64_t seconds)
+{
+    constexpr std::chrono::seconds margin{10};
+    return std::chrono::seconds{seconds} + margin;
+}
+
 } // namespace
 
 struct ManagerProxy::Bus {
@@ -181,14 +188,11 @@ struct ManagerProxy::Bus {
     {}
 };
 
-ManagerProxy::ManagerProxy(bool interactive) : interactive_{interactive}
+ManagerProxy::ManagerProxy()
 {
-    // Longer than polkit may take: its answer must find us waiting.
-    constexpr std::chrono::seconds margin{10};
-    const std::chrono::seconds limit{interactive ? interactive_authorization_seconds : authorization_seconds};
     try {
         bus_ = std::make_unique<Bus>(sdbus::createSystemBusConnection());
-        bus_->connection->setMethodCallTimeout(limit + margin);
+        bus_->connection->setMethodCallTimeout(waiting_for_polkit(authorization_seconds));
     } catch (const sdbus::Error &error) {
         throw TapError{ErrorCode::service_unavailable,
                        "can't connect to the system bus: " + error.getMessage() + "; is dbus running?"};
@@ -197,10 +201,16 @@ ManagerProxy::ManagerProxy(bool interactive) : interactive_{interactive}
 
 ManagerProxy::~ManagerProxy() = default;
 
+void ManagerProxy::let_polkit_ask()
+{
+    interactive_ = true;
+    bus_->connection->setMethodCallTimeout(waiting_for_polkit(interactive_authorization_seconds));
+}
+
 AcquiredTaps ManagerProxy::acquire(const TapRequest &request)
 {
     auto [lease, taps, descriptors] =
-        translated([&] { return bus_->manager.Acquire(request.count, options_of(request)); });
+        translated([&] { return bus_->manager.Acquire(request.count, options_of(request, interactive_)); });
     auto held = take_descriptors(std::move(descriptors));
     try {
         return read_answer(request, lease, taps, std::move(held));

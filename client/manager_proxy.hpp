@@ -22,10 +22,12 @@ struct AcquiredTaps {
 
 class ManagerProxy {
 public:
-    // `interactive`: polkit may ask the user for a password, and has minutes to get it.
     // Throws TapError service_unavailable where there is no system bus.
-    explicit ManagerProxy(bool interactive);
+    ManagerProxy();
     ~ManagerProxy();
+
+    // From now on polkit may ask the user for a password, and has minutes to get it.
+    void let_polkit_ask();
 
     // Each throws TapError with the daemon's code and text, or service_unavailable.
     AcquiredTaps acquire(const TapRequest &request);
@@ -35,7 +37,7 @@ public:
 private:
     struct Bus;
     std::unique_ptr<Bus> bus_;
-    bool interactive_;
+    bool interactive_ = false;
 };
 
 } // namespace qemutap

@@ -28,6 +28,12 @@ namespace {
     throw TapError{ErrorCode::invalid_argument, text};
 }
 
+void add_no_ask_password(CLI::App &verb, bool &ask_password)
+{
+    verb.add_flag_callback(
+        "--no-ask-password", [&ask_password] { ask_password = false; }, "Never ask for a password");
+}
+
 // Words as given; read into a request once all are known.
 struct RequestWords {
     unsigned count = 1;
@@ -36,6 +42,7 @@ struct RequestWords {
     std::string device = NicOptions{}.device;
     std::optional<std::string> label;
     std::optional<std::string> idle_timeout;
+    bool ask_password = true;
     std::string format;
 
     void add_common(CLI::App &verb)
@@ -44,6 +51,7 @@ struct RequestWords {
         add_number(verb, "--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue");
         add_device(verb);
         verb.add_option("--label", label, "Your name for the lease: it finds the same device and addresses again");
+        add_no_ask_password(verb, ask_password);
     }
 
     void add_device(CLI::App &verb) { verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str(); }
@@ -126,19 +134,21 @@ constexpr const char *exit_statuses =
 struct RunVerb {
     CLI::App *verb;
     RequestWords words;
+    std::optional<std::string> user;
 
     explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
     {
         verb->footer("Then: -- QEMU ARG...");
         words.add_common(*verb);
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
+        verb->add_option("--user", user, "Become this user first; for root only");
     }
 
     RunOptions options(std::vector<std::string> command) const
     {
         if (command.empty())
             refuse("run needs a command: qemu-tapctl run [OPTION]... -- QEMU ARG...");
-        return {words.request(Hold::fd), words.nic(), std::move(command)};
+        return {words.request(Hold::fd), words.nic(), words.ask_password, user, std::move(command)};
     }
 };
 
@@ -157,7 +167,8 @@ struct UpVerb {
 
     UpOptions options() const
     {
-        return {words.request(Hold::name), words.nic(), json ? Format::json : words.chosen_format()};
+        return {words.request(Hold::name), words.nic(), words.ask_password,
+                json ? Format::json : words.chosen_format()};
     }
 };
 
@@ -187,6 +198,7 @@ struct ListVerb {
     {
         verb->add_flag("--all", options.all, "Everyone's");
         verb->add_flag("--json", options.json, "As JSON");
+        add_no_ask_password(*verb, options.ask_password);
     }
 };
 

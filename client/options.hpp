@@ -20,12 +20,15 @@ namespace qemutap {
 struct RunOptions {
     TapRequest request;
     NicOptions nic;
+    bool ask_password = true;
+    std::optional<std::string> user;  // whom root becomes
     std::vector<std::string> command; // never empty
 };
 
 struct UpOptions {
     TapRequest request;
     NicOptions nic;
+    bool ask_password = true;
     Format format = Format::text;
 };
 
@@ -37,6 +40,7 @@ struct DownOptions {
 struct ListOptions {
     bool all = false;
     bool json = false;
+    bool ask_password = true;
 };
 
 struct ArgsOptions {

@@ -217,12 +217,12 @@ class GuestRing(unittest.TestCase):
             command += ["-smp", f"{processors},sockets={processors}"]
         return [*command, "-append", f"{CONSOLE[image]}{words}".strip()]
 
-    def start(self, *argv):
-        """Starts a program that is or becomes QEMU, as the user."""
+    def start(self, *argv, user=USER):
+        """Starts a program that is or becomes QEMU, as the user unless another is named."""
         errors = f"{furnish.RIG}/guest-{len(self.guests)}.err"
         with open(errors, "wb") as file:
             started = time.monotonic()
-            popen = self.host.start(USER, *argv, stderr=file)
+            popen = self.host.start(user, *argv, stderr=file)
         guest = Guest(popen, started, errors)
         self.guests.append(guest)
         return guest

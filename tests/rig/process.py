@@ -6,6 +6,16 @@ import os
 import select
 import signal
 import subprocess
+import time
+
+
+def until(condition, what, limit=20):
+    """For what nobody announces: how a terminal is set, what a process has become, that somebody listens."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {limit} s: {what}")
+        select.select([], [], [], 0.01)
 
 
 class Process:

@@ -8,6 +8,13 @@ USERS = {"alice": 64101, "bob": 64102, "carol": 64103, "dave": 64104}
 GROUP = "qemu-tap"
 GROUP_ID = 64100
 HOMES = "/run/rig/home"
+# Whom polkit lets authorise others, and who is so by Debian's default rule.
+ADMINISTRATOR = "carol"
+ADMINISTRATORS = "sudo"
+PASSWORD = "open sesame"
+# Of this password as crypt(5) has it: Python has lost the means to make one.
+PASSWORD_HASH = "$6$scratchhost$ZUNAOZX8W.iCcAWFmpnw9dGUG3dsT9fAWpi4M6dsHOdkyOexok9hVRvlBoZVXsYeFgruK/" \
+                "incMAQ8Xoqhjq0H1"
 
 
 def _lines_without(path, names, ids):
@@ -21,12 +28,12 @@ def _lines_without(path, names, ids):
     return kept
 
 
-def _write(path, lines):
+def _write(path, lines, mode=0o644):
     """Replaced in one step: polkitd and dbus-daemon may be reading."""
     draft = path + ".draft"
     with open(draft, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write("\n".join(lines) + "\n")
-    os.chmod(draft, 0o644)
+    os.chmod(draft, mode)
     os.rename(draft, path)
 
 
@@ -50,3 +57,11 @@ def set_members(*names, group="/etc/group"):
     """Makes the members of group qemu-tap exactly these."""
     others = _lines_without(group, {GROUP}, set())
     _write(group, [*others, f"{GROUP}:x:{GROUP_ID}:{','.join(names)}"])
+
+
+def make_administrator(group="/etc/group", shadow="/etc/shadow"):
+    """The scratch host has one administrator, with a password, and nobody of the machine is one."""
+    others = _lines_without(group, {ADMINISTRATORS}, set())
+    _write(group, [*others, f"{ADMINISTRATORS}:x:27:{ADMINISTRATOR}"])
+    others = _lines_without(shadow, {ADMINISTRATOR}, set())
+    _write(shadow, [*others, f"{ADMINISTRATOR}:{PASSWORD_HASH}:19000:0:99999:7:::"], mode=0o600)

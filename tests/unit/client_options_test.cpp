@@ -127,6 +127,32 @@ TEST_CASE("client options: run takes count, queues, vhost, device and label")
     CHECK(parse_as<RunOptions>({"run", "--vhost", "no", "--", "qemu"}).request.vhost == VhostChoice::no);
 }
 
+TEST_CASE(
+    "client options: run, up and list ask for a password unless told not to, and the other verbs have no such word")
+{
+    CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).ask_password);
+    CHECK(parse_as<UpOptions>({"up"}).ask_password);
+    CHECK(parse_as<ListOptions>({"list", "--all"}).ask_password);
+    CHECK_FALSE(parse_as<RunOptions>({"run", "--no-ask-password", "--", "qemu"}).ask_password);
+    CHECK_FALSE(parse_as<UpOptions>({"up", "--no-ask-password"}).ask_password);
+    CHECK_FALSE(parse_as<ListOptions>({"list", "--no-ask-password", "--all"}).ask_password);
+    CHECK(parse_as<RunOptions>({"run", "--", "qemu", "--no-ask-password"}).ask_password);
+    check_refused({"down", "--no-ask-password", "ci"}, "--no-ask-password");
+    check_refused({"args", "--no-ask-password", "ci"}, "--no-ask-password");
+    check_refused({"up", "--ask-password"}, "--ask-password");
+}
+
+TEST_CASE("client options: run takes the user whom root becomes, and the other verbs don't")
+{
+    CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).user == std::nullopt);
+    CHECK(parse_as<RunOptions>({"run", "--user", "vm", "--", "qemu"}).user == "vm");
+    CHECK(parse_as<RunOptions>({"run", "--user=vm", "--", "qemu", "--user", "x"}).user == "vm");
+    check_refused({"run", "--user", "--", "qemu"}, "--user");
+    check_refused({"run", "--user", "a", "--user", "b", "--", "qemu"}, "--user");
+    check_refused({"up", "--user", "vm"}, "--user");
+    check_refused({"list", "--user", "vm"}, "--user");
+}
+
 TEST_CASE("client options: nothing behind the -- of run is ours, whatever it looks like")
 {
     const Words command{"gdb", "--args", "qemu", "--count", "7", "--help", "--", "--version", "", "-append", "a b"};

@@ -17,6 +17,7 @@ PAGES = {
     ("qemu-tapd", "8"): ROOT / "daemon" / "qemu-tapd.8",
     ("qemu-tapd.conf", "5"): ROOT / "daemon" / "qemu-tapd.conf.5",
     ("org.qemutap1", "5"): ROOT / "dbus" / "org.qemutap1.5",
+    ("qemu-vm@.service", "5"): ROOT / "systemd" / "qemu-vm@.service.5",
 }
 INTERFACE = ROOT / "dbus" / "org.qemutap1.xml"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"

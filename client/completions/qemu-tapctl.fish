@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+#
+# What fish completes of qemu-tapctl: verbs, options, their values, and the caller's own leases by any of their names.
+
+# Leases, labels and taps, those on the line already apart. Nothing, and no word, where the service does not answer;
+# and with no terminal to read from nobody is asked for a password.
+function __qemu_tapctl_names
+    set -l words (commandline -opc)
+    timeout 2 qemu-tapctl list 2>/dev/null </dev/null |
+        awk 'NR > 1 && NF > 4 { print $1 "\tlease"; print $5 "\ttap"; if ($2 != "-") print $2 "\tlabel" }' | sort -u |
+        while read -d \t -l name kind
+            contains -- $name $words
+            or printf '%s\t%s\n' $name $kind
+        end
+end
+
+# Whether the verb is one of VERB..., or there is none yet; never in the command of `run`.
+function __qemu_tapctl_at
+    set -l words (commandline -opc)
+    not contains -- -- $words
+    and if set -q argv[1]
+        contains -- "$words[2]" $argv
+    else
+        not set -q words[2]
+    end
+end
+
+# `down` takes any number of names or --all, `args` one name.
+function __qemu_tapctl_at_name
+    set -l words (commandline -opc)
+    if __qemu_tapctl_at args
+        for at in (seq 3 (count $words))
+            string match -q -- '-*' $words[$at]
+            or contains -- $words[(math $at - 1)] --device --format
+            or return 1
+        end
+    else
+        __qemu_tapctl_at down
+        and not contains -- --all $words
+    end
+end
+
+function __qemu_tapctl_in_command
+    set -l words (commandline -opc)
+    test "$words[2]" = run
+    and contains -- -- $words
+end
+
+# Behind the mark stands a command like any other.
+function __qemu_tapctl_command
+    set -l words (commandline -opc)
+    set -l mark (contains -i -- -- $words)
+    complete -C (string join ' ' -- (string escape -- $words[(math $mark + 1)..]) (commandline -ct | string collect -a))
+end
+
+complete -c qemu-tapctl -f
+complete -c qemu-tapctl -n __qemu_tapctl_at -l help -d 'Print a help message and exit'
+complete -c qemu-tapctl -n __qemu_tapctl_at -l version -d 'Print the version and exit'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a run -d 'Start QEMU with taps that are gone when it ends'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a up -d 'Get taps and print what to start QEMU with'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a down -d 'End leases'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a list -d 'Show leases'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a args -d 'Print again what to start QEMU with'
+
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up down list args' -l help -d 'Print a help message and exit'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l count -d 'How many taps'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l queues -d 'Queues of each tap'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l label -d 'Your name for the lease'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up args' -x -l device -d "QEMU's NIC model" \
+    -a 'virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vhost -d 'Move packets in the kernel' -a 'no auto yes'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l user -d 'Be this user; for root' -a '(__fish_complete_users)'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up list' -l no-ask-password -d 'Never ask for a password'
+complete -c qemu-tapctl -n '__qemu_tapctl_at up' -x -l idle-timeout \
+    -d 'End the lease when no program has it open for so long'
+complete -c qemu-tapctl -n '__qemu_tapctl_at up args' -x -l format -d 'Form of what is printed' \
+    -a 'text json qemu cmdline env yocto'
+complete -c qemu-tapctl -n '__qemu_tapctl_at up' -l json -d 'The same as --format json'
+complete -c qemu-tapctl -n '__qemu_tapctl_at list' -l json -d 'As JSON'
+complete -c qemu-tapctl -n '__qemu_tapctl_at down' -l all -d 'All leases of yours'
+complete -c qemu-tapctl -n '__qemu_tapctl_at list' -l all -d "Everyone's"
+complete -c qemu-tapctl -n __qemu_tapctl_at_name -a '(__qemu_tapctl_names)'
+complete -c qemu-tapctl -n __qemu_tapctl_in_command -a '(__qemu_tapctl_command)'

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""A program at a terminal, as a person has it there: a shell with job control is the session's leader and has the
+program in the foreground, so ^C reaches the program and what it started and nobody else, and the shell restores
+nothing of the terminal that the program should have."""
+
+import errno
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import termios
+import time
+
+from rig import users
+from rig.process import until
+
+# The shell stays, and with it the terminal, until the test has seen all it wants. It is told where the program's
+# results go; they are no business of the terminal. Without the trap it would end itself as its program did.
+SHELL = 'trap : INT; out=$1; shift; "$@" >"$out"; printf "\\nended %d\\n" $?; read -r _'
+BACKGROUND = 'out=$1; shift; "$@" >"$out" & wait $!; printf "\\nended %d\\n" $?; read -r _'
+LIMIT = 20
+
+
+def processes(*names):
+    """Those of the scratch host with these names (15 letters at most, as the kernel has them)."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                if file.read().rstrip("\n") in names:
+                    found.append(int(pid))
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
+
+
+class Terminal:
+    """Use it with `with`, or call close()."""
+
+    def __init__(self, host, user, *argv, script=SHELL, **options):
+        self.out = f"{users.HOMES}/{user}/results"
+        self.said = ""
+        self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(self.master)
+        try:
+            self.shell = host.start(user, "/bin/sh", "-mc", script, "sh", self.out, *argv, stdin=slave, stdout=slave,
+                                    stderr=slave, start_new_session=True,
+                                    preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **options)
+        finally:
+            os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        for child in children(self.shell.pid):
+            os.kill(child, signal.SIGKILL)
+        self.shell.kill()
+        self.shell.wait(LIMIT)
+        os.close(self.master)
+
+    def program(self):
+        """The pid of the program, once the shell has started it."""
+        until(lambda: children(self.shell.pid), "the shell starts the program")
+        return children(self.shell.pid)[0]
+
+    def wait_for(self, pattern, limit=LIMIT):
+        """The first match of a pattern in what the terminal has shown."""
+        deadline = time.monotonic() + limit
+        while True:
+            found = re.search(pattern, self.said)
+            if found:
+                return found
+            if not select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise AssertionError(f"no {pattern!r} within {limit} s in {self.said!r}")
+            try:
+                self.said += os.read(self.master, 4096).decode(errors="replace")
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                raise AssertionError(f"the terminal closed without {pattern!r}: {self.said!r}") from error
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
+
+    def wait_for_prompt(self):
+        """Returns when a password can be typed unseen."""
+        self.wait_for("Password: ")
+        until(lambda: not self.echoes(), "the terminal's echo is off")
+
+    def ended(self, limit=LIMIT):
+        """The program's status as its shell has it: 128 and more for a signal."""
+        return int(self.wait_for(r"ended (\d+)\r?\n", limit).group(1))
+
+    def as_before(self):
+        return termios.tcgetattr(self.master) == self.before
+
+    def results(self):
+        with open(self.out, encoding="utf-8") as file:
+            return file.read()
+

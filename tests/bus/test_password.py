@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""The client on a terminal: who needs an administrator's password is asked for it by a real pkttyagent and a real
+polkitd, and whatever is answered, or not, the terminal is as before and nobody is left."""
+
+import json
+import os
+import signal
+import subprocess
+
+from rig import kernel, users
+from rig.process import until
+from prompt import ACTIONS, AGENT, PASSWORD_CHECKER, USER, Asked, command_of, message_of
+from terminal import SHELL, Terminal, children, processes
+
+
+class Answers(Asked):
+    def test_right_password(self):
+        """The prompt names the action and says what for; with the password the lease is given, on stdout alone."""
+        terminal = self.terminal(USER, "up", "--json")
+        terminal.wait_for_prompt()
+        self.assertIn(f"AUTHENTICATING FOR {ACTIONS['acquire']}", terminal.said)
+        self.assertIn(message_of(ACTIONS["acquire"]), terminal.said)
+        self.assertIn(users.ADMINISTRATOR, terminal.said)
+        terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assert_left_as_before(terminal)
+        self.assertNotIn(users.PASSWORD, terminal.said)
+        self.assertNotIn("lease", terminal.said)
+        self.assert_grant(json.loads(terminal.results()), USER, [7])
+
+    def test_wrong_password(self):
+        """A wrong password is error 4, and nothing is made."""
+        terminal = self.terminal(USER, "up", "--count", "2")
+        terminal.wait_for_prompt()
+        terminal.type("open barley\n")
+        self.assertEqual(terminal.ended(), 4, terminal.said)
+        self.assert_left_as_before(terminal)
+        self.assertIn(f"qemu-tapctl: polkit does not grant {ACTIONS['acquire']}", terminal.said)
+        self.assertEqual(terminal.results(), "")
+        self.host.no_trace()
+
+    def test_manage(self):
+        """`list --all` asks for the other action, and is answered with everyone's leases."""
+        grant = self.up("alice")
+        terminal = self.terminal(USER, "list", "--all", "--json")
+        terminal.wait_for_prompt()
+        self.assertIn(f"AUTHENTICATING FOR {ACTIONS['manage']}", terminal.said)
+        terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assert_left_as_before(terminal)
+        self.assertEqual(json.loads(terminal.results()), [grant])
+
+    def test_languages(self):
+        """Both actions are asked for in German and in Russian where that is the user's language."""
+        for language, locale in (("de", "de_DE.UTF-8"), ("ru", "ru_RU.UTF-8")):
+            for verb, action in ((("up",), "acquire"), (("list", "--all"), "manage")):
+                with self.subTest(language=language, action=action):
+                    terminal = self.terminal(USER, *verb, environment={"LANG": locale})
+                    terminal.wait_for(f"FOR {ACTIONS[action]}(?s:.*){message_of(ACTIONS[action], language)}")
+                    terminal.wait_for_prompt()
+                    terminal.type("\x03")
+                    self.assertEqual(terminal.ended(), 128 + signal.SIGINT)
+
+    def test_what_the_program_inherits(self):
+        """The program that `run` becomes has no child, no signal set otherwise, and no descriptor but its tap."""
+        terminal = self.terminal(USER, "run", "--", "sh", "-c", "exec cat")
+        terminal.wait_for_prompt()
+        terminal.type(users.PASSWORD + "\n")
+        until(lambda: processes("cat"), "the client becomes the program")
+        self.assert_left_as_before(terminal)
+        pid = terminal.program()
+        self.assertEqual(processes("cat"), [pid], "the process stays the same")
+        self.assertEqual(children(pid), [])
+        opened = {int(number): os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
+        self.assertEqual([target for number, target in opened.items() if number > 2], ["/dev/net/tun"])
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = dict(line.split(":\t", 1) for line in file.read().splitlines())
+        for mask in ("SigBlk", "SigIgn", "SigCgt"):
+            self.assertEqual(int(status[mask], 16), 0, mask)
+        terminal.type("\x04")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the tap ends with the program")
+
+    def test_what_the_agent_inherits(self):
+        """The agent has none of the caller's files, and not the client's standard output, which is for results."""
+        terminal = self.terminal(USER, "up", script="exec 8</etc/passwd; " + SHELL)
+        terminal.wait_for_prompt()
+        (agent,) = processes(AGENT)
+        opened = [os.readlink(f"/proc/{agent}/fd/{number}") for number in os.listdir(f"/proc/{agent}/fd")]
+        self.assertIn("/dev/tty", opened)
+        for path in ("/etc/passwd", terminal.out):
+            self.assertNotIn(path, opened)
+
+    def test_second_try(self):
+        """A wrong password is no obstacle to a right one at the next call."""
+        for password, status in (("open barley", 4), (users.PASSWORD, 0)):
+            terminal = self.terminal(USER, "run", "--", "true")
+            terminal.wait_for_prompt()
+            terminal.type(password + "\n")
+            self.assertEqual(terminal.ended(), status, terminal.said)
+            self.assert_left_as_before(terminal)
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the tap ends with the program")
+
+
+class InSession(Asked):
+    """The same for a process of a login session, as polkit and the client tell it: by the name of its cgroup."""
+
+    IN_SESSION = 'mount --bind "$1" /proc/$$/cgroup && user=$2 && shift 2 && ' \
+                 'exec setpriv --reuid="$user" --regid="$user" --init-groups -- "$@"'
+    CGROUPS = "/sys/fs/cgroup"
+
+    def setUp(self):
+        # Only looked at: what kind of file system is here tells where a process's cgroup is to be found.
+        subprocess.run(["mount", "-t", "cgroup2", "-o", "ro", "cgroup2", self.CGROUPS], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.CGROUPS], check=True)
+        super().setUp()
+
+    def in_session(self, *arguments):
+        self.host.programs()
+        name = f"{users.HOMES}/cgroup"
+        with open(name, "w", encoding="ascii") as file:
+            file.write(f"0::/user.slice/user-{users.USERS[USER]}.slice/session-77.scope\n")
+        os.makedirs(f"{users.HOMES}/root", exist_ok=True)
+        terminal = Terminal(self.host, "root", "sh", "-c", self.IN_SESSION, "sh", name, USER, "qemu-tapctl", *arguments)
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def test_agent_is_the_fallback(self):
+        """In a login session the text agent leaves the first place to a desktop's, and asks where there is none."""
+        terminal = self.in_session("up", "--json")
+        terminal.wait_for_prompt()
+        self.assertIn("--fallback", command_of(*processes(AGENT)))
+        terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assert_left_as_before(terminal)
+        self.assert_grant(json.loads(terminal.results()), USER, [7])
+
+    def test_agent_is_the_only_one(self):
+        """Outside any login session there is no desktop, and a fallback would not be asked either."""
+        terminal = self.terminal(USER, "up")
+        terminal.wait_for_prompt()
+        self.assertNotIn("--fallback", command_of(*processes(AGENT)))
+
+
+class Ends(Asked):
+    def at_the_prompt(self, *arguments):
+        """A client whose user has typed half a password."""
+        terminal = self.terminal(USER, *arguments)
+        terminal.wait_for_prompt()
+        terminal.type("open")
+        return terminal
+
+    def assert_over(self, terminal, status):
+        self.assertEqual(terminal.ended(), status, terminal.said)
+        self.assert_left_as_before(terminal)
+        until(lambda: not processes(PASSWORD_CHECKER), "the checker of the password has ended with its agent")
+        # The daemon has given the question up, so its user may ask the next one.
+        self.assertEqual(self.leases(USER), [])
+        self.host.no_trace()
+
+    def test_interrupt(self):
+        """^C at the prompt ends client and agent, makes nothing, and the terminal echoes again."""
+        for verb in (("up",), ("run", "--count", "2", "--", "true"), ("list", "--all")):
+            with self.subTest(verb=verb):
+                terminal = self.at_the_prompt(*verb)
+                terminal.type("\x03")
+                self.assert_over(terminal, 128 + signal.SIGINT)
+
+    def test_signals(self):
+        """A client that is told to end at the prompt ends by that very signal, its agent first."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            with self.subTest(signal=number.name):
+                terminal = self.at_the_prompt("up")
+                os.kill(terminal.program(), number)
+                self.assert_over(terminal, 128 + number)
+
+    def test_killed(self):
+        """A client that is killed at the prompt takes its agent along, and the agent leaves an echoing terminal."""
+        terminal = self.at_the_prompt("up")
+        os.kill(terminal.program(), signal.SIGKILL)
+        self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
+        until(lambda: not processes(AGENT, PASSWORD_CHECKER), "the agent has ended with its client")
+        self.assertTrue(terminal.echoes())
+        self.assertEqual(self.leases(USER), [])
+        self.host.no_trace()
+
+    def test_agent_killed(self):
+        """An agent that is killed at the prompt is no answer: error 4, and the terminal echoes again."""
+        terminal = self.at_the_prompt("up")
+        (agent,) = processes(AGENT)
+        os.kill(agent, signal.SIGKILL)
+        self.assert_over(terminal, 4)
+
+    def test_daemon_killed(self):
+        """A daemon that ends while the prompt is open is error 3, and the terminal echoes again."""
+        terminal = self.at_the_prompt("up")
+        self.host.daemon.kill()
+        self.assertEqual(terminal.ended(), 3, terminal.said)
+        self.assert_left_as_before(terminal)
+        self.host.no_trace()

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Virtual machines as services: the power button by qemu-vm-powerdown, which ends guests cleanly and waits for those
+that take their time, and the lines of qemu-vm@.service from the first to the last."""
+
+import json
+import os
+import shutil
+import socket
+
+from rig import users
+from rig.process import until
+from guest import CACHE, USER, GuestRing, expected_story, nics_of
+from vm import Unit, settings_file
+
+SOCKET = f"{users.HOMES}/{USER}/qmp"
+WATCHED = f"{users.HOMES}/{USER}/watched"
+WAIT = "guest.end=wait guest.pings=0"
+
+
+class Monitor:
+    """A second QMP socket of a QEMU, by which a test hears what happens to it."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        until(lambda: self.socket.connect_ex(path) == 0, f"QEMU listens on {path}")
+        self.socket.settimeout(20)
+        self.lines = self.socket.makefile("rw", encoding="utf-8")
+        self.lines.readline()
+        self.lines.write('{"execute": "qmp_capabilities"}\n')
+        self.lines.flush()
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+    def wait_for(self, event):
+        while True:
+            line = self.lines.readline()
+            if not line:
+                raise AssertionError(f"QEMU ended without {event}")
+            if json.loads(line).get("event") == event:
+                return
+
+
+class PowerRing(GuestRing):
+    def setUp(self):
+        super().setUp()
+        for path in (SOCKET, WATCHED):
+            if os.path.exists(path):
+                os.unlink(path)
+        self.powerdown = self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown")
+
+    def start_guest(self, image="cloud", *options):
+        command = [*self.qemu(image, WAIT), "-qmp", f"unix:{SOCKET},server=on,wait=off", *options]
+        return self.run_guest([], command)[0]
+
+    def press(self, user="root", timeout=60):
+        return self.host.run(user, self.powerdown, SOCKET, *([USER] if user == "root" else []), timeout=timeout)
+
+    def assert_powered_down(self, guest, done):
+        self.assertEqual((done.status, done.out, done.err), (0, "", ""))
+        self.assertEqual(guest.end(10), 0)
+        self.assertEqual(guest.story()[-1], "GUEST-POWERDOWN")
+        self.assertEqual(guest.complaints(), "")
+        self.assert_gone()
+
+
+class Button(PowerRing):
+    def test_waiting_guest(self):
+        """A guest that runs powers itself down when the button is pressed; QEMU ends with 0 and leaves nothing."""
+        guest = self.start_guest()
+        guest.wait_for("^GUEST-WAITING$")
+        self.assert_powered_down(guest, self.press())
+
+    def test_by_the_user(self):
+        """The user of the QEMU needs no root to press the button."""
+        guest = self.start_guest()
+        guest.wait_for("^GUEST-WAITING$")
+        self.assert_powered_down(guest, self.press(USER))
+
+    def test_booting_guest(self):
+        """Pressed before the guest has a driver for it, the button is pressed again until the guest notices."""
+        guest = self.start_guest()
+        until(lambda: os.path.exists(SOCKET), "QEMU has its socket")
+        self.assertFalse(guest.has_said("^GUEST-WAITING$"))
+        self.assert_powered_down(guest, self.press())
+
+    def test_no_shutdown(self):
+        """A QEMU that would stay when its guest is off (-no-shutdown) ends too."""
+        guest = self.start_guest("cloud", "-no-shutdown")
+        guest.wait_for("^GUEST-WAITING$")
+        self.assert_powered_down(guest, self.press())
+
+    def test_deaf_guest(self):
+        """Of a guest without ACPI the button is pressed again and again, until QEMU is ended by other means."""
+        guest = self.start_guest("pnp", "-qmp", f"unix:{WATCHED},server=on,wait=off")
+        guest.wait_for("^GUEST-WAITING$")
+        monitor = Monitor(WATCHED)
+        self.addCleanup(monitor.close)
+        with self.host.start("root", self.powerdown, SOCKET, USER) as pressing:
+            for _ in range(2):
+                monitor.wait_for("POWERDOWN")
+            self.assertIsNone(pressing.poll(), "it returned while QEMU runs")
+            guest.popen.terminate()
+            self.assertEqual(guest.end(10), 0)
+            out, err = pressing.communicate(timeout=10)
+        self.assertEqual((pressing.returncode, out, err), (0, b"", b""))
+        self.assertNotIn("GUEST-POWERDOWN", guest.story())
+        self.assert_gone()
+
+    def test_killed_meanwhile(self):
+        """A QEMU that is killed while its guest is told to power down is gone, which is what was wanted: status 0."""
+        guest = self.start_guest("pnp", "-qmp", f"unix:{WATCHED},server=on,wait=off")
+        monitor = Monitor(WATCHED)
+        self.addCleanup(monitor.close)
+        with self.host.start("root", self.powerdown, SOCKET, USER) as pressing:
+            monitor.wait_for("POWERDOWN")
+            guest.kill()
+            out, err = pressing.communicate(timeout=10)
+        self.assertEqual((pressing.returncode, out, err), (0, b"", b""))
+        self.assert_gone()
+
+
+class Service(PowerRing):
+    """The unit's commands in their order, as systemd would start them, without a systemd."""
+
+    def unit(self, nics=1, run_as=USER, **settings):
+        images = [self.host.share(f"{CACHE}/cloud/{file}", f"cloud-{file}") for file in ("vmlinuz", "initrd")]
+        text = settings_file(*images, nics=nics, run_as=run_as, **settings)
+        unit = Unit(self.host.build, "web", text)
+        shutil.rmtree(unit.runtime_directory, ignore_errors=True)
+        os.makedirs(unit.runtime_directory)
+        return unit
+
+    def programs_of(self, words):
+        """Where the build has what the unit has where it is installed."""
+        ours = {"qemu-tapctl": "client/qemu-tapctl", "qemu-vm-powerdown": "client/vm/qemu-vm-powerdown"}
+        return [self.host.share(f"{self.host.build}/{ours[os.path.basename(word)]}")
+                if os.path.basename(word) in ours else word for word in words]
+
+    def line(self, unit, key):
+        """The words to start. systemd makes the unit's directory root's again before each command."""
+        os.chown(unit.runtime_directory, 0, 0)
+        os.chmod(unit.runtime_directory, 0o755)
+        return self.programs_of(unit.confined(key))
+
+    def run_line(self, unit, key):
+        return self.host.run("root", *self.line(unit, key), timeout=60)
+
+    def prepare(self, unit):
+        done = self.run_line(unit, "ExecStartPre")
+        self.assertEqual((done.status, done.err), (0, ""))
+        facts = os.stat(f"{unit.runtime_directory}/sockets")
+        self.assertEqual((facts.st_uid, facts.st_mode & 0o7777), (users.USERS[USER], 0o700))
+
+    def test_whole_life(self):
+        """With the unit's settings and capabilities alone: two NICs as the user, then a clean end by the button."""
+        unit = self.unit(nics=2, words="guest.interval=0.2", options="--queues 1")
+        self.prepare(unit)
+        guest = self.start(*self.line(unit, "ExecStart"), user="root")
+        guest.wait_for("^GUEST-WAITING$")
+        (lease,) = self.leases()
+        self.assertEqual((lease["label"], lease["hold"], len(lease["taps"])), ("web", "fd", 2))
+        self.assertEqual(guest.story(), [*expected_story(nics_of(lease, "cloud")), "GUEST-WAITING"])
+        self.assertEqual(os.stat(f"/proc/{guest.popen.pid}").st_uid, users.USERS[USER])
+        self.assertEqual(guest.words()[0], "qemu-system-x86_64", "the main process is QEMU")
+        self.assert_powered_down(guest, self.run_line(unit, "ExecStop"))
+
+    def test_after_the_end(self):
+        """A guest that has powered itself off is stopped without complaint: what ExecStop= finds is no failure."""
+        unit = self.unit()
+        self.prepare(unit)
+        done = self.run_line(unit, "ExecStop")
+        self.assertEqual(done.status, 0)
+        self.assertIn("nobody listens", done.err)
+
+    def test_without_command(self):
+        """Settings without QEMU= end with 127, which is not tried again, and a text that says what is missing."""
+        unit = self.unit()
+        del unit.environment["QEMU"]
+        self.prepare(unit)
+        done = self.run_line(unit, "ExecStart")
+        self.assertEqual(done.status, 127)
+        self.assertIn("missing", done.err)
+        self.assertIn(str(done.status), unit.service["RestartPreventExitStatus"].split())
+        self.host.no_trace()
+
+    def test_not_authorised(self):
+        """A user who may not have taps without a password gets none, and it is not tried again."""
+        unit = self.unit(run_as="dave")
+        self.run_line(unit, "ExecStartPre")
+        done = self.run_line(unit, "ExecStart")
+        self.assertEqual(done.status, 4)
+        self.assertIn("qemu-tap", done.err)
+        self.assertIn(str(done.status), unit.service["RestartPreventExitStatus"].split())
+        self.host.no_trace()

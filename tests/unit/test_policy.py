@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""polkit's questions are put in the languages that the project speaks, all of them and each one whole: polkit falls
+back to English without a word, so a text that is missing shows nowhere else."""
+
+import pathlib
+import unittest
+from xml.etree import ElementTree
+
+POLICY = pathlib.Path(__file__).resolve().parent.parent.parent / "polkit" / "org.qemutap.policy"
+LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+LANGUAGES = {None, "de", "ru"}
+TEXTS = ("description", "message")
+# polkit wraps nothing, and a dialog is not wide.
+LONGEST = 120
+
+
+class Policy(unittest.TestCase):
+    def setUp(self):
+        self.actions = list(ElementTree.parse(POLICY).getroot().iter("action"))
+        self.assertEqual([action.get("id") for action in self.actions], ["org.qemutap.acquire", "org.qemutap.manage"])
+
+    def texts(self):
+        """Of each action and kind of text the entries, by language."""
+        for action in self.actions:
+            for kind in TEXTS:
+                entries = [(entry.get(LANGUAGE), entry.text) for entry in action.findall(kind)]
+                yield f"{action.get('id')} {kind}", entries
+
+    def test_languages(self):
+        """each description and message is there in English, German and Russian, once each"""
+        for name, entries in self.texts():
+            with self.subTest(text=name):
+                self.assertEqual(sorted(language or "" for language, _ in entries),
+                                 sorted(language or "" for language in LANGUAGES))
+
+    def test_translated(self):
+        """a translation is another text, of its own alphabet, as short as can be read, and ends without a full stop"""
+        for name, entries in self.texts():
+            english = dict(entries)[None]
+            for language, text in entries:
+                with self.subTest(text=name, language=language):
+                    self.assertEqual(text, text.strip())
+                    self.assertFalse(text.endswith("."))
+                    self.assertLessEqual(len(text), LONGEST)
+                    cyrillic = any("\u0400" <= letter <= "\u04ff" for letter in text)
+                    self.assertEqual(cyrillic, language == "ru")
+                    self.assertEqual(text == english, language is None)
+
+    def test_told_apart(self):
+        """in no language do two actions, or an action's two texts, say the same"""
+        for language in LANGUAGES:
+            texts = [dict(entries)[language] for _, entries in self.texts()]
+            self.assertEqual(len(texts), len(set(texts)))
+
+    def test_nothing_else(self):
+        """no other element is translated, and none has a language that is not known"""
+        for action in self.actions:
+            for entry in action.iter():
+                with self.subTest(action=action.get("id"), element=entry.tag):
+                    self.assertIn(entry.get(LANGUAGE), LANGUAGES)
+                    self.assertTrue(entry.tag in TEXTS or entry.get(LANGUAGE) is None)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The page qemu-vm@.service(5) says what the unit does: settings, defaults, times, statuses and files stand in it as
+in the unit, and its examples can be read as systemd reads them."""
+
+import re
+import shlex
+import unittest
+
+from test_pages import BUILD, CLIENT, ROOT, Page, Pages, help_options
+
+
+class VirtualMachine(Pages):
+    def setUp(self):
+        self.page = Page("qemu-vm@.service", "5")
+        self.unit = (BUILD / "systemd" / "qemu-vm@.service").read_text(encoding="utf-8")
+
+    def values(self, key):
+        return re.findall(rf"^{key}=(.*)$", self.unit, re.MULTILINE)
+
+    def test_settings(self):
+        """SETTINGS has the settings that the unit's commands use, with the unit's defaults, and no other"""
+        used = set(re.findall(r"\$\{?(\w+)", "\n".join(self.values(r"Exec\w+"))))
+        described = {head.removeprefix("Ev "): text for head, text in self.page.items("SETTINGS")}
+        self.assertEqual(set(described), used)
+        defaults = dict(word.split("=", 1) for word in self.values("Environment")[0].split())
+        for name, text in described.items():
+            with self.subTest(setting=name):
+                stated = re.search(r"(?:The|There is no) default(?: is ([\w-]+))?", text)
+                expected = defaults.get(name)
+                self.assertEqual(stated.group(1), "none" if expected == "" else expected)
+
+    def test_figures(self):
+        """times, statuses, files and the page's own name are those of the unit"""
+        plain = " ".join(self.page.plain.split())
+        seconds = int(re.fullmatch(r"(\d+)s", self.values("TimeoutStopSec")[0]).group(1))
+        self.assertIn(f"After {seconds} seconds the unit sends SIGTERM", plain)
+        self.assertIn(f"again after {int(self.values('RestartSec')[0].rstrip('s'))} seconds", plain)
+        self.assertEqual((self.values("StartLimitBurst"), self.values("StartLimitIntervalSec")), (["10"], ["2min"]))
+        self.assertIn("ten times in two minutes", plain)
+        statuses = self.values("RestartPreventExitStatus")[0].split()
+        self.assertIn(f"The statuses {', '.join(statuses[:-1])} and {statuses[-1]} of", plain)
+        self.assertEqual(self.values("EnvironmentFile"), ["/etc/qemu-vm/%i.conf"])
+        files = [head.removeprefix("Pa ") for head, _ in self.page.items("FILES")]
+        place = self.values("ExecStartPre")[0].split()[-1]
+        socket = re.search(r"unix:(\S+?),", self.values("ExecStart")[0]).group(1)
+        self.assertTrue(place.startswith(f"%t/{self.values('RuntimeDirectory')[0]}/"), "it would not be removed")
+        self.assertEqual(socket, f"{place}/qmp")
+        self.assertIn(f" {socket} ", self.values("ExecStop")[0])
+        self.assertEqual(files, [name.replace("%i", "NAME").replace("%t", "/run")
+                                 for name in ("/etc/qemu-vm/%i.conf", place, socket)])
+        self.assertEqual(self.values("Documentation"), ["man:qemu-vm@.service(5)"])
+
+    def test_presses(self):
+        """the page presses the button as often as the program does"""
+        source = (ROOT / "client" / "vm" / "main.cpp").read_text(encoding="utf-8")
+        seconds = re.search(r"seconds between_presses\{(\d+)\}", source).group(1)
+        self.assertIn(f"every {seconds} seconds until QEMU has ended", " ".join(self.page.plain.split()))
+
+    def test_client_options(self):
+        """the unit calls the client with options that `run` has"""
+        words = self.values("ExecStart")[0].split(" -- ")[0]
+        self.assertLessEqual(set(re.findall(r" (--[a-z-]+)", words)), set(help_options(CLIENT, "run")))
+
+    def test_examples(self):
+        """the examples set what can be set, quoted so that a settings file's reader has words without a quote left"""
+        settings = set(head.removeprefix("Ev ") for head, _ in self.page.items("SETTINGS"))
+        files = [text for text in self.page.literals() if "QEMU=" in text]
+        self.assertGreater(len(files), 1)
+        for text in files:
+            assigned = dict(word.split("=", 1) for word in shlex.split(text))
+            self.assertLessEqual(set(assigned), settings)
+            self.assertEqual(shlex.split(assigned["QEMU"])[0], "qemu-system-x86_64")
+
+
+if __name__ == "__main__":
+    unittest.main()
