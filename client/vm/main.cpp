@@ -6,10 +6,10 @@
 // user has no say in what root connects to.
 
 #include "client/become_user.hpp"
+#include "client/vm/powerdown_dialogue.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
 #include "common/unique_fd.hpp"
-#include "client/vm/powerdown_dialogue.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
