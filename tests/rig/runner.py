@@ -5,6 +5,9 @@
 A ring is evidence, so everything that is not a success counts as a failure here: a skipped test, a test that
 succeeds though it was expected to fail, a module without tests. With QEMU_TAPCTL_JUNIT_DIR set, the results are
 also written there as JUnit XML, one file per module. QEMU_TAPCTL_TEST_LIMIT is the seconds one test may take (60).
+With QEMU_TAPCTL_RELEASE set, the results are those of that Debian release, and called so.
+
+A test that has more to show than that it succeeded, a table or a figure, sets its `shows` to that text.
 """
 
 import contextlib
@@ -38,6 +41,7 @@ class Outcome:
         self.started = time.monotonic()
         self.seconds = 0.0
         self.problems = []
+        self.shows = ""
 
     def line(self):
         word = "FAILED" if self.problems else "ok"
@@ -64,6 +68,7 @@ class Results(unittest.TestResult):
     def stopTest(self, test):
         signal.alarm(0)
         super().stopTest(test)
+        self.current.shows = getattr(test, "shows", "")
         self._close(self.current)
         self.current = None
 
@@ -71,6 +76,8 @@ class Results(unittest.TestResult):
         outcome.seconds = time.monotonic() - outcome.started
         self.outcomes.append(outcome)
         print(outcome.line(), flush=True)
+        if outcome.shows:
+            print("       " + plain(outcome.shows).rstrip().replace("\n", "\n       "), flush=True)
         for _, text in outcome.problems:
             print("       | " + plain(text).rstrip().replace("\n", "\n       | "), flush=True)
 
@@ -117,13 +124,16 @@ def out_of_time(*_):
     raise TimeoutError("the test took too long")
 
 
-def as_junit(ring, module, outcomes):
+def as_junit(name, outcomes, release=""):
     failed = sum(bool(outcome.problems) for outcome in outcomes)
-    suite = ElementTree.Element("testsuite", name=f"{ring}-{module}", tests=str(len(outcomes)), failures=str(failed),
+    suite = ElementTree.Element("testsuite", name=name, tests=str(len(outcomes)), failures=str(failed),
                                 time=f"{sum(outcome.seconds for outcome in outcomes):.3f}")
+    where = f"{release}: " if release else ""
     for outcome in outcomes:
-        case = ElementTree.SubElement(suite, "testcase", classname=f"{ring}.{module}", time=f"{outcome.seconds:.3f}",
-                                      name=f"{outcome.name}: {outcome.proves}")
+        case = ElementTree.SubElement(suite, "testcase", classname=name, time=f"{outcome.seconds:.3f}",
+                                      name=f"{where}{outcome.name}: {outcome.proves}")
+        if outcome.shows:
+            ElementTree.SubElement(case, "system-out").text = plain(outcome.shows)
         for kind, text in outcome.problems:
             text = plain(text).strip()
             problem = ElementTree.SubElement(case, kind, message=text.split("\n")[-1])
@@ -155,6 +165,7 @@ def main():
     ring, modules = sys.argv[1], [os.path.basename(name).removesuffix(".py") for name in sys.argv[2:]]
     sys.path[:0] = [TESTS, os.path.join(TESTS, ring)]
     signal.signal(signal.SIGALRM, out_of_time)
+    release = os.environ.get("QEMU_TAPCTL_RELEASE") or ""
     passed = failed = 0
     for module in modules:
         outcomes = run_module(ring, module)
@@ -164,8 +175,9 @@ def main():
         folder = os.environ.get("QEMU_TAPCTL_JUNIT_DIR")
         if folder:
             os.makedirs(folder, exist_ok=True)
-            as_junit(ring, module, outcomes).write(os.path.join(folder, f"{ring}-{module}.xml"), encoding="utf-8",
-                                                   xml_declaration=True)
+            name = "-".join(filter(None, [ring, release, module]))
+            as_junit(name, outcomes, release).write(os.path.join(folder, f"{name}.xml"), encoding="utf-8",
+                                                    xml_declaration=True)
     print(f"{ring}: {passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 

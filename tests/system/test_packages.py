@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The packages' life on a machine: installed they do nothing until they are called, an upgrade disturbs nobody, and
+what is purged is gone, with its leases."""
+
+import json
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from container import Container, packages_of
+from rig import kernel
+
+# What a machine keeps of any package that ever was: the package manager's books, logs, and the users and groups,
+# which Debian's policy says to keep, for files may still be theirs. Besides, what other services have for the moment.
+KEPT = re.compile(r"/(var/(lib/(dpkg|apt|systemd)|cache|log|backups|tmp)/|etc/(passwd|group|shadow|gshadow|sub[ug]id)-?$"
+                  r"|var/lib/(dpkg|apt|systemd|polkit-1)$|etc/\.pwd\.lock$|opt/debs|tmp/|root/)")
+# In QEMU's place: `run` adds words, which a shell's command does not mind.
+HOLDER = ("sh", "-c", "exec sleep 600")
+QEMU = ("qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display",
+        "none", "-serial", "stdio", "-no-reboot", "-kernel", "/opt/guest/pnp/vmlinuz", "-initrd", "/opt/guest/pnp/initrd",
+        "-append")
+
+
+def earlier(deb, folder):
+    """The same package as if it were of the build before, so that the package manager upgrades from it."""
+    tree = f"{folder}/{pathlib.Path(deb).stem}"
+    subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
+    control = pathlib.Path(tree, "DEBIAN", "control")
+    text = control.read_text(encoding="utf-8")
+    (version,) = re.findall(r"^Version: (.*)$", text, re.MULTILINE)
+    control.write_text(text.replace(version, f"{version}~before"), encoding="utf-8")
+    target = f"{folder}/{pathlib.Path(deb).stem}~before.deb"
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", tree, target], check=True, capture_output=True)
+    return target
+
+
+class Packages(unittest.TestCase):
+    maxDiff = None
+    debs = ()
+
+    def setUp(self):
+        self.container = Container(debs=self.debs)
+        self.addCleanup(self.container.close)
+
+    def ok(self, user, *arguments):
+        done = self.container.ctl(user, *arguments)
+        self.assertEqual((done.status, done.err), (0, ""), done)
+        return done.out
+
+    def files(self):
+        found = self.container.root("find", "/", "-xdev", "-print0").out.split("\0")
+        return {path for path in found if path and not KEPT.match(path)}
+
+    def units(self):
+        done = self.container.root("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--full")
+        # Without those that systemd-run makes for the commands of this test.
+        return {line.split()[0] for line in done.out.splitlines() if not line.startswith("run-")}
+
+    def loaded(self):
+        """Units of ours that systemd has in memory."""
+        done = self.container.root("systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--full", "qemu-*")
+        return [line.strip() for line in done.out.splitlines()]
+
+
+class Purge(Packages):
+    def test_nothing_remains(self):
+        """Installed, used in every way, and purged: no file, unit, device, address or route of ours remains, nor a
+        process."""
+        files, units, network = self.files(), self.units(), self.container.network()
+        self.container.install(*packages_of(self.container.release))
+        self.container.set_members("alice", "bob")
+        self.assertGreater(len(self.files() - files), 20)
+        self.ok("alice", "up", "--count", "2", "--label", "web")
+        self.ok("root", "up", "--idle-timeout", "1h")
+        held = self.container.start("bob", "qemu-tapctl", "run", "--count", "2", "--", *HOLDER)
+        self.container.wait_for(lambda: len(self.container.taps()) == 5, what="5 taps")
+        done = self.container.run("root", "apt-get", "--yes", "purge", "qemu-tapctl", "qemu-tapd", timeout=120,
+                                  environment={"DEBIAN_FRONTEND": "noninteractive"})
+        self.assertEqual(done.status, 0, done)
+        self.assertEqual(self.container.taps(), [])
+        self.assertEqual(kernel.differences(network, self.container.network()), [])
+        held.kill()
+        self.container.root("systemctl", "daemon-reload")
+        self.assertEqual(self.units() - units, set())
+        self.assertEqual(self.loaded(), [])
+        self.assertEqual(self.files() - files, set())
+        self.assertEqual(self.container.root("pgrep", "-f", "qemu-tap", check=False).out, "")
+
+    def test_remove_without_leases(self):
+        """Removed while nothing of it runs, installed again, and working as before."""
+        self.container.install(*packages_of(self.container.release))
+        for _ in range(2):
+            done = self.container.run("root", "dpkg", "--remove", "qemu-tapd", "qemu-tapctl", timeout=120)
+            self.assertEqual(done.status, 0, done)
+            self.container.install(*packages_of(self.container.release))
+        self.ok("root", "up")
+        self.assertEqual(self.container.taps(), ["tap7"])
+
+
+class Upgrade(Packages):
+    def setUp(self):
+        super().setUp()
+        self.now = packages_of(self.container.release)
+        with tempfile.TemporaryDirectory() as folder:
+            self.container.install(*(earlier(deb, folder) for deb in self.now))
+        self.container.set_members("alice", "bob")
+
+    def version(self):
+        return self.container.root("dpkg-query", "-W", "-f", "${Version}", "qemu-tapd").out
+
+    def test_live_leases(self):
+        """A guest under `run`, pinging, and a lease of `up` live through the upgrade: no ping is lost, both are listed as
+        before by the new service, and end as ever."""
+        self.assertTrue(self.version().endswith("~before"))
+        self.ok("bob", "up", "--count", "2", "--label", "web")
+        guest = self.container.start("alice", "qemu-tapctl", "run", "--", *QEMU, "guest.pings=60 guest.interval=0.2")
+        self.container.wait_for(lambda: "GUEST-PINGING" in guest.log(), 60, "the guest pings")
+        listed, before = self.ok("root", "list", "--all", "--json"), self.container.main_pid()
+        self.assertEqual(len(json.loads(listed)), 2)
+        self.container.install(*self.now)
+        self.assertFalse(self.version().endswith("~before"))
+        self.assertNotEqual(self.container.main_pid(), 0, "the service that watches alice's lease was not started again")
+        self.assertNotEqual(self.container.main_pid(), before)
+        self.assertEqual(self.ok("root", "list", "--all", "--json"), listed)
+        self.assertEqual(guest.wait(60), 0)
+        said = guest.log()
+        self.assertIn("sent=60 received=60", said)
+        self.assertIn("GUEST-DONE ok", said)
+        self.ok("bob", "down", "web")
+        self.container.wait_for(lambda: not self.container.taps(), what="no tap is left")
+
+    def test_not_running(self):
+        """A service that does not run is not started by an upgrade, and its leases are known to the next call."""
+        self.ok("bob", "up", "--label", "web")
+        listed = self.ok("bob", "list", "--json")
+        self.container.root("systemctl", "stop", "qemu-tapd")
+        self.container.install(*self.now)
+        self.assertEqual(self.container.main_pid(), 0)
+        self.assertEqual(self.ok("bob", "list", "--json"), listed)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The shipped unit: how locked down it is by systemd's own count, that it is enforced, and that the service works in
+it all the same. A lock that is not enforced and a service that works in a network nobody sees look the same as what
+is wanted, so each thing is also shown to be otherwise outside."""
+
+import json
+import re
+
+from ring import HOLDER, UNIT, SystemRing
+
+MOST = 1.8
+CAP_NET_ADMIN = 1 << 12
+KERNEL_LOG = "/dev/rig-kmsg"  # a node of its own: there is none in a container
+PROBE = f"/opt/tests/system/probe.py {KERNEL_LOG} /dev/net/tun /dev/null"
+# In the place of the service, under all else that the unit says.
+IN_ITS_PLACE = f"""[Service]
+ExecStart=
+ExecStart=/usr/bin/python3 {PROBE}
+Type=oneshot
+WatchdogSec=0
+Restart=no
+StandardOutput=file:/run/probe.json
+"""
+
+
+class Security(SystemRing):
+    def test_exposure(self):
+        """systemd's own count of the unit's exposure is at most 1.8, without a running service (--offline)."""
+        path = self.container.show(UNIT, "FragmentPath")
+        done = self.container.root("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST * 10:.0f}",
+                                   "--no-pager", path, check=False)
+        found = re.search(r"Overall exposure level for qemu-tapd\.service: ([0-9.]+)", done.out)
+        self.assertTrue(found, done)
+        self.shows = f"exposure {found.group(1)}, at most {MOST}"
+        self.assertLessEqual(float(found.group(1)), MOST, done.out)
+        self.assertEqual(done.status, 0, done)
+
+    def test_verifies(self):
+        """systemd finds nothing to complain of in the unit."""
+        done = self.container.root("systemd-analyze", "verify", "--man=no", self.container.show(UNIT, "FragmentPath"))
+        self.assertEqual((done.out, done.err), ("", ""))
+
+
+class Enforced(SystemRing):
+    def setUp(self):
+        super().setUp()
+        self.container.root("mknod", "--mode=666", KERNEL_LOG, "c", "1", "11")
+        self.addCleanup(self.container.root, "rm", KERNEL_LOG)
+
+    def inside(self):
+        """What the probe finds in the unit."""
+        self.drop_in(IN_ITS_PLACE)
+        self.container.root("systemctl", "start", UNIT)
+        return json.loads(self.container.read("/run/probe.json"))
+
+    def outside(self):
+        done = self.container.run("root", "python3", *PROBE.split())
+        self.assertEqual(done.status, 0, done)
+        return json.loads(done.out)
+
+    def test_devices(self):
+        """No device but tun and the harmless ones can be opened in the unit; outside, the others can."""
+        self.assertEqual(self.outside()["nodes"], {KERNEL_LOG: None, "/dev/net/tun": None, "/dev/null": None})
+        self.assertEqual(self.inside()["nodes"], {KERNEL_LOG: "EPERM", "/dev/net/tun": None, "/dev/null": None})
+
+    def test_tun_by_rule(self):
+        """It is the unit's rule that lets it have tun: with the same policy and without the rule, it has not."""
+        self.drop_in(f"{IN_ITS_PLACE}DeviceAllow=\nDeviceAllow=/dev/vhost-net rw\n")
+        self.container.root("systemctl", "start", UNIT)
+        found = json.loads(self.container.read("/run/probe.json"))
+        self.assertEqual((found["nodes"]["/dev/net/tun"], found["tap"]), ("EPERM", "EPERM"))
+
+    def test_running_service(self):
+        """The rules hold for the running service's own control group: whoever is put into it can't open more."""
+        self.ok("root", "list")
+        opened = f"exec 3<>{KERNEL_LOG}"
+        self.container.root("sh", "-c", opened)
+        group = "/sys/fs/cgroup" + self.container.show(UNIT, "ControlGroup")
+        done = self.container.root("sh", "-c", f"echo $$ >{group}/cgroup.procs && {opened}", check=False)
+        self.assertNotEqual(done.status, 0)
+        self.assertIn("Operation not permitted", done.err)
+        self.container.root("sh", "-c", f"echo $$ >{group}/cgroup.procs && exec 3<>/dev/net/tun")
+
+    def test_capabilities(self):
+        """The service runs as root with CAP_NET_ADMIN and nothing else, and can't gain more."""
+        self.ok("root", "list")
+        found = {}
+        for line in self.container.read(f"/proc/{self.container.main_pid()}/status").splitlines():
+            name, _, text = line.partition(":")
+            found[name] = text.split()
+        masks = {name: int(found[name][0], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        self.assertEqual(masks, {"CapPrm": CAP_NET_ADMIN, "CapEff": CAP_NET_ADMIN, "CapBnd": CAP_NET_ADMIN,
+                                 "CapAmb": 0})
+        # A container's own are inherited, as far as the unit allows.
+        self.assertIn(int(found["CapInh"][0], 16), (0, CAP_NET_ADMIN))
+        self.assertEqual(found["Uid"], ["0"] * 4)
+        self.assertEqual(found["NoNewPrivs"], ["1"])
+        self.assertEqual(found["Seccomp"], ["2"], "no filter of system calls")
+
+    def test_network(self):
+        """The service is in the network that everybody sees, not in one of its own."""
+        self.ok("root", "list")
+        own = self.container.root("readlink", "/proc/1/ns/net").out
+        self.assertEqual(self.container.root("readlink", f"/proc/{self.container.main_pid()}/ns/net").out, own)
+        self.assertEqual(self.inside()["network"], own.strip())
+
+    def test_address_families(self):
+        """Only local and netlink sockets can be made in the unit; outside, others can."""
+        free = self.outside()["families"]
+        self.assertEqual([free[name] for name in ("AF_UNIX", "AF_NETLINK", "AF_INET", "AF_PACKET")], [None] * 4)
+        self.assertEqual(self.inside()["families"],
+                         {"AF_UNIX": None, "AF_NETLINK": None, "AF_INET": "EAFNOSUPPORT", "AF_INET6": "EAFNOSUPPORT",
+                          "AF_PACKET": "EAFNOSUPPORT", "AF_VSOCK": "EAFNOSUPPORT"})
+
+    def test_files(self):
+        """Nothing of the host can be written to; homes are not even seen. Outside, all of it can."""
+        free, confined = self.outside(), self.inside()
+        self.assertEqual(set(free["written"].values()) | {free["setting"]}, {None})
+        self.assertNotIn(None, confined["written"].values())
+        self.assertEqual(confined["setting"], "EROFS")
+
+    def test_taps(self):
+        """A tap can be made in the unit."""
+        self.assertIsNone(self.inside()["tap"])
+
+
+class Working(SystemRing):
+    members = ("alice", "bob")
+
+    def test_by_name(self):
+        """`up` gives taps that are up, tagged, the user's, with an address and without IPv6; `down` takes them away."""
+        before = self.container.network()
+        grant = self.up("alice", "--count", "2")
+        links = self.container.links()
+        for tap in grant["taps"]:
+            link = links[tap["name"]]
+            self.assertIn("UP", link["flags"])
+            self.assertEqual(link["linkinfo"]["info_data"]["user"], "alice")
+            self.assertIn(f"{tap['gateway']}/24", self.container.root("ip", "-br", "addr", "show", tap["name"]).out)
+            self.assertEqual(self.container.read(f"/proc/sys/net/ipv6/conf/{tap['name']}/disable_ipv6"), "1\n")
+        self.ok("alice", "down", grant["lease"])
+        self.assertEqual(self.container.network(), before)
+
+    def test_by_descriptor(self):
+        """`run` gives descriptors that hold the tap: it is there as long as the program, and then no more."""
+        before = self.container.network()
+        program = self.container.start("bob", "qemu-tapctl", "run", "--queues", "2", "--", *HOLDER)
+        self.container.wait_for(self.container.taps, 10, "the tap is there")
+        (lease,) = self.leases("bob")
+        self.assertEqual((lease["hold"], lease["taps"][0]["queues"]), ("fd", 2))
+        program.kill()
+        self.assertEqual(program.wait(), -9)
+        self.container.wait_for(lambda: self.container.network() == before, 10, "the tap is gone")
+
+    def test_without_vhost(self):
+        """Where there is no /dev/vhost-net, `auto` goes without and `yes` is refused with its own status, 10."""
+        done = self.container.ctl("alice", "run", "--vhost", "yes", "--", "true")
+        self.assertEqual((done.status, done.out), (10, ""), done)
+        self.assertIn("/dev/vhost-net", done.err)
+        done = self.container.ctl("alice", "run", "--vhost", "auto", "--", "true")
+        self.assertEqual((done.status, done.err), (0, ""), done)
+        self.container.wait_for(lambda: not self.container.taps(), 10, "no tap is left")
