@@ -41,6 +41,11 @@ constexpr const char *start_the_daemon = "start it with `systemctl start qemu-ta
 // What the bus itself answers when there is no daemon behind the name.
 TapError unreachable(const std::string &name, const std::string &message)
 {
+    constexpr const char *not_started = "qemu-tapd could not be started: `systemctl status qemu-tapd` says why";
+    if (name == "org.freedesktop.DBus.Error.TimedOut" || name.rfind("org.freedesktop.DBus.Error.Spawn.", 0) == 0 ||
+        name.rfind("org.freedesktop.systemd1.", 0) == 0)
+        return {ErrorCode::service_unavailable,
+                "can't call " + std::string{bus_name} + ": " + not_started + " (" + message + ")"};
     constexpr std::array<std::pair<std::string_view, const char *>, 5> causes{{
         {"org.freedesktop.DBus.Error.ServiceUnknown", "qemu-tapd is not running"},
         {"org.freedesktop.DBus.Error.NameHasNoOwner", "qemu-tapd is not running"},

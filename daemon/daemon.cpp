@@ -111,7 +111,9 @@ TurnResult Daemon::take_turn()
     result.done = !problem;
     if (const auto next = service_.next_deadline())
         result.next_usec = to_usec(*next) + 1;
-    result.owes_answers = manager_.owes_answers();
+    // Once retired we keep our successor from starting, and with it everybody who calls: nobody's password is waited
+    // for then, and who was asked for one is told that we are ending.
+    result.owes_answers = manager_.owes_answers() || (!retired_ && manager_.is_prompting());
     if (!problem && !result.owes_answers && !service_.needs_watching())
         result.leave_after_usec = leave_after_usec();
     return result;
@@ -119,10 +121,8 @@ TurnResult Daemon::take_turn()
 
 std::optional<std::uint64_t> Daemon::leave_after_usec() const
 {
-    const auto seconds = options_.idle_exit_seconds.value_or(is_started_on_demand() ? default_idle_exit_seconds : 0);
-    if (seconds == 0)
-        return std::nullopt;
-    return std::uint64_t{seconds} * 1'000'000;
+    const auto seconds = seconds_until_leaving(options_, is_started_on_demand());
+    return seconds ? std::optional{std::uint64_t{*seconds} * 1'000'000} : std::nullopt;
 }
 
 void Daemon::reload()
@@ -133,12 +133,15 @@ void Daemon::reload()
         AddressPlan plan{read.plan, machine_byte()};
         const auto changes = differences(options_, read);
         service_.reconfigure(std::move(plan), read.limits);
-        set_log_level(read.log_level);
         options_ = read;
+        // At the level that was, or is, the wider: who asks for fewer lines is told so.
+        if (options_.log_level == "debug" || options_.log_level == "info")
+            set_log_level(options_.log_level);
         for (const auto &change : changes)
             log_info("reloaded: " + change);
         if (changes.empty())
             log_info("reloaded: nothing changed");
+        set_log_level(options_.log_level);
     } catch (const std::exception &error) {
         log_error(std::string{"not reloaded, the options stay as they were: "} + error.what());
     }

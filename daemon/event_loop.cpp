@@ -191,8 +191,10 @@ int EventLoop::take_turn()
     const auto result = tasks_.turn();
     if (retired_ && drained_ && !result.owes_answers)
         return sd_event_exit(event_.get(), EXIT_SUCCESS);
-    if (!result.done)
+    if (!result.done) {
+        set_leaving(std::nullopt);
         return pause_network(retry_pause_usec); // and the end of the pause is followed by a turn
+    }
     const int set = set_deadline(result.next_usec);
     return set < 0 || retired_ ? set : set_leaving(result.leave_after_usec);
 }

@@ -25,7 +25,7 @@ int end_leases(const DaemonOptions &options)
     for (const auto &lease : service.leases({}))
         service.release(lease.lease);
     for (const auto &[name, tag] : service.sweep())
-        log_info("ended: " + quote(name) + " lease " + tag.lease + " uid " + std::to_string(tag.uid));
+        std::printf("ended: %s lease %s uid %u\n", quote(name).c_str(), tag.lease.c_str(), tag.uid);
     return 0;
 }
 

@@ -143,6 +143,12 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     return options;
 }
 
+std::optional<unsigned> seconds_until_leaving(const DaemonOptions &options, bool started_on_demand)
+{
+    const unsigned seconds = options.idle_exit_seconds.value_or(started_on_demand ? default_idle_exit_seconds : 0);
+    return seconds == 0 ? std::nullopt : std::optional{seconds};
+}
+
 std::vector<std::string> differences(const DaemonOptions &before, const DaemonOptions &now)
 {
     std::vector<std::string> texts;

@@ -27,6 +27,9 @@ struct DaemonOptions {
     bool end_leases = false;                   // instead of serving
 };
 
+// nullopt: never leave.
+std::optional<unsigned> seconds_until_leaving(const DaemonOptions &options, bool started_on_demand);
+
 // "pool 192.168.0.0/16 is 10.0.0.0/16 now": a text for each setting in which they differ.
 std::vector<std::string> differences(const DaemonOptions &before, const DaemonOptions &now);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// qemu-vm-powerdown SOCKET [USER]: presses the power button of the guest whose QEMU listens for QMP on SOCKET, and
+// qemu-vm-powerdown SOCKET: presses the power button of the guest whose QEMU listens for QMP on SOCKET, and
 // ends when that QEMU has. ExecStop= of qemu-vm@.service: how long a guest may take is the unit's to say, and what
-// becomes of one that does not react. The socket belongs to USER, whom this becomes before it is touched: a VM's
-// user has no say in what root connects to.
+// becomes of one that does not react. Root becomes the owner of the socket's folder before the socket is touched: a
+// VM's user has no say in what root connects to, and who that user is stands in no file that may have changed since.
 
 #include "client/become_user.hpp"
 #include "client/vm/powerdown_dialogue.hpp"
@@ -11,9 +11,13 @@
 #include "common/quote.hpp"
 #include "common/unique_fd.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -44,6 +48,21 @@ void note(const std::string &text)
 [[noreturn]] void fail(const char *call, const std::string &path)
 {
     throw std::system_error{errno, std::generic_category(), "QMP socket " + quote(path) + ": " + call};
+}
+
+// The folder lies in one of root's, so that nobody can put another in its place.
+void become_owner_of_folder(const std::string &path)
+{
+    const auto folder = path.substr(0, path.rfind('/') + 1);
+    const UniqueFd opened{::open(folder.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+    struct stat status {};
+    if (::geteuid() != 0 || !opened || ::fstat(opened.get(), &status) != 0 || status.st_uid == 0)
+        return;
+    const auto *owner = ::getpwuid(status.st_uid);
+    if (!owner)
+        throw TapError{ErrorCode::invalid_argument,
+                       "the owner of " + quote(folder) + ", uid " + std::to_string(status.st_uid) + ", is no user"};
+    become_user(owner->pw_name);
 }
 
 // Empty where nobody listens: QEMU is gone, or was not yet there.
@@ -132,14 +151,13 @@ void power_down(const UniqueFd &socket, const std::string &path)
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 && argc != 3) {
-        std::fprintf(stderr, "usage: qemu-vm-powerdown SOCKET [USER]\n");
+    if (argc != 2) {
+        std::fprintf(stderr, "usage: qemu-vm-powerdown SOCKET\n");
         return exit_status(ErrorCode::invalid_argument);
     }
     try {
-        if (argc == 3)
-            become_user(argv[2]);
         const std::string path{argv[1]};
+        become_owner_of_folder(path);
         if (const auto socket = connected(path))
             power_down(socket, path);
         else

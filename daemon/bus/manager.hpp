@@ -37,8 +37,9 @@ public:
     // threw, or nullptr.
     void answer_releases(const std::exception_ptr &problem);
 
-    // Whether a caller waits for an answer.
-    bool owes_answers() const { return !releases_.empty() || !questions_.empty() || !prompts_.empty(); }
+    // Whether a caller waits for an answer; one who has a password to type can take minutes, the others some seconds.
+    bool owes_answers() const { return !releases_.empty() || !questions_.empty(); }
+    bool is_prompting() const { return !prompts_.empty(); }
 
 private:
     using ReleaseAnswer = Answer<>;

@@ -2,6 +2,7 @@
 """What the tests of the password prompt share: a user who needs an administrator's password, the terminal that the
 question comes to, and an ear for what polkit is asked."""
 
+import contextlib
 import os
 import signal
 from xml.etree import ElementTree
@@ -46,7 +47,8 @@ class Asked(BusRing):
 
     def end_agents(self):
         for pid in processes(AGENT, PASSWORD_CHECKER):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+                os.kill(pid, signal.SIGKILL)
 
     def terminal(self, user, *arguments, **options):
         self.host.programs()

@@ -59,7 +59,7 @@ class Reload(BusRing):
 
     def test_log_level(self):
         """The level changes at once."""
-        self.assertEqual(self.reload("log-level = error"), [])
+        self.assertEqual(self.reload("log-level = error"), ["info: reloaded: log-level info is error now"])
         self.up("alice")
         self.assertNotIn("given", self.host.daemon.log())
         self.assertEqual(self.reload("log-level = debug"), ["info: reloaded: log-level error is debug now"])
@@ -108,8 +108,8 @@ class EndLeases(BusRing):
         self.host.stop_daemon()
         self.host.stop_bus()
         done = self.end_leases()
-        self.assertEqual((done.status, done.out), (0, ""), done)
-        lines = done.err.splitlines()
+        self.assertEqual((done.status, done.err), (0, ""), done)
+        lines = done.out.splitlines()
         self.assertEqual(len(lines), 6, lines)
         for user, count in (("alice", 3), ("bob", 2), (None, 1)):
             uid = users.USERS.get(user, 0)

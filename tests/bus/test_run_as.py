@@ -52,7 +52,7 @@ class RunAs(BusRing):
         self.assert_grant(lease, "alice", [lease["taps"][0]["index"]], label="vm", hold="fd", qemu_args=[])
         self.assertEqual(self.leases("root"), [])
         self.assertEqual(stand_in.end(), 0)
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the tap ends with the program")
+        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
         self.host.no_trace()
 
     def test_limit(self):

@@ -55,7 +55,7 @@ class PowerRing(GuestRing):
         return self.run_guest([], command)[0]
 
     def press(self, user="root", timeout=60):
-        return self.host.run(user, self.powerdown, SOCKET, *([USER] if user == "root" else []), timeout=timeout)
+        return self.host.run(user, self.powerdown, SOCKET, timeout=timeout)
 
     def assert_powered_down(self, guest, done):
         self.assertEqual((done.status, done.out, done.err), (0, "", ""))
@@ -97,7 +97,7 @@ class Button(PowerRing):
         guest.wait_for("^GUEST-WAITING$")
         monitor = Monitor(WATCHED)
         self.addCleanup(monitor.close)
-        with self.host.start("root", self.powerdown, SOCKET, USER) as pressing:
+        with self.host.start("root", self.powerdown, SOCKET) as pressing:
             for _ in range(2):
                 monitor.wait_for("POWERDOWN")
             self.assertIsNone(pressing.poll(), "it returned while QEMU runs")
@@ -113,7 +113,7 @@ class Button(PowerRing):
         guest = self.start_guest("pnp", "-qmp", f"unix:{WATCHED},server=on,wait=off")
         monitor = Monitor(WATCHED)
         self.addCleanup(monitor.close)
-        with self.host.start("root", self.powerdown, SOCKET, USER) as pressing:
+        with self.host.start("root", self.powerdown, SOCKET) as pressing:
             monitor.wait_for("POWERDOWN")
             guest.kill()
             out, err = pressing.communicate(timeout=10)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Others who configure network devices, really running beside us: systemd-networkd, with an administrator's file for
-every Ethernet device, NetworkManager, and udev. Each test has a tap of somebody else's beside ours: what happens to it proves that the
-other side was at work."""
+every Ethernet device, NetworkManager, and udev. Each test with udev has a tap of somebody else's beside ours: what
+happens to it proves that the other side was at work."""
 
 import json
 import time
@@ -74,7 +74,7 @@ class OtherManagers(unittest.TestCase):
 
 class WithoutUdev(OtherManagers):
     def test_networkd(self):
-        """networkd in a container: our addresses and MACs are there 10 s later, and 10 s after its restart."""
+        """networkd as a container has it: our addresses and MACs are there 10 s later, and 10 s after its restart."""
         self.container.root("systemctl", "start", "systemd-networkd")
         taps = self.up("alice", "--count", "2")
         self.container.wait_for(lambda: self.networkd_says(taps[1]["name"]) == "unmanaged", what="networkd has seen it")

@@ -75,7 +75,9 @@ class Purge(Packages):
         self.ok("alice", "up", "--count", "2", "--label", "web")
         self.ok("root", "up", "--idle-timeout", "1h")
         held = self.container.start("bob", "qemu-tapctl", "run", "--count", "2", "--", *HOLDER)
-        self.container.wait_for(lambda: len(self.container.taps()) == 5, what="5 taps")
+        self.container.write("/etc/qemu-vm/shop.conf", "QEMU='sh -c \"exec sleep 600\"'\n")
+        self.container.root("systemctl", "enable", "--now", "qemu-tapd", "qemu-vm@shop")
+        self.container.wait_for(lambda: len(self.container.taps()) == 6, what="6 taps")
         done = self.container.run("root", "apt-get", "--yes", "purge", "qemu-tapctl", "qemu-tapd", timeout=120,
                                   environment={"DEBIAN_FRONTEND": "noninteractive"})
         self.assertEqual(done.status, 0, done)
@@ -85,7 +87,9 @@ class Purge(Packages):
         self.container.root("systemctl", "daemon-reload")
         self.assertEqual(self.units() - units, set())
         self.assertEqual(self.loaded(), [])
-        self.assertEqual(self.files() - files, set())
+        # What the administrator wrote stays.
+        self.assertEqual(self.files() - files, {"/etc/qemu-vm", "/etc/qemu-vm/shop.conf"})
+        self.assertEqual(self.container.root("find", "/run", "-name", "*qemu*").out, "")
         self.assertEqual(self.container.root("pgrep", "-f", "qemu-tap", check=False).out, "")
 
     def test_remove_without_leases(self):

@@ -25,7 +25,8 @@ class Vms(unittest.TestCase):
     def setUp(self):
         self.container = Container()
         self.addCleanup(self.container.close)
-        self.container.set_members("alice", "qemu-vm")
+        # Not set_members(): that qemu-vm is a member is the package's doing.
+        self.container.root("gpasswd", "--add", "alice", "qemu-tap")
         self.before = self.container.network()
 
     def evidence(self):
@@ -158,6 +159,21 @@ class Settings(Vms):
         self.assertIn("qemu-tap", self.container.journal("qemu-vm@theirs"))
         self.systemctl("kill", "--signal=TERM", "qemu-vm@mine")
         self.container.wait_for_state("qemu-vm@mine", "inactive", "failed")
+        self.assert_nothing_left()
+
+    def test_edited_meanwhile(self):
+        """Settings that were changed, or are gone, since the guest was started don't keep it from being powered down."""
+        self.describe("changed", words="guest.pings=0")
+        self.describe("gone", words="guest.pings=0")
+        self.systemctl("start", "qemu-vm@changed", "qemu-vm@gone")
+        for name in ("changed", "gone"):
+            self.wait_for_word(name, "GUEST-WAITING")
+        self.describe("changed", run_as="alice", words="guest.pings=0")
+        self.container.root("rm", "/etc/qemu-vm/gone.conf")
+        self.systemctl("stop", "qemu-vm@changed", "qemu-vm@gone")
+        for name in ("changed", "gone"):
+            self.assertEqual(self.said(name)[-1], "GUEST-POWERDOWN")
+            self.assertEqual(self.state(name), {"ActiveState": "inactive", "Result": "success"})
         self.assert_nothing_left()
 
     def test_enabled(self):

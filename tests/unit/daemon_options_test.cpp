@@ -296,3 +296,13 @@ TEST_CASE("daemon options: what changed is told in words, each setting on its ow
     CHECK(differences(from_words({"--exclude", "10.1.0.0/16", "--exclude", "10.2.0.0/16"}), before) ==
           Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.122.0/24 now"});
 }
+
+TEST_CASE("daemon options: who was started on demand leaves after 30 s, who was started by hand stays")
+{
+    CHECK(seconds_until_leaving(from_words({}), true) == 30);
+    CHECK(seconds_until_leaving(from_words({}), false) == std::nullopt);
+    for (const bool on_demand : {true, false}) {
+        CHECK(seconds_until_leaving(from_words({"--idle-exit", "7"}), on_demand) == 7);
+        CHECK(seconds_until_leaving(from_words({"--idle-exit", "0"}), on_demand) == std::nullopt);
+    }
+}

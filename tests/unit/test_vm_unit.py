@@ -39,13 +39,13 @@ class VirtualMachine(Pages):
         self.assertIn("ten times in two minutes", plain)
         statuses = self.values("RestartPreventExitStatus")[0].split()
         self.assertIn(f"The statuses {', '.join(statuses[:-1])} and {statuses[-1]} of", plain)
-        self.assertEqual(self.values("EnvironmentFile"), ["/etc/qemu-vm/%i.conf"])
+        self.assertEqual(self.values("EnvironmentFile"), ["-/etc/qemu-vm/%i.conf"])
         files = [head.removeprefix("Pa ") for head, _ in self.page.items("FILES")]
         place = self.values("ExecStartPre")[0].split()[-1]
         socket = re.search(r"unix:(\S+?),", self.values("ExecStart")[0]).group(1)
         self.assertTrue(place.startswith(f"%t/{self.values('RuntimeDirectory')[0]}/"), "it would not be removed")
         self.assertEqual(socket, f"{place}/qmp")
-        self.assertIn(f" {socket} ", self.values("ExecStop")[0])
+        self.assertTrue(self.values("ExecStop")[0].endswith(f" {socket}"))
         self.assertEqual(files, [name.replace("%i", "NAME").replace("%t", "/run")
                                  for name in ("/etc/qemu-vm/%i.conf", place, socket)])
         self.assertEqual(self.values("Documentation"), ["man:qemu-vm@.service(5)"])
