@@ -70,7 +70,8 @@ class Purge(Packages):
         process."""
         files, units, network = self.files(), self.units(), self.container.network()
         self.container.install(*packages_of(self.container.release))
-        self.container.set_members("alice", "bob")
+        for user in ("alice", "bob"):
+            self.container.root("gpasswd", "--add", user, "qemu-tap")
         self.assertGreater(len(self.files() - files), 20)
         self.ok("alice", "up", "--count", "2", "--label", "web")
         self.ok("root", "up", "--idle-timeout", "1h")
