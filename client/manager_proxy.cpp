@@ -41,11 +41,6 @@ constexpr const char *start_the_daemon = "start it with `systemctl start qemu-ta
 // What the bus itself answers when there is no daemon behind the name.
 TapError unreachable(const std::string &name, const std::string &message)
 {
-    constexpr const char *not_started = "qemu-tapd could not be started: `systemctl status qemu-tapd` says why";
-    if (name == "org.freedesktop.DBus.Error.TimedOut" || name.rfind("org.freedesktop.DBus.Error.Spawn.", 0) == 0 ||
-        name.rfind("org.freedesktop.systemd1.", 0) == 0)
-        return {ErrorCode::service_unavailable,
-                "can't call " + std::string{bus_name} + ": " + not_started + " (" + message + ")"};
     constexpr std::array<std::pair<std::string_view, const char *>, 5> causes{{
         {"org.freedesktop.DBus.Error.ServiceUnknown", "qemu-tapd is not running"},
         {"org.freedesktop.DBus.Error.NameHasNoOwner", "qemu-tapd is not running"},
@@ -54,11 +49,18 @@ TapError unreachable(const std::string &name, const std::string &message)
         {"org.freedesktop.DBus.Error.AccessDenied", "the bus policy org.qemutap1.conf is not installed"},
     }};
     std::string cause = "the service can't be reached";
+    const char *remedy = start_the_daemon;
     for (const auto &[error, text] : causes)
         if (name == error)
             cause = text;
+    // Who starts it for the bus, the bus itself or systemd, has names of its own for what went wrong.
+    if (name == "org.freedesktop.DBus.Error.TimedOut" || name.rfind("org.freedesktop.DBus.Error.Spawn.", 0) == 0 ||
+        name.rfind("org.freedesktop.systemd1.", 0) == 0) {
+        cause = "qemu-tapd could not be started";
+        remedy = "`systemctl status qemu-tapd` says why";
+    }
     return {ErrorCode::service_unavailable,
-            "can't call " + std::string{bus_name} + ": " + cause + " (" + message + "); " + start_the_daemon};
+            "can't call " + std::string{bus_name} + ": " + cause + " (" + message + "); " + remedy};
 }
 
 template <typename Call>

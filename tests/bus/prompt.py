@@ -8,7 +8,6 @@ import signal
 from xml.etree import ElementTree
 
 from rig import users
-from rig.bus import CALL
 from rig.host import TREE
 from ring import BusRing
 from terminal import Terminal, processes
@@ -63,16 +62,10 @@ class Asked(BusRing):
 
     def questions(self, act):
         """What polkit was asked while `act` ran: of each question its action and whether it may ask a person."""
-        with self.host.connect() as ear, self.host.connect() as marker:
-            ear.watch(AUTHORITY, "type='method_call',member='GetId'")
-            act()
-            marker.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
-            asked = []
-            while True:
-                message = ear.next()
-                if message.kind == CALL and message.member == CHECK:
-                    asked.append((message.body[1], bool(message.body[3])))
-                elif message.kind == CALL and message.member.startswith(REGISTER):
-                    asked.append(AGENT)
-                elif message.kind == CALL and message.member.endswith(".GetId"):
-                    return asked
+        asked = []
+        for message in self.heard(act, AUTHORITY):
+            if message.member == CHECK:
+                asked.append((message.body[1], bool(message.body[3])))
+            elif message.member.startswith(REGISTER):
+                asked.append(AGENT)
+        return asked

@@ -10,6 +10,7 @@ import subprocess
 import unittest
 
 from rig import furnish, kernel, users
+from rig.bus import CALL
 from rig.host import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -150,6 +151,20 @@ class BusRing(unittest.TestCase):
 
     def send(self, bus, member, signature="", *arguments):
         return bus.send(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
+
+    def heard(self, act, rule):
+        """The calls on the bus that match the rule, from before `act` ran until it was over."""
+        with self.host.connect() as ear, self.host.connect() as marker:
+            ear.watch(rule, "type='method_call',member='GetId'")
+            act()
+            marker.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
+            messages = []
+            while True:
+                message = ear.next()
+                if message.kind == CALL and message.member.endswith(".GetId"):
+                    return messages
+                if message.kind == CALL:
+                    messages.append(message)
 
     # What must be so
 

@@ -5,7 +5,7 @@ and what happens while polkit does not answer (I7)."""
 import time
 
 from rig import kernel, users
-from rig.bus import CALL, BusError, Variant
+from rig.bus import BusError, Variant
 from ring import NO_LEASE, BusRing, error_name
 
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
@@ -105,17 +105,8 @@ class Asking(BusRing):
 
     def questions(self, act):
         """The actions polkit was asked about while `act` ran."""
-        with self.host.connect() as ear, self.host.connect() as marker:
-            ear.watch(AUTHORITY, "type='method_call',member='GetId'")
-            act()
-            marker.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
-            asked = []
-            while True:
-                message = ear.next()
-                if message.kind == CALL and message.member == CHECK:
-                    asked.append((message.body[0][0], message.body[1]))
-                elif message.kind == CALL and message.member.endswith(".GetId"):
-                    return asked
+        return [(message.body[0][0], message.body[1]) for message in self.heard(act, AUTHORITY)
+                if message.member == CHECK]
 
     def test_once_each(self):
         """polkit is asked exactly once for each request, about the caller's bus name, and about the right action."""

@@ -47,11 +47,19 @@ class Life(SystemRing):
 class Activation(Life):
     def test_default(self):
         """Without any configuration the service leaves after half a minute without a call."""
-        self.container.root("rm", "--force", "/etc/qemu-tapd.conf")
-        self.container.root("systemctl", "stop", UNIT)
         self.assertEqual(self.container.ctl("alice", "list").status, 0)
         self.assertNotEqual(self.container.main_pid(), 0)
         self.container.wait_for_state(UNIT, "inactive", timeout=60)
+
+    def test_bad_configuration(self):
+        """A service that its configuration keeps from starting: status 3, where to look is said, and it is tried once."""
+        self.configure("pool = nonsense\n")
+        done = self.container.ctl("alice", "list", timeout=60)
+        self.assertEqual((done.status, done.out), (3, ""), done)
+        self.assertIn("qemu-tapd could not be started", done.err)
+        self.assertIn("systemctl status qemu-tapd", done.err)
+        self.assertEqual((self.container.show(UNIT, "ActiveState"), self.started()), ("failed", 0))
+        self.assertIn("nonsense", self.log())
 
     def test_nothing_before_the_first_call(self):
         """After the installation nothing runs and nothing is enabled; the first `up` starts the service."""
