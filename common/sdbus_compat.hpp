@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #if __has_include(<sdbus-c++/VTableItems.h>)
 #define QEMUTAP_SDBUS_2 1
@@ -47,6 +48,13 @@ auto with_current_message(const sdbus::IObject &object, Use use)
     return use(object.getCurrentlyProcessedMessage());
 }
 
+// Until the slot ends, `callback` is given each message that fits the rule and that nobody waits for.
+template <typename Callback>
+sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, Callback callback)
+{
+    return connection.addMatch(rule, std::move(callback), sdbus::return_slot);
+}
+
 #else
 
 using BusServiceName = std::string;
@@ -68,6 +76,12 @@ template <typename Use>
 auto with_current_message(const sdbus::IObject &object, Use use)
 {
     return use(*object.getCurrentlyProcessedMessage());
+}
+
+template <typename Callback>
+sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, Callback callback)
+{
+    return connection.addMatch(rule, std::move(callback));
 }
 
 #endif

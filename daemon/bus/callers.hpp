@@ -30,8 +30,7 @@ public:
     // left.
     Caller current(const sdbus::IObject &object);
 
-    // A caller that left while polkit was asked is told of nothing, so it is given nothing that would stay:
-    // throws TapError failed.
+    // For one that may have left while polkit was asked: throws TapError failed.
     void require_present(const Caller &caller);
 
 private:

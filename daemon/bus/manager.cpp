@@ -56,7 +56,7 @@ std::string in_words(const LeaseGrant &grant)
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
     : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
-      authority_{connection}
+      authority_{connection}, deliveries_{connection}
 {
     registerAdaptor();
 }
@@ -82,7 +82,6 @@ void Manager::authorize(const Caller &caller, const char *action, bool interacti
 void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>> &&result,
                       std::uint32_t count, Dictionary options)
 {
-    using AcquireAnswer = Answer<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>>;
     const auto answer = std::make_shared<AcquireAnswer>(std::move(result));
     answer->unless_it_throws([&] {
         const auto request = parse_acquire(count, options);
@@ -91,26 +90,32 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
         const auto give = [this, answer, request, caller](const AuthorityAnswer &authority) {
             answer->unless_it_throws([&] {
                 require_granted(caller.uid, action_acquire, authority);
-                auto acquired = service_.acquire(caller.uid, request, [&] {
-                    if (request.hold == Hold::name && caller.uid != 0)
-                        callers_.require_present(caller);
-                });
-                const auto &grant = acquired.grant;
-                try {
-                    std::vector<sdbus::UnixFd> descriptors;
-                    descriptors.reserve(acquired.descriptors.size());
-                    for (auto &descriptor : acquired.descriptors)
-                        descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
-                    answer->give(grant.lease, taps_on_wire(grant.taps), descriptors);
-                } catch (...) {
-                    service_.release(grant.lease);
-                    throw;
-                }
-                log_info("given: " + in_words(grant));
+                if (caller.uid != 0)
+                    callers_.require_present(caller);
+                hand_over(*answer, service_.acquire(caller.uid, request), caller);
             });
         };
         authorize(caller, action_acquire, request.interactive, give);
     });
+}
+
+void Manager::hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller)
+{
+    const auto &grant = acquired.grant;
+    try {
+        std::vector<sdbus::UnixFd> descriptors;
+        descriptors.reserve(acquired.descriptors.size());
+        for (auto &descriptor : acquired.descriptors)
+            descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
+        answer.give(grant.lease, taps_on_wire(grant.taps), descriptors);
+    } catch (...) {
+        service_.release(grant.lease);
+        throw;
+    }
+    // Descriptors in an answer that nobody gets are closed by the bus; a name nobody would ever release.
+    if (grant.hold == Hold::name)
+        deliveries_.watch(caller.sender, [this, lease = grant.lease] { service_.release(lease); });
+    log_info("given: " + in_words(grant));
 }
 
 void Manager::Release(sdbus::Result<> &&result, std::string lease)

@@ -8,6 +8,7 @@
 #include "daemon/bus/answer.hpp"
 #include "daemon/bus/authority.hpp"
 #include "daemon/bus/callers.hpp"
+#include "daemon/bus/deliveries.hpp"
 #include "daemon/bus/wire.hpp"
 #include "daemon/core/tap_service.hpp"
 #include "daemon/core/turnstile.hpp"
@@ -37,11 +38,13 @@ public:
     // threw, or nullptr.
     void answer_releases(const std::exception_ptr &problem);
 
-    // Whether a caller waits for an answer; one who has a password to type can take minutes, the others some seconds.
-    bool owes_answers() const { return !releases_.empty() || !questions_.empty(); }
+    // Whether a caller waits for an answer, or it is open whether one got it; one who has a password to type can take
+    // minutes, the others some seconds.
+    bool owes_answers() const { return !releases_.empty() || !questions_.empty() || deliveries_.is_waiting(); }
     bool is_prompting() const { return !prompts_.empty(); }
 
 private:
+    using AcquireAnswer = Answer<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>>;
     using ReleaseAnswer = Answer<>;
     using Verdicts = std::function<void(const AuthorityAnswer &)>;
 
@@ -54,6 +57,7 @@ private:
     std::uint32_t PrefixLength() override { return service_.plan().settings().prefix_length; }
     std::vector<std::string> Features() override;
 
+    void hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller);
     Caller current_caller() { return callers_.current(getObject()); }
     void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
 
@@ -61,6 +65,7 @@ private:
     ManagerFacts facts_;
     Authority authority_;
     Callers callers_;
+    Deliveries deliveries_;
     // After what those who pass need.
     Turnstile questions_{question_limits};
     Turnstile prompts_{prompt_limits};

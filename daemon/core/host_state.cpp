@@ -57,6 +57,10 @@ void HostState::link_changed(Link link)
     ++names_[link.name];
     for (const auto &name : link.alt_names)
         ++names_[name];
+    if (link.is_tap && !link.up)
+        down_taps_.insert(ifindex);
+    else
+        down_taps_.erase(ifindex);
     links_.insert_or_assign(ifindex, std::move(link));
     changed_.insert(ifindex);
 }
@@ -68,6 +72,7 @@ void HostState::link_gone(int ifindex)
         return;
     forget_names(known->second);
     links_.erase(known);
+    down_taps_.erase(ifindex);
     for (const auto &address : addresses(ifindex))
         address_gone(address);
     if (const auto through = routes_by_oif_.find(ifindex); through != routes_by_oif_.end())

@@ -109,6 +109,9 @@ public:
     // True if a route leaves through the link, or may: those through several links count for each.
     bool may_route_through(int ifindex) const;
 
+    // Of whoever: the taps that are down, of which the kernel does not tell everything.
+    const std::set<int> &down_taps() const { return down_taps_; }
+
     const Link *link(int ifindex) const;
     const std::unordered_map<int, Link> &links() const { return links_; }
     std::vector<HostAddress> addresses(int ifindex) const;
@@ -132,6 +135,7 @@ private:
     void forget_names(const Link &link);
 
     std::unordered_map<int, Link> links_;
+    std::set<int> down_taps_;
     std::unordered_map<std::string, unsigned> names_;
     std::map<int, std::set<HostAddress>> addresses_;
     std::set<HostRoute> routes_;

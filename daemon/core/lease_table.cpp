@@ -42,10 +42,11 @@ void LeaseTable::update(int ifindex, const Link *link, Moment now)
         const auto lease = leases_.find(tag->lease);
         if (lease != leases_.end() && lease->second.taps.count(tag->position) != 0)
             return; // the place is taken: whatever this is, it is not the tap that was handed out
-        known = taps_.emplace(ifindex, HeldTap{link->name, *tag}).first;
+        known = taps_.emplace(ifindex, HeldTap{.name = link->name, .tag = *tag, .up = true}).first;
         join(ifindex, *tag);
     }
     auto &tap = known->second;
+    down_ += (link->up ? 0 : 1) - (tap.up ? 0 : 1);
     tap.name = link->name;
     tap.carrier = link->carrier;
     tap.persistent = link->persistent;
@@ -67,6 +68,7 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
 void LeaseTable::forget(int ifindex)
 {
     const auto tag = taps_.at(ifindex).tag;
+    down_ -= taps_.at(ifindex).up ? 0 : 1;
     taps_.erase(ifindex);
     suspects_.insert(tag.lease);
     watched_ -= is_watched(tag) ? 1 : 0;

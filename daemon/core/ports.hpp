@@ -51,9 +51,12 @@ public:
     // The same as it was at the last refresh.
     virtual HostState &state() = 0;
 
-    // The same, with one link asked for anew: of a link that is down the kernel does not tell when its alias,
-    // its group or its alternative names change.
+    // The same, with one link asked for anew.
     virtual HostState &reread(int ifindex) = 0;
+
+    // The same, with every tap that is down asked for anew: of such the kernel does not tell when alias, group or
+    // alternative names change.
+    virtual HostState &reread_down_taps() = 0;
 
     // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
     virtual HostState &refresh_all() = 0;

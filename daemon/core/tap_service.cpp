@@ -18,6 +18,8 @@ namespace {
 // A racer that attaches to a multi-queue tap in the instant before it has an owner costs one attempt.
 constexpr int max_attempts = 4;
 constexpr std::size_t occupants_named = 5;
+// Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
+constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
 
 std::string taps_in_words(std::size_t count)
 {
@@ -114,7 +116,7 @@ std::vector<UniqueFd> TapService::open_vhost(const TapRequest &request)
     }
 }
 
-Acquired TapService::acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check)
+Acquired TapService::acquire(uid_t uid, const TapRequest &request)
 {
     validate(request);
     check_own_limit(uid, request.count);
@@ -122,7 +124,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const LastChe
     auto vhost = open_vhost(request);
     std::optional<Setback> setback;
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
-        auto outcome = try_acquire(uid, request, !vhost.empty(), last_check);
+        auto outcome = try_acquire(uid, request, !vhost.empty());
         if (outcome.acquired) {
             outcome.acquired->descriptors =
                 interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
@@ -138,8 +140,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const LastChe
     refuse(*setback, request);
 }
 
-TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request, bool vhost,
-                                            const LastCheck &last_check)
+TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request, bool vhost)
 {
     const auto lease = new_lease_id_();
     Outcome outcome;
@@ -152,7 +153,6 @@ TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request
         if (!outcome.setback) {
             refresh();
             Acquired acquired{grant_of(lease, *table_.find(lease)), {}};
-            last_check();
             acquired.descriptors = attempt.hand_over();
             outcome.acquired = std::move(acquired);
         }
@@ -220,7 +220,7 @@ LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
 
 std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
 {
-    refresh();
+    follow(host_.reread_down_taps());
     std::vector<LeaseGrant> grants;
     for (const auto &[id, lease] : table_.leases())
         if (!uid || table_.tag(lease).uid == *uid)
@@ -232,7 +232,7 @@ std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
 
 std::optional<uid_t> TapService::owner_of(const std::string &lease)
 {
-    refresh();
+    follow(host_.reread_down_taps());
     const auto *known = table_.find(lease);
     if (!known)
         return std::nullopt;
@@ -246,17 +246,22 @@ void TapService::release(const std::string &lease)
             condemned_.insert(ifindex);
 }
 
+std::optional<Moment> TapService::next_deadline() const
+{
+    const auto deadline = table_.next_deadline();
+    if (!table_.has_down_tap())
+        return deadline;
+    const auto next_look = clock_() + down_tap_look_distance;
+    return deadline ? std::min(*deadline, next_look) : next_look;
+}
+
 std::vector<EndedTap> TapService::sweep()
 {
-    refresh();
+    follow(host_.reread_down_taps());
     to_look_at_.merge(table_.take_suspects(clock_()));
-    // Asked for anew before they end: a carrier that came back is told with up to a second's delay, and what
-    // happens to a link that is down is not told at all.
+    // Asked for anew before they end: a carrier that came back is told with up to a second's delay.
     for (const int ifindex : table_.doomed(to_look_at_, clock_()))
         follow(host_.reread(ifindex));
-    for (const int ifindex : condemned_)
-        if (const auto *link = state_->link(ifindex); link && !link->up)
-            follow(host_.reread(ifindex));
     const auto doomed = table_.doomed(to_look_at_, clock_());
     condemned_.insert(doomed.begin(), doomed.end());
     std::vector<int> ours;

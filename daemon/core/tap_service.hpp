@@ -26,10 +26,6 @@ struct Limits {
     unsigned max_taps = 4096;
 };
 
-// Whether the caller still wants its lease; called when all is configured and nothing is persistent yet.
-// Throwing from it takes everything back.
-using LastCheck = std::function<void()>;
-
 struct Acquired {
     LeaseGrant grant;
     // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Empty for hold `name`.
@@ -58,7 +54,7 @@ public:
     // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of
     // what is named in the request, the limits, the pool and the devices; std::system_error if the kernel refused
     // a step.
-    Acquired acquire(uid_t uid, const TapRequest &request, const LastCheck &last_check);
+    Acquired acquire(uid_t uid, const TapRequest &request);
 
     // Of one owner, or of all; by their first taps' indexes.
     std::vector<LeaseGrant> leases(std::optional<uid_t> uid);
@@ -73,7 +69,7 @@ public:
     std::vector<EndedTap> sweep();
 
     // When sweep() is due without any event; nullopt: never.
-    std::optional<Moment> next_deadline() const { return table_.next_deadline(); }
+    std::optional<Moment> next_deadline() const;
 
     // Whether leases may end in ways that ask for a sweep().
     bool needs_watching() const { return table_.needs_watching(); }
@@ -84,7 +80,7 @@ private:
     void follow(HostState &state);
     struct Outcome;
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
-    Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost, const LastCheck &last_check);
+    Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost);
     void forget_end_of(const std::string &lease);
     [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;
     LeaseGrant grant_of(const std::string &id, const Lease &lease) const;

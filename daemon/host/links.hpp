@@ -21,6 +21,7 @@ public:
     HostState &refresh() override { return view_.drain(); }
     HostState &state() override { return view_.state(); }
     HostState &reread(int ifindex) override { return view_.reread(ifindex); }
+    HostState &reread_down_taps() override { return view_.reread_down_taps(); }
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cerrno>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -63,6 +64,20 @@ HostState &View::drain()
 HostState &View::reread(int ifindex)
 {
     drain();
+    ask_for(ifindex);
+    return state_;
+}
+
+HostState &View::reread_down_taps()
+{
+    drain();
+    for (const int ifindex : std::set<int>{state_.down_taps()})
+        ask_for(ifindex);
+    return state_;
+}
+
+void View::ask_for(int ifindex)
+{
     auto request = make_message(RTM_GETLINK, 0);
     ifinfomsg header{};
     header.ifi_index = ifindex;
@@ -77,7 +92,6 @@ HostState &View::reread(int ifindex)
             throw;
         state_.link_gone(ifindex);
     }
-    return state_;
 }
 
 HostState &View::resync()

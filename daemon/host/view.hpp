@@ -33,6 +33,8 @@ public:
 
     // Drains, then asks for this one link anew.
     HostState &reread(int ifindex);
+    // The same for each tap that is down.
+    HostState &reread_down_taps();
 
     // A fresh dump, unless the last one is younger than a tenth of a second.
     HostState &resync();
@@ -41,6 +43,7 @@ public:
     std::uint64_t losses() const { return losses_; }
 
 private:
+    void ask_for(int ifindex);
     bool receive();
     void apply(const nlmsghdr &message);
     void apply_link(const nlmsghdr &message);

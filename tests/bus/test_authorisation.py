@@ -177,7 +177,8 @@ class NoAnswer(BusRing):
                         ear.next(lambda message: message.reply_to == question.serial
                                  and message.destination == question.sender)
                         # One connection is served in order, so after this answer the daemon has read polkit's.
-                        self.assertEqual(self.call(bus, "List", "a{sv}", {"all": Variant("b", True)}), [[]])
+                        self.call(bus, "List", "a{sv}", {})
+                kernel.wait_for(lambda: not kernel.ours(), 2, "the lease that nobody was told of ends")
                 self.host.no_trace()
 
     def test_bounded(self):

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,10 +26,22 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// The driver, and what happens in the last moment before a tap is made persistent.
+struct WatchedTun : Tun {
+    std::function<void()> before_persistent;
+
+    void set_persistent(const OpenTap &tap, bool persistent) override
+    {
+        if (persistent && before_persistent)
+            before_persistent();
+        Tun::set_persistent(tap, persistent);
+    }
+};
+
 // A daemon without its bus. A second one on the same network is its successor.
 struct Service {
     AddressPlan plan{{}, 1};
-    Tun tun;
+    WatchedTun tun;
     Links links;
     Moment now = 1000s;
     unsigned ids = static_cast<unsigned>(::getpid());
@@ -48,7 +61,7 @@ struct Service {
         request.count = count;
         request.hold = hold;
         request.queues = queues;
-        return service.acquire(64123, request, [] {});
+        return service.acquire(64123, request);
     }
 };
 
@@ -195,7 +208,7 @@ TEST_CASE("I4 never ownerless: who attaches to a multi-queue tap before it has a
     CHECK(service.links.refresh().links().size() == 1);
 }
 
-TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last check fails is gone all the same")
+TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last step fails is gone all the same")
 {
     const PrivateNetwork network;
     Service service;
@@ -203,16 +216,14 @@ TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last chec
     request.hold = Hold::name;
     request.queues = 2;
     UniqueFd own{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
-    REQUIRE_THROWS_AS(service.service.acquire(0, request,
-                                              [&] {
-                                                  ifreq attach{};
-                                                  std::string{"tap7"}.copy(attach.ifr_name, IFNAMSIZ - 1);
-                                                  attach.ifr_flags =
-                                                      IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
-                                                  REQUIRE(::ioctl(own.get(), TUNSETIFF, &attach) == 0);
-                                                  throw TapError{ErrorCode::failed, "the caller is gone"};
-                                              }),
-                      TapError);
+    service.tun.before_persistent = [&] {
+        ifreq attach{};
+        std::string{"tap7"}.copy(attach.ifr_name, IFNAMSIZ - 1);
+        attach.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE;
+        REQUIRE(::ioctl(own.get(), TUNSETIFF, &attach) == 0);
+        throw TapError{ErrorCode::failed, "the kernel refused"};
+    };
+    REQUIRE_THROWS_AS(service.service.acquire(0, request), TapError);
     CHECK_FALSE(exists("tap7"));
     CHECK(service.service.sweep().empty());
 }
@@ -224,12 +235,55 @@ TEST_CASE("a lease with an idle timeout ends when nobody had it open for so long
     TapRequest request;
     request.hold = Hold::name;
     request.idle_timeout_seconds = 60;
-    service.service.acquire(64123, request, [] {});
+    service.service.acquire(64123, request);
     service.service.sweep();
     REQUIRE(service.service.next_deadline() == service.now + 60s);
     service.now += 60s;
     CHECK(service.service.sweep().size() == 1);
     CHECK_FALSE(exists("tap7"));
+}
+
+TEST_CASE("what somebody does to a tap of ours that is down is seen, though the kernel does not tell it")
+{
+    const PrivateNetwork network;
+    Service service;
+    service.acquire(2, Hold::name);
+    REQUIRE_FALSE(service.service.next_deadline());
+    network.ip("link set tap7 down");
+    REQUIRE(service.service.sweep().empty());
+    CHECK(service.service.next_deadline() == service.now + 500ms);
+    SECTION("its tag goes: it is nobody's, and the rest of its lease ends")
+    {
+        network.ip("link set tap7 alias mine");
+        CHECK(service.service.sweep().size() == 2);
+        CHECK(exists("tap7"));
+        CHECK_FALSE(exists("tap8"));
+        CHECK(service.service.leases({}).empty());
+    }
+    SECTION("it goes")
+    {
+        network.ip("link delete tap7");
+        CHECK(service.service.sweep().size() == 2);
+        CHECK_FALSE(exists("tap8"));
+    }
+    SECTION("it comes up again")
+    {
+        network.ip("link set tap7 up");
+        CHECK(service.service.sweep().empty());
+    }
+    CHECK_FALSE(service.service.next_deadline());
+}
+
+TEST_CASE("a tap of ours that lost its tag and is down is seen when it has it again")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto grant = service.acquire(1, Hold::name).grant;
+    const auto alias = service.links.state().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
+    network.ip("link set tap7 alias mine down");
+    REQUIRE(service.service.leases({}).empty());
+    network.ip("link set tap7 alias '" + alias + "'");
+    CHECK(service.service.leases({}) == std::vector<LeaseGrant>{grant});
 }
 
 TEST_CASE("10,000 events of a hostile holder between two acquires are no obstacle")

@@ -84,6 +84,7 @@ public:
     }
 
     HostState &reread(int) override { return refresh(); }
+    HostState &reread_down_taps() override { return refresh(); }
 
     HostState &refresh_all() override
     {
