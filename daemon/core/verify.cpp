@@ -40,6 +40,8 @@ std::string broken_promise(const HostState &state, const OpenTap &tap, const Pro
         return "its owner is not uid " + std::to_string(promised.tag.uid);
     if (link->mac != promised.host_mac)
         return "its MAC is not " + promised.host_mac.text();
+    if (link->settings.ipv6_disabled == false)
+        return "IPv6 is on there (is /proc/sys hidden? net.ipv6.conf.default.disable_ipv6=1 switches it off)";
     if (!has_settings(link->settings))
         return "its settings are not the ones written";
     if (!has_address(state, tap.ifindex, promised.gateway))

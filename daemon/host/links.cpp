@@ -63,6 +63,13 @@ NlMessage change_request(int ifindex, rtnl_link &changes)
     return NlMessage{message};
 }
 
+bool reads_one(const std::string &path)
+{
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    char digit = '\0';
+    return file && ::read(file.get(), &digit, 1) == 1 && digit == '1';
+}
+
 } // namespace
 
 Links::Links(std::string proc_sys) : proc_sys_{std::move(proc_sys)}, view_{requests_} {}
@@ -88,14 +95,24 @@ void Links::configure(const OpenTap &tap, const std::string &alias, const MacAdd
     disable_ipv6(tap.name);
 }
 
+// What is off already is not written to: a container often has its /proc/sys to read only, and the setting of
+// its default device is how its host tells it that there is to be no IPv6.
 void Links::disable_ipv6(const std::string &name) const
 {
     const auto path = proc_sys_ + "/net/ipv6/conf/" + name + "/disable_ipv6";
+    if (reads_one(path))
+        return;
     const UniqueFd setting{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
     if (!setting && errno == ENOENT)
         return; // no IPv6 in this kernel; whether that is so is seen when the finished tap is looked at
-    if (!setting || ::write(setting.get(), "1", 1) != 1)
-        throw std::system_error{errno, std::generic_category(), "can't switch IPv6 off by " + path};
+    if (setting && ::write(setting.get(), "1", 1) == 1)
+        return;
+    const int error = errno;
+    const bool forbidden = error == EROFS || error == EACCES || error == EPERM;
+    throw std::system_error{
+        error, std::generic_category(),
+        "can't switch IPv6 off on " + name + " by " + path +
+            (forbidden ? " (let qemu-tapd write there, or set net.ipv6.conf.default.disable_ipv6=1)" : "")};
 }
 
 void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)

@@ -105,8 +105,7 @@ TEST_CASE("where IPv6 can't be switched off the tap is refused")
     without_file.configure(*tap, encode(tag_for(*tap)), host_mac);
     without_file.add_address(*tap, gateway);
     without_file.bring_up(*tap);
-    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), host_mac, gateway}) ==
-          "its settings are not the ones written");
+    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), host_mac, gateway}).find("IPv6 is on") == 0);
     Links not_writable{"/dev/null"};
     CHECK(refusal([&] { not_writable.configure(*tap, "alias", host_mac); }) == ENOTDIR);
 }

@@ -89,7 +89,8 @@ TEST_CASE("I5 up before hand-over: each setting counts")
     CHECK(missed([](LinkSettings &settings) { settings.accept_redirects = 1; }));
     CHECK(missed([](LinkSettings &settings) { settings.send_redirects = 1; }));
     CHECK(missed([](LinkSettings &settings) { settings.ignore_routes_with_linkdown = 0; }));
-    CHECK(missed([](LinkSettings &settings) { settings.ipv6_disabled = false; }));
+    const auto with_ipv6 = broken([](Link &link) { link.settings.ipv6_disabled = false; });
+    CHECK(with_ipv6.find("net.ipv6.conf.default.disable_ipv6=1") != std::string::npos);
 }
 
 TEST_CASE("I5 up before hand-over: a tap without its address, or gone")
