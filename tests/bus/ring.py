@@ -17,7 +17,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
 # IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
 TAP_FLAGS, MULTI_QUEUE, PERSIST = 0x5002, 0x0100, 0x0800
-NO_LEASE = "0123456789abcdef"
+NO_LEASE, OTHER_LEASE = "0123456789abcdef", "fedcba9876543210"
 
 _shared = []
 
@@ -31,6 +31,20 @@ def shared_host():
 
 def error_name(word):
     return f"org.qemutap1.Error.{word}"
+
+
+def tag(name):
+    """Gives a device the flawless alias of the first of two taps, as if the second had never been made."""
+    kernel.ip("link", "set", name, "alias",
+              f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={kernel.link(name)['ifindex']} "
+              f"uid={users.USERS['alice']} hold=name mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=")
+
+
+def half_made_lease(name):
+    """What a crash leaves in the worst case: a whole tap whose siblings were never made."""
+    kernel.ip("tuntap", "add", name, "mode", "tap", "user", "alice")
+    tag(name)
+    kernel.ip("link", "set", name, "up", "group", str(kernel.GROUP))
 
 
 class StandIn:

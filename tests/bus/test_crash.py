@@ -7,16 +7,7 @@ import subprocess
 import time
 
 from rig import kernel, users
-from ring import NO_LEASE, BusRing
-
-OTHER_LEASE = "fedcba9876543210"
-
-
-def tag(name):
-    """Gives a device the flawless alias of the first of two taps, as if the second had never been made."""
-    kernel.ip("link", "set", name, "alias",
-              f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={kernel.link(name)['ifindex']} "
-              f"uid={users.USERS['alice']} hold=name mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=")
+from ring import NO_LEASE, BusRing, half_made_lease, tag
 
 
 class Restart(BusRing):
@@ -101,9 +92,7 @@ class Sweep(BusRing):
     def test_half_made_lease(self):
         """A tap of ours whose siblings were never made, as after a crash, is removed at the next start (I1)."""
         self.host.daemon.kill()
-        kernel.ip("tuntap", "add", "tap40", "mode", "tap", "user", "alice")
-        tag("tap40")
-        kernel.ip("link", "set", "tap40", "up", "group", str(kernel.GROUP))
+        half_made_lease("tap40")
         self.host.restart_daemon()
         kernel.wait_for(kernel.absent("tap40"), 2, "the half-made lease is swept")
         self.host.no_trace()

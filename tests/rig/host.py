@@ -188,15 +188,16 @@ class Host:
     def daemon_command(self, *options):
         return [self.share(f"{self.build}/daemon/qemu-tapd"), *options]
 
-    def start_daemon(self, *options, environment=None):
-        """Starts it and returns when it says READY=1, as its unit would wait. Here nobody starts one that left for
-        want of calls, so it stays unless a test says otherwise."""
+    def start_daemon(self, *options, environment=None, under=()):
+        """Starts it, `under` a program that becomes it, and returns when it says READY=1, as its unit would wait. Here
+        nobody starts one that left for want of calls, so it stays unless a test says otherwise."""
         if not any(option.startswith("--idle-exit") for option in options):
             options = (*options, "--idle-exit=0")
         while select.select([self.notify], [], [], 0)[0]:
             self.notify.recv(4096)
         surroundings = {**program_environment("root"), "NOTIFY_SOCKET": NOTIFY, **(environment or {})}
-        self.daemon = Process(self.daemon_command(*options), f"{furnish.RIG}/daemon.log", env=surroundings)
+        command = [*under, *self.daemon_command(*options)]
+        self.daemon = Process(command, f"{furnish.RIG}/daemon.log", env=surroundings)
         while True:
             ready, _, _ = select.select([self.notify, self.daemon.pidfd], [], [], 10)
             if self.notify in ready:

@@ -4,7 +4,6 @@ the kernel's own announcements. The daemon is never asked about itself when the 
 
 import ipaddress
 import json
-import os
 import select
 import socket
 import subprocess
@@ -43,9 +42,15 @@ def ours():
     return {name: facts for name, facts in links().items() if facts.get("ifalias", "").startswith(ALIAS)}
 
 
+def alias_in(facts):
+    """An alias of ours as a dict, of a link as `links` gives it; empty without one. The label comes last and holds no
+    space."""
+    return dict(word.split("=", 1) for word in facts.get("ifalias", "").split(" ")[1:])
+
+
 def alias_words(name):
-    """An alias of ours as a dict. The label comes last and holds no space."""
-    return dict(word.split("=", 1) for word in links()[name]["ifalias"].split(" ")[1:])
+    """The same, of the link with that name."""
+    return alias_in(links()[name])
 
 
 def tap_owner(name):
@@ -140,11 +145,20 @@ def stays(condition, seconds, what):
         raise AssertionError(f"did not last {seconds} s: {what}")
 
 
+def exists(name):
+    """Asked of the kernel's table of names: a device's folder in /sys goes only after its end has been announced, and
+    no further announcement would make anybody look again."""
+    try:
+        return socket.if_nametoindex(name) > 0
+    except OSError:
+        return False
+
+
 def present(*names):
-    """A condition: these devices exist. /sys is that of the scratch host's own network namespace."""
-    return lambda: all(os.path.exists(f"/sys/class/net/{name}") for name in names)
+    """A condition: these devices exist."""
+    return lambda: all(map(exists, names))
 
 
 def absent(*names):
     """A condition: none of these devices exists."""
-    return lambda: not any(os.path.exists(f"/sys/class/net/{name}") for name in names)
+    return lambda: not any(map(exists, names))

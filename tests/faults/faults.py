@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""What the files of the faults ring share that run on a scratch host: the bus ring's daemon and callers, how far this
+run goes, and a test's figures."""
+
+import concurrent.futures
+import os
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bus"))
+
+from figures import FULL, Figures, rounds  # noqa: E402,F401 (the path above comes first; for those who import this)
+from ring import MANAGER, BusRing, error_name  # noqa: E402,F401
+
+
+def close_all(descriptors):
+    """The last descriptor of a tap takes the device with it, for which the kernel waits 16 ms; together hardly more."""
+    with concurrent.futures.ThreadPoolExecutor(16) as closers:
+        list(closers.map(os.close, descriptors))
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        line = next(line for line in file if line.startswith("VmRSS:"))
+    return int(line.split()[1])
+
+
+class FaultsRing(Figures, BusRing):
+    """A promise as a number, on a scratch host."""
+
+    def evidence(self):
+        """Of a log of thousands of lines its end, and all that is not a matter of course."""
+        lines = super().evidence().splitlines()
+        odd = [line for line in lines[:-20] if not line.startswith("qemu-tapd: info: ")]
+        return "\n".join([*odd[:20], "the last lines:", *lines[-20:]])

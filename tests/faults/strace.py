@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Faults at the system calls of a program as it is, without a hook in its code: strace(1) looks on, and on request
+ends the program before one of its calls, or makes that call fail. Which calls there are is recorded first."""
+
+import collections
+import contextlib
+import re
+import subprocess
+
+from rig import furnish
+
+RECORD = f"{furnish.RIG}/calls"
+# Not the program's to see fail: the kernel gives back the descriptor or the memory whatever these say (close(2)),
+# which strace, that keeps the call from being made, does not; and after these there is no program that could see it.
+CANNOT_FAIL = {"close", "munmap", "exit_group", "rt_sigreturn", "restart_syscall"}
+
+# The n-th call of this name, from 1.
+Point = collections.namedtuple("Point", "call number")
+
+
+class Strace:
+    """Looks on from when the constructor returns until `detach()`."""
+
+    def __init__(self, pid, *options):
+        self.popen = subprocess.Popen(["strace", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        line = self.popen.stderr.readline()
+        if "attached" not in line:
+            self.detach()
+            raise RuntimeError(f"strace can't look on: {line}{self.popen.stderr.read()}")
+
+    def detach(self):
+        """The program goes on, if it is still there."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+        self.popen.wait(10)
+        self.popen.stderr.close()
+
+
+@contextlib.contextmanager
+def looking_on(pid, *options):
+    strace = Strace(pid, *options)
+    try:
+        yield
+    finally:
+        strace.detach()
+
+
+def recorded(lines):
+    """The points of a record, in their order."""
+    counts, points = collections.Counter(), []
+    for line in lines:
+        call = re.match(r"(?:\d+ +)?(\w+)\(", line)
+        if call:
+            counts[call[1]] += 1
+            points.append(Point(call[1], counts[call[1]]))
+    return points
+
+
+def recording():
+    """Options that record."""
+    return ["-o", RECORD, "-s", "0", "-e", "signal=none"]
+
+
+def read_record():
+    with open(RECORD, encoding="utf-8", errors="replace") as file:
+        return recorded(file)
+
+
+def around(options):
+    """A command to put before another, whose process stays its parent's child."""
+    return ["strace", "-D", *options]
+
+
+def _at(point, what):
+    # "-e trace" too: strace stops the program only at what it is told to look at.
+    return ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:{what}:when={point.number}"]
+
+
+def killing(point):
+    """Options that end the program before the call is made."""
+    return _at(point, "signal=KILL")
+
+
+def failing(point, error):
+    """Options that let the call fail without being made; `error` is the errno's name."""
+    return _at(point, f"error={error}")

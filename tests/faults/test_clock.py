@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""The clock is set, as at the first contact with a time server or by a mistaken hand: what the daemon has promised to
+do after some time it does after that time, whatever the clock says. The machine's own clock is left alone: the real
+daemon runs with a library before the C library's that shifts CLOCK_REALTIME while it runs, and that writes down
+each time it gives, so that the jumps are known to have reached the daemon."""
+
+import mmap
+import os
+import select
+import struct
+import threading
+import time
+
+from faults import FaultsRing, rounds
+from acquires import Asked
+from rig import furnish, kernel
+from rig.bus import Variant
+
+YEARS = 10 * 365 * 86400
+# What the library shares: by how much to shift, and how often it gave a right time, one ahead, and one behind.
+SHARED = struct.Struct("=qqqq")
+SHARED_FILE = f"{furnish.RIG}/shifted-clock"
+# It must still be there when the lease has ended, however late.
+IDLE_TIMEOUT, IDLE_EXIT = 3.0, 3.0
+# The kernel tells of a carrier that went up to a second late; the daemon's own timers are 0.1 s late at most.
+EARLY, LATE = 0.1, 1.5
+WATCHDOG = 2.0
+
+
+class WallClock:
+    """The daemon's, in the hands of the test."""
+
+    def __init__(self):
+        with open(SHARED_FILE, "w+b") as file:
+            file.truncate(SHARED.size)
+            self.shared = mmap.mmap(file.fileno(), SHARED.size)
+
+    def shift(self, seconds):
+        struct.pack_into("=q", self.shared, 0, seconds)
+
+    def given(self):
+        """How often it was read while it was right, ahead, and behind."""
+        return SHARED.unpack_from(self.shared)[1:]
+
+
+class Heard:
+    """What the daemon tells its service manager, and when. Taking a message is also what a manager does who is asked
+    whether it has heard."""
+
+    def __init__(self, ear):
+        self.ear = ear
+        self.times = {}
+        self.over, self.end = os.pipe()
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
+
+    def _listen(self):
+        while True:
+            ready, _, _ = select.select([self.ear, self.over], [], [])
+            if self.over in ready:
+                return
+            for word in self.ear.recv(4096).decode().splitlines():
+                self.times.setdefault(word, []).append(time.monotonic())
+
+    def close(self):
+        os.write(self.end, b".")
+        self.listener.join()
+        os.close(self.over)
+        os.close(self.end)
+
+
+class Clock(FaultsRing):
+    options = None
+
+    def setUp(self):
+        super().setUp()
+        self.clock = WallClock()
+        library = self.host.share(f"{self.host.build}/tests/faults/libshifted_clock.so")
+        self.environment = {"LD_PRELOAD": library, "SHIFTED_CLOCK": SHARED_FILE,
+                            "WATCHDOG_USEC": str(int(WATCHDOG * 1e6))}
+        self.lists, self.idle, self.leaving, self.gaps, self.statuses, self.answered = [], [], [], [], [], 0
+
+    def list_while(self, shifts, seconds):
+        """Sets the clock again and again, evenly over so many seconds, a list asked for after each."""
+        for seconds_off in shifts:
+            self.clock.shift(seconds_off)
+            start = time.monotonic()
+            self.call(self.root, "List", "a{sv}", {})
+            self.lists.append(time.monotonic() - start)
+            select.select([], [], [], seconds / len(shifts))
+
+    def live(self):
+        """One daemon's life: a lease with an idle timeout, a question open meanwhile, and its leaving when idle."""
+        self.clock.shift(0)
+        self.host.start_daemon(f"--idle-exit={IDLE_EXIT:.0f}", environment=self.environment)
+        heard = Heard(self.host.notify)
+        try:
+            given = Asked(self.root, "root", (2, 1, "name"), **{"idle-timeout": Variant("t", int(IDLE_TIMEOUT))})
+            self.assertEqual(given.fetch(), "given")
+            start = time.monotonic()
+            self.host.polkit.freeze()
+            asked = Asked(self.alice, "alice", (1, 2, "fd"))
+            self.list_while((YEARS, -YEARS, 0, -YEARS, YEARS), IDLE_TIMEOUT / 2)
+            self.host.polkit.thaw()
+            self.answered += asked.fetch() == "given"
+            asked.let_go()
+            self.list_while((-YEARS,), 0)
+            took = kernel.seconds_until(kernel.absent(*given.names()), IDLE_TIMEOUT + 10)
+            self.idle.append(time.monotonic() - start if took is not None else float("inf"))
+            self.list_while((YEARS,), 0)
+            start = time.monotonic()
+            self.statuses.append(self.host.daemon.wait(IDLE_EXIT + 10))
+            self.leaving.append(time.monotonic() - start)
+        finally:
+            heard.close()
+        beats = heard.times.get("WATCHDOG=1", [])
+        self.gaps += [later - earlier for earlier, later in zip(beats, beats[1:])]
+
+    def test_set_back_and_forth(self):
+        """Point 9: the clock set 10 years back and forth: idle timeouts, answers and idle exit keep their time."""
+        count = rounds(1, 20)
+        self.root, self.alice = self.host.connect("root"), self.host.connect("alice")
+        self.addCleanup(self.root.close)
+        self.addCleanup(self.alice.close)
+        for _ in range(count):
+            self.live()
+        self.host.no_trace()
+        right, ahead, behind = self.clock.given()
+        self.show(jumps=len(self.lists), right_times_read=right, ten_years_ahead=ahead, ten_years_behind=behind,
+                  slowest_list=f"{max(self.lists) * 1000:.0f} ms",
+                  idle_timeouts_of_3_s_took=f"{min(self.idle):.2f} to {max(self.idle):.2f} s",
+                  idle_exits_of_3_s_took=f"{min(self.leaving):.2f} to {max(self.leaving):.2f} s",
+                  longest_between_heartbeats=f"{max(self.gaps):.2f} s of {WATCHDOG:.0f}",
+                  pending_acquires_answered=f"{self.answered} of {count}")
+        self.assertGreaterEqual(min(right, ahead, behind), count, "a jump did not reach the daemon")
+        self.assertEqual((self.answered, self.statuses), (count, [0] * count))
+        self.assertLess(max(self.lists), 1)
+        self.assertGreater(min(self.idle), IDLE_TIMEOUT - EARLY)
+        self.assertLess(max(self.idle), IDLE_TIMEOUT + LATE)
+        self.assertGreater(min(self.leaving), IDLE_EXIT - EARLY)
+        self.assertLess(max(self.leaving), IDLE_EXIT + LATE)
+        self.assertLess(max(self.gaps), WATCHDOG)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The service hangs, or its bus is restarted under it, on a booted Debian with the packages installed: the shipped unit
+brings it back by itself, and neither leases nor those who hold them notice."""
+
+import os
+import signal
+import sys
+import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "system"))
+
+from figures import FULL, Figures, rounds  # noqa: E402 (the path above comes first)
+from rig import kernel  # noqa: E402
+from ring import HOLDER, UNIT  # noqa: E402
+import test_activation as activation  # noqa: E402 (its own tests are not ours, so not by name)
+
+# As it is shipped in the full form, and so long the service hangs; else the same in small.
+WATCHDOG, HANGS = ("30s", 40) if FULL else ("2s", 4)
+EVERYONES = ("list", "--all", "--json")
+
+
+class Back(Figures, activation.Life):
+    """Leases of both holds, with one tap and with several, seen by the service, by the kernel and by the holder."""
+
+    def setUp(self):
+        super().setUp()
+        if not FULL:
+            self.drop_in(f"[Service]\nWatchdogSec={WATCHDOG}\n")
+        self.up("alice")
+        self.up("bob", "--count", "3", "--queues", "2")
+        self.program = self.container.start("bob", "qemu-tapctl", "run", "--count", "2", "--queues", "2", "--", *HOLDER)
+        self.addCleanup(self.program.wait)
+        self.addCleanup(self.program.kill)
+        self.container.wait_for(lambda: len(self.held()) == 4, 10, "the program holds its descriptors")
+        self.before = self.seen()
+
+    def held(self):
+        """The holder's descriptors and their taps, in the kernel's words."""
+        done = self.container.root("sh", "-c", 'grep -s "^iff:" /proc/"$1"/fdinfo/*', "sh", self.program.pid,
+                                   check=False)
+        return done.out.splitlines()
+
+    def seen(self):
+        return {"list": self.ok("root", *EVERYONES), "network": self.container.network(), "held": self.held()}
+
+    def differences(self):
+        """How much of it is not as it was."""
+        now = self.seen()
+        return (int(now["list"] != self.before["list"]),
+                kernel.differences(self.before["network"], now["network"]),
+                sorted(set(now["held"]) ^ set(self.before["held"])))
+
+    def assert_ends_with_holder(self):
+        """The one that came back watches over the lease."""
+        self.program.kill()
+        self.container.wait_for(lambda: len(self.leases("root", "--all")) == 2, 5, "the lease ends with its holder")
+        for user in ("alice", "bob"):
+            self.ok(user, "down", "--all")
+        self.assertEqual(self.container.taps(), [])
+
+
+class Hung(Back):
+    def test_hung(self):
+        """Point 9: SIGSTOP (40 s in full): the watchdog restarts the service, no lease or descriptor is lost (I1)."""
+        self.assertEqual(self.container.show(UNIT, "WatchdogUSec"), WATCHDOG)
+        old, start = self.container.main_pid(), time.monotonic()
+        self.signal(signal.SIGSTOP)
+        self.wait_until_new(old, HANGS)
+        took = time.monotonic() - start
+        self.container.wait_for(lambda: time.monotonic() - start > HANGS, HANGS, "it would have hung so long")
+        lists, links, descriptors = self.differences()
+        self.show(hung_for=f"{HANGS} s", watchdog=WATCHDOG, back_after=f"{took:.1f} s", restarts=self.started(),
+                  leases=len(self.leases("root", "--all")), lists_that_differ=lists, links_changed=len(links),
+                  descriptors_lost=len(descriptors))
+        self.assertEqual((lists, links, descriptors, self.started()), (0, [], [], 1))
+        self.assertIn("Watchdog timeout", self.log())
+        self.assert_ends_with_holder()
+
+
+class BusRestarted(Back):
+    def test_bus_restarted(self):
+        """Point 9: dbus.service restarted: the unit brings the service back, no lease or descriptor is lost (I1)."""
+        count, seconds, lists, links, descriptors = rounds(2, 20), [], 0, [], []
+        for _ in range(count):
+            old, start = self.container.main_pid(), time.monotonic()
+            # Its own unit's limit of starts is not what is tried here.
+            self.container.root("systemctl", "reset-failed", "dbus.service")
+            self.container.root("systemctl", "restart", "dbus.service")
+            self.wait_until_new(old)
+            seconds.append(time.monotonic() - start)
+            differ, changed, lost = self.differences()
+            lists, links, descriptors = lists + differ, links + changed, descriptors + lost
+        self.show(bus_restarts=count, service_restarts=self.started(), back_after_at_most=f"{max(seconds):.1f} s",
+                  leases=len(self.leases("root", "--all")), lists_that_differ=lists, links_changed=len(links),
+                  descriptors_lost=len(descriptors))
+        self.assertEqual((lists, links, descriptors, self.started()), (0, [], [], count))
+        self.assertEqual(self.log().count("the bus is lost"), count)
+        self.assert_ends_with_holder()
