@@ -63,7 +63,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
                                        service_,
                                        {QEMU_TAPCTL_VERSION, [this] { return tun_.has_vhost(); }}},
       loop_{*connection_,
-            {links_.view().fd(), [this] { return links_.view().losses(); }},
+            {links_.view().fd(), [this] { return links_.view().floods(); }},
             {[this] { return take_turn(); }, [this] { reload(); }, [this] { retire(); }}}
 {}
 

@@ -21,7 +21,7 @@ namespace {
 
 // So many messages at most are answered before the taps they released are deleted in one go.
 constexpr int max_messages_per_turn = 64;
-// After lost events: a holder of a descriptor can cause tens of thousands a second, and each costs a dump.
+// After a flood: a holder of a descriptor can cause tens of thousands of events a second, and wake us for each.
 constexpr std::uint64_t network_pause_usec = 100'000;
 // After a turn that the kernel did not let end: what it left unread must not wake us at once.
 constexpr std::uint64_t retry_pause_usec = 1'000'000;
@@ -142,7 +142,7 @@ void EventLoop::watch_network()
                 [](sd_event_source *, int, std::uint32_t, void *loop) { return loop_of(loop)->hear_network(); }, this),
             "watching the network");
     network_io_.reset(source);
-    losses_seen_ = network_.losses();
+    floods_seen_ = network_.floods();
     const auto end_pause = [](sd_event_source *, std::uint64_t, void *loop) {
         return sd_event_source_set_enabled(loop_of(loop)->network_io_.get(), SD_EVENT_ON);
     };
@@ -155,9 +155,9 @@ void EventLoop::watch_network()
 // The events themselves are read by the turn that follows.
 int EventLoop::hear_network()
 {
-    if (network_.losses() == std::exchange(losses_seen_, network_.losses()))
+    if (network_.floods() == std::exchange(floods_seen_, network_.floods()))
         return 0;
-    log_debug("network events were lost; listening more slowly");
+    log_debug("network events come too fast; listening more slowly");
     return pause_network(network_pause_usec);
 }
 

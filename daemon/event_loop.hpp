@@ -25,7 +25,7 @@ using EventSource = std::unique_ptr<sd_event_source, EventDeleter>;
 // What the loop needs to know of the network's events.
 struct NetworkEvents {
     int fd = -1;
-    std::function<std::uint64_t()> losses;
+    std::function<std::uint64_t()> floods;
 };
 
 // What a turn came to.
@@ -73,7 +73,7 @@ private:
     sdbus::IConnection &connection_;
     NetworkEvents network_;
     LoopTasks tasks_;
-    std::uint64_t losses_seen_ = 0;
+    std::uint64_t floods_seen_ = 0;
     std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
     bool drained_ = true;                 // no message is read and not dealt with
     bool retired_ = false;

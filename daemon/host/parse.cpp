@@ -139,15 +139,21 @@ std::vector<std::string> parse_alt_names(nlattr *properties)
 
 } // namespace
 
+bool is_of_link_itself(const nlmsghdr &message)
+{
+    auto *header = mutable_header(message);
+    return nlmsg_valid_hdr(header, sizeof(ifinfomsg)) &&
+           static_cast<const ifinfomsg *>(nlmsg_data(header))->ifi_family == AF_UNSPEC &&
+           nlmsg_find_attr(header, sizeof(ifinfomsg), IFLA_IFNAME);
+}
+
 std::optional<Link> parse_link(const nlmsghdr &message)
 {
     const auto parsed = attributes_of<IFLA_MAX>(message, sizeof(ifinfomsg));
-    if (!parsed)
+    if (!parsed || !is_of_link_itself(message))
         return std::nullopt;
     const auto &attributes = *parsed;
     const auto &header = *static_cast<const ifinfomsg *>(nlmsg_data(mutable_header(message)));
-    if (header.ifi_family != AF_UNSPEC || !attributes[IFLA_IFNAME])
-        return std::nullopt;
     Link link;
     link.ifindex = header.ifi_index;
     link.name = text(attributes[IFLA_IFNAME]);

@@ -13,8 +13,10 @@
 
 namespace qemutap {
 
-// RTM_NEWLINK and RTM_DELLINK of the link itself: the bridge's and other families' messages about it, and
-// those that carry no name (wireless events), are nullopt.
+// RTM_NEWLINK and RTM_DELLINK: of the link itself, not the bridge's and other families' messages about it, nor those
+// that carry no name (wireless events).
+bool is_of_link_itself(const nlmsghdr &message);
+// nullopt where that is false.
 std::optional<Link> parse_link(const nlmsghdr &message);
 // RTM_NEWADDR and RTM_DELADDR, IPv4.
 std::optional<HostAddress> parse_address(const nlmsghdr &message);

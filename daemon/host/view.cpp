@@ -7,7 +7,9 @@
 #include "daemon/core/lease_table.hpp"
 #include "daemon/host/parse.hpp"
 
+#include <linux/if.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -25,8 +27,10 @@ namespace {
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024;
 // The kernel's largest multicast: one link with everything it can carry.
 constexpr std::size_t datagram_bytes = 65536;
-// Nobody can make us drain for ever: what is still queued then came after the call began.
-constexpr int max_datagrams = 100'000;
+// What a datagram takes of the receive buffer on top of its own length, at the least (the kernel's SKB_TRUESIZE).
+constexpr std::size_t least_overhead_bytes = 512;
+// At once; a lease of 32 taps that comes or goes has some 300.
+constexpr std::size_t flood_datagrams = 1000;
 constexpr auto min_resync_distance = std::chrono::milliseconds{100};
 
 NlSocket open_monitor()
@@ -52,8 +56,14 @@ int View::fd() const
 
 HostState &View::drain()
 {
-    for (int datagrams = 0; datagrams < max_datagrams && receive(); ++datagrams) {
-    }
+    // Nobody can make us drain for ever: what is behind all that was queued came after the call began.
+    const auto queued = queued_bytes();
+    std::size_t datagrams = 0;
+    for (std::size_t received = 0, bytes = 0; (bytes = receive()) != 0 && received < queued; ++datagrams)
+        received += bytes + least_overhead_bytes;
+    if (datagrams >= flood_datagrams)
+        ++floods_;
+    apply_noted_links();
     if (!complete_)
         dump_all();
     else if (routes_doubtful_)
@@ -102,8 +112,17 @@ HostState &View::resync()
     return state_;
 }
 
-// One datagram; false: there is none.
-bool View::receive()
+std::size_t View::queued_bytes() const
+{
+    std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+    socklen_t size = sizeof memory;
+    if (::getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &size) != 0)
+        throw std::system_error{errno, std::generic_category(), "can't see how many network events are queued"};
+    return memory[SK_MEMINFO_RMEM_ALLOC];
+}
+
+// One datagram; its length in bytes, or 0 if there is none. What is no event counts as one byte.
+std::size_t View::receive()
 {
     static thread_local std::vector<char> buffer(datagram_bytes);
     sockaddr_nl sender{};
@@ -116,26 +135,27 @@ bool View::receive()
     const auto received = ::recvmsg(fd(), &message, MSG_DONTWAIT);
     if (received < 0) {
         if (errno == EAGAIN)
-            return false;
+            return 0;
         if (errno == EINTR)
-            return true;
+            return 1;
         complete_ = false;
         if (errno != ENOBUFS)
             throw std::system_error{errno, std::generic_category(), "can't receive network events"};
-        ++losses_;
-        return true;
+        ++floods_;
+        return 1;
     }
+    const auto length = static_cast<std::size_t>(received);
     if ((message.msg_flags & MSG_TRUNC) != 0) {
         complete_ = false;
-        return true;
+        return length;
     }
     if (sender.nl_pid != 0)
-        return true; // not the kernel's word
+        return length; // not the kernel's word
     int rest = static_cast<int>(received);
     for (auto *header = reinterpret_cast<nlmsghdr *>(buffer.data()); nlmsg_ok(header, rest);
          header = nlmsg_next(header, &rest))
         apply(*header);
-    return true;
+    return length;
 }
 
 void View::apply(const nlmsghdr &message)
@@ -143,7 +163,7 @@ void View::apply(const nlmsghdr &message)
     switch (message.nlmsg_type) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
-        apply_link(message);
+        note_link(message);
         break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
@@ -158,21 +178,39 @@ void View::apply(const nlmsghdr &message)
     }
 }
 
-void View::apply_link(const nlmsghdr &message)
+// Of a link that came or changed only the last message counts, except for one thing: a link that goes or goes down
+// takes its routes with it, and the kernel does not tell which (for IPv4).
+void View::note_link(const nlmsghdr &message)
 {
-    auto link = parse_link(message);
-    if (!link)
+    if (!is_of_link_itself(message))
         return;
-    const auto ifindex = link->ifindex;
+    const auto &header = *reinterpret_cast<const ifinfomsg *>(reinterpret_cast<const char *>(&message) + NLMSG_HDRLEN);
     const bool gone = message.nlmsg_type == RTM_DELLINK;
-    // A link that goes or goes down takes its routes with it, and the kernel does not tell which (for IPv4).
-    // Those of taps of ours are known: they go with the link or come back with it.
-    if ((gone || !link->up) && !own_tag(*link) && state_.may_route_through(ifindex))
+    if (gone || (header.ifi_flags & IFF_UP) == 0)
+        note_routes_of(header.ifi_index);
+    if (gone) {
+        noted_links_.erase(header.ifi_index);
+        state_.link_gone(header.ifi_index);
+        return;
+    }
+    const auto *bytes = reinterpret_cast<const char *>(&message);
+    noted_links_[header.ifi_index].assign(bytes, bytes + message.nlmsg_len);
+}
+
+// Those of taps of ours are known: they go with the link or come back with it.
+void View::note_routes_of(int ifindex)
+{
+    const auto *link = state_.link(ifindex);
+    if (!(link && own_tag(*link)) && state_.may_route_through(ifindex))
         routes_doubtful_ = true;
-    if (gone)
-        state_.link_gone(ifindex);
-    else
-        state_.link_changed(std::move(*link));
+}
+
+void View::apply_noted_links()
+{
+    for (const auto &[ifindex, bytes] : noted_links_)
+        if (auto link = parse_link(*reinterpret_cast<const nlmsghdr *>(bytes.data())))
+            state_.link_changed(std::move(*link));
+    noted_links_.clear();
 }
 
 void View::apply_address(const nlmsghdr &message)
@@ -186,9 +224,7 @@ void View::apply_address(const nlmsghdr &message)
     }
     state_.address_gone(*address);
     // Routes with this source address go without an event.
-    const auto *link = state_.link(address->ifindex);
-    if (link && !own_tag(*link) && state_.may_route_through(address->ifindex))
-        routes_doubtful_ = true;
+    note_routes_of(address->ifindex);
 }
 
 void View::apply_route(const nlmsghdr &message)

@@ -12,7 +12,10 @@
 #include "daemon/host/netlink.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <unordered_map>
+#include <vector>
 
 namespace qemutap {
 
@@ -39,14 +42,18 @@ public:
     // A fresh dump, unless the last one is younger than a tenth of a second.
     HostState &resync();
 
-    // How often events were lost. A holder of a descriptor can force it, so the loop listens more slowly then.
-    std::uint64_t losses() const { return losses_; }
+    // How often so many events came at once that some were lost, or nearly. A holder of a descriptor can force it, so
+    // the loop listens more slowly then.
+    std::uint64_t floods() const { return floods_; }
 
 private:
     void ask_for(int ifindex);
-    bool receive();
+    std::size_t queued_bytes() const;
+    std::size_t receive();
     void apply(const nlmsghdr &message);
-    void apply_link(const nlmsghdr &message);
+    void note_link(const nlmsghdr &message);
+    void note_routes_of(int ifindex);
+    void apply_noted_links();
     void apply_address(const nlmsghdr &message);
     void apply_route(const nlmsghdr &message);
     void dump_all();
@@ -55,9 +62,12 @@ private:
     RouteRequests &requests_;
     NlSocket monitor_;
     HostState state_;
+    // What was last heard of each link in this draining: a holder can make its tap send thousands of messages, and
+    // taking one apart costs ten times what receiving it does.
+    std::unordered_map<int, std::vector<char>> noted_links_;
     bool complete_ = false; // false: the state must be dumped before it is used
     bool routes_doubtful_ = false;
-    std::uint64_t losses_ = 0;
+    std::uint64_t floods_ = 0;
     std::chrono::steady_clock::time_point last_dump_;
 };
 
