@@ -9,7 +9,7 @@ import sys
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bus"))
 
 from figures import FULL, Figures, rounds  # noqa: E402,F401 (the path above comes first; for those who import this)
-from ring import MANAGER, BusRing, error_name  # noqa: E402,F401
+from ring import MANAGER, BusRing, error_name, half_made_lease  # noqa: E402,F401
 
 
 def close_all(descriptors):

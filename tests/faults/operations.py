@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon does that the sweeps disturb, call by call, each with what its caller was told and what must not be
+found then."""
+
+import collections
+import select
+
+import strace
+from faults import half_made_lease
+from rig import kernel
+from rig.bus import BusError, Disconnected
+
+# From the bus, of a call that the daemon did not answer.
+UNANSWERED = {"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown",
+              "org.freedesktop.DBus.Error.NameHasNoOwner"}
+
+# What a call came to: `answered` with its values, `refused` with an error's name, `cut` by the daemon's end, or
+# `unanswered`.
+Outcome = collections.namedtuple("Outcome", "kind value")
+
+
+def outcome(call):
+    try:
+        return Outcome("answered", call())
+    except BusError as error:
+        return Outcome("cut" if error.name in UNANSWERED else "refused", error.name)
+    except Disconnected:
+        return Outcome("cut", "")
+    except TimeoutError:
+        return Outcome("unanswered", "")
+
+
+class Operation:
+    """What the daemon is disturbed at, on request of a caller whom it knows already."""
+
+    def prepare(self, ring):
+        ring.dial()
+
+    def disturbed(self, ring, options):
+        """Done while strace looks on; what its caller was told."""
+        with strace.looking_on(ring.host.daemon.pid, *options):
+            told = self.act(ring)
+            ring.let_finish()
+        return told
+
+    def wrong(self, told, leases):
+        """What the caller was told, against the leases that there are then beside those of others."""
+        return []
+
+
+class Acquire(Operation):
+    """Of one shape of lease."""
+
+    def __init__(self, hold, count, queues):
+        self.shape = (hold, count, queues)
+        self.title = f"Acquire {hold}, {count} x {queues}"
+
+    def act(self, ring):
+        return ring.acquire(*self.shape)
+
+    def wrong(self, told, leases):
+        if told.kind == "answered" and [lease["lease"] for lease in leases] != [told.value[0]]:
+            return ["a lease that its caller was told of is lost"]
+        if told.kind == "refused" and leases:
+            return [f"refused with {told.value}, but a lease is left"]
+        return [] if len(leases) <= 1 else ["more leases than were asked for"]
+
+
+class Release(Operation):
+    """Of a lease of two taps."""
+
+    title = "Release name, 2 x 1"
+
+    def prepare(self, ring):
+        super().prepare(ring)
+        self.lease = ring.acquire(count=2).value[0]
+
+    def act(self, ring):
+        return ring.release(self.lease)
+
+    def wrong(self, told, leases):
+        if told.kind == "answered" and leases:
+            return ["released, but the lease is still there"]
+        return []
+
+
+class IdleEnd(Operation):
+    """Of a lease of two taps that nobody opens."""
+
+    title = "idle end name, 2 x 1"
+    # What the kernel takes to delete two devices, on top of the timeout, on a busy machine.
+    LIMIT = 3
+
+    def prepare(self, ring):
+        super().prepare(ring)
+        self.names = [tap["name"] for tap in ring.acquire(count=2, idle_timeout=1).value[1]]
+
+    def act(self, ring):
+        gone, daemon = kernel.absent(*self.names), ring.host.daemon
+        kernel.seconds_until(lambda: gone() or not daemon.alive(), self.LIMIT)
+        return Outcome("answered" if gone() else "cut", None)
+
+
+ACQUIRES = [Acquire(hold, count, queues) for hold in ("name", "fd") for count in (1, 3) for queues in (1, 2)]
+
+
+class Start(Operation):
+    """With leases there, and a tap whose siblings were never made, as a crash leaves it."""
+
+    title = "start"
+
+    def prepare(self, ring):
+        ring.host.stop_daemon()
+        half_made_lease("tap40")
+
+    def disturbed(self, ring, options):
+        try:
+            ring.host.start_daemon(under=strace.around(options))
+        except RuntimeError:
+            told = Outcome("cut", None)  # it was not ready
+        else:
+            ring.let_finish()
+            told = Outcome("answered", None)
+        # Of the one that goes on strace would not take its hands.
+        if ring.host.daemon.alive():
+            ring.host.restart_daemon()
+        return told
+
+
+class Leave(Operation):
+    """Of the daemon itself, a second after the last call; leases by name need nobody to watch them."""
+
+    title = "idle exit"
+    LIMIT = 10
+
+    def prepare(self, ring):
+        ring.host.restart_daemon("--idle-exit=1")
+        super().prepare(ring)
+
+    def disturbed(self, ring, options):
+        with strace.looking_on(ring.host.daemon.pid, *options):
+            status = self.end(ring)
+        return Outcome("cut" if status < 0 else "answered", status)
+
+    def end(self, ring):
+        """A service manager reads what it is told, which the daemon waits for before it gives its name back."""
+        notify, daemon = ring.host.notify, ring.host.daemon
+        while notify in select.select([notify, daemon.pidfd], [], [], self.LIMIT)[0]:
+            notify.recv(4096)
+        return daemon.wait(0)
