@@ -10,6 +10,7 @@
 #include "daemon/options.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 namespace qemutap {
@@ -29,10 +30,20 @@ int end_leases(const DaemonOptions &options)
     return 0;
 }
 
+int serve(const DaemonOptions &options, const Daemon::ReadOptions &read_options)
+{
+    Daemon daemon{options, read_options};
+    const int status = daemon.run();
+    // All is done: what a connection meets as it closes (sdbus-c++ 1.2 throws that out of its destructor) is a failure,
+    // but nothing to dump core for.
+    std::set_terminate([] { std::_Exit(exit_status(ErrorCode::failed)); });
+    return status;
+}
+
 int perform(const DaemonOptions &options, const Daemon::ReadOptions &read_options)
 {
     open_log(options.log_level);
-    return options.end_leases ? end_leases(options) : Daemon{options, read_options}.run();
+    return options.end_leases ? end_leases(options) : serve(options, read_options);
 }
 
 } // namespace
