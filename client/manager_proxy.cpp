@@ -69,7 +69,7 @@ auto translated(Call call)
     try {
         return call();
     } catch (const sdbus::Error &error) {
-        const std::string name = error.getName();
+        const std::string &name = error.getName();
         if (const auto code = error_code_of(name))
             throw TapError{*code, error.getMessage()};
         throw unreachable(name, error.getMessage());
@@ -122,6 +122,7 @@ TapGrant read_tap(const Dictionary &dictionary)
 std::vector<TapGrant> read_taps(const std::vector<Dictionary> &dictionaries)
 {
     std::vector<TapGrant> taps;
+    taps.reserve(dictionaries.size());
     for (const auto &dictionary : dictionaries)
         taps.push_back(read_tap(dictionary));
     if (taps.empty())

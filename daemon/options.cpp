@@ -41,6 +41,7 @@ Ipv4Prefix require_prefix(const std::string &option, const std::string &text)
 std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
 {
     std::vector<std::string> texts;
+    texts.reserve(prefixes.size());
     for (const auto &prefix : prefixes)
         texts.push_back(prefix.text());
     return texts;
@@ -65,7 +66,7 @@ public:
         std::vector<CLI::ConfigItem> joined;
         for (auto &item : ConfigBase::from_config(input)) {
             const auto known = std::find_if(joined.begin(), joined.end(), [&](const CLI::ConfigItem &other) {
-                return other.fullname() == item.fullname();
+                return other.name == item.name && other.parents == item.parents;
             });
             if (known == joined.end())
                 joined.push_back(std::move(item));

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 
 namespace qemutap {
@@ -113,12 +114,10 @@ bool is_alphanumeric(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-// One more than the highest N of any `stem`N in the value; 0 without one. Numbers beyond six digits are no
-// names that we would come to.
-unsigned behind_numbered(std::string_view stem, std::string_view value)
+// Each N of any `stem`N in the value. Numbers beyond nine digits are no names that we would come to.
+void note_numbers(std::string_view stem, std::string_view value, std::set<unsigned> &numbers)
 {
-    constexpr std::size_t most_digits = 6;
-    unsigned behind = 0;
+    constexpr std::size_t most_digits = 9;
     for (auto at = value.find(stem); at != std::string_view::npos; at = value.find(stem, at + 1)) {
         unsigned number = 0;
         auto i = at + stem.size();
@@ -128,9 +127,19 @@ unsigned behind_numbered(std::string_view stem, std::string_view value)
         const bool whole_word =
             (at == 0 || !is_alphanumeric(value[at - 1])) && (i == value.size() || !is_alphanumeric(value[i]));
         if (i > first_digit && whole_word)
-            behind = std::max(behind, number + 1);
+            numbers.insert(number);
     }
-    return behind;
+}
+
+// Behind the highest, but for those so high that nobody counted up to them: there it is enough to be in nobody's way.
+unsigned first_free(const std::set<unsigned> &numbers)
+{
+    constexpr unsigned counted = 1'000'000;
+    unsigned free = 0;
+    for (const auto number : numbers)
+        if (number < counted || number < free + max_count)
+            free = number + 1;
+    return free;
 }
 
 } // namespace
@@ -138,6 +147,8 @@ unsigned behind_numbered(std::string_view stem, std::string_view value)
 CommandFacts look_at(const std::vector<std::string> &command)
 {
     CommandFacts facts;
+    std::set<unsigned> netdevs;
+    std::set<unsigned> mmio_buses;
     for (std::size_t i = 1; i < command.size(); ++i) {
         const auto option = option_name(command[i]);
         if (!option || i + 1 == command.size() ||
@@ -154,10 +165,12 @@ CommandFacts look_at(const std::vector<std::string> &command)
         if (is_nic(*option, value))
             ++facts.nics;
         if (*option == "netdev" || *option == "device" || *option == "nic" || *option == "net")
-            facts.first_free_netdev = std::max(facts.first_free_netdev, behind_numbered("net", value));
+            note_numbers("net", value, netdevs);
         if (*option == "device")
-            facts.first_free_mmio_bus = std::max(facts.first_free_mmio_bus, behind_numbered(mmio_bus, value));
+            note_numbers(mmio_bus, value, mmio_buses);
     }
+    facts.first_free_netdev = first_free(netdevs);
+    facts.first_free_mmio_bus = first_free(mmio_buses);
     return facts;
 }
 

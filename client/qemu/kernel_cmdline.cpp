@@ -19,6 +19,8 @@ std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
            "::eth" + std::to_string(nic) + ":off";
 }
 
+constexpr std::string_view white_space = " \t\n\v\f\r";
+
 // Where each word begins and ends; double quotes hold spaces together, as in the kernel's next_arg().
 std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmdline)
 {
@@ -27,7 +29,7 @@ std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmd
     std::size_t begin = std::string::npos;
     for (std::size_t i = 0; i <= cmdline.size(); ++i) {
         const bool at_end = i == cmdline.size();
-        const bool space = at_end || (!quoted && std::string_view{" \t\n"}.find(cmdline[i]) != std::string_view::npos);
+        const bool space = at_end || (!quoted && white_space.find(cmdline[i]) != std::string_view::npos);
         if (!at_end && cmdline[i] == '"')
             quoted = !quoted;
         if (!space && begin == std::string::npos)
@@ -40,12 +42,25 @@ std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmd
     return words;
 }
 
+// The kernel takes quotes off a word that is quoted as a whole.
+std::string_view unquoted(std::string_view word)
+{
+    if (word.substr(0, 1) != "\"")
+        return word;
+    word.remove_prefix(1);
+    return word.substr(0, word.size() - (word.empty() || word.back() != '"' ? 0 : 1));
+}
+
 std::string_view key_of(std::string_view word)
 {
-    // The kernel takes quotes off a word that is quoted as a whole.
-    if (word.substr(0, 1) == "\"")
-        word.remove_prefix(1);
+    word = unquoted(word);
     return word.substr(0, word.find('='));
+}
+
+// A quote that is never closed: whatever stands behind it belongs to the word.
+bool is_open(std::string_view word)
+{
+    return std::count(word.begin(), word.end(), '"') % 2 != 0;
 }
 
 } // namespace
@@ -74,10 +89,11 @@ std::optional<std::string> with_words(const std::string &cmdline, const std::vec
     std::size_t end = cmdline.size();
     for (const auto &[begin, behind] : words_of(cmdline)) {
         const auto word = std::string_view{cmdline}.substr(begin, behind - begin);
-        if (word == "--") {
+        const bool is_end = unquoted(word) == "--";
+        if (is_end || is_open(word))
             end = begin;
+        if (is_end)
             break;
-        }
         keys.push_back(key_of(word));
     }
     const auto present = [&](std::string_view key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };

@@ -23,8 +23,9 @@ std::vector<std::string> kernel_cmdline_words(const LeaseGrant &lease, unsigned 
 
 std::string kernel_cmdline(const LeaseGrant &lease, unsigned first_nic = 0);
 
-// Adds the words to a command line: before a lone "--", behind which everything is the init program's, and
-// each only if no word of that key is there. nullopt: it has an `ip=` of its own and is to be left alone.
+// Adds the words to a command line: before a lone "--", behind which everything is the init program's, before a
+// word whose quotes are never closed, behind which everything is that word's, and each only if no word of that key is
+// there. nullopt: it has an `ip=` of its own and is to be left alone.
 std::optional<std::string> with_words(const std::string &cmdline, const std::vector<std::string> &words);
 
 } // namespace qemutap

@@ -11,7 +11,7 @@
 namespace qemutap {
 
 // QEMU's greeting and events are some hundred bytes; who sends more without an end of line is not QEMU.
-inline constexpr std::size_t max_qmp_line = 64 * 1024;
+inline constexpr std::size_t max_qmp_line = 65'536;
 
 class PowerdownDialogue {
 public:

@@ -7,7 +7,7 @@ import collections
 import random
 
 import strace
-from faults import FULL, MANAGER, FaultsRing
+from faults import FULL, MANAGER, FaultsRing, close_all
 from operations import outcome
 from rig import kernel
 from rig.bus import BusError, Disconnected
@@ -81,6 +81,7 @@ class Sweep(FaultsRing):
     def setUp(self):
         super().setUp()
         self.caller = None
+        self.descriptors = []  # a lease's, until its point is over
         self.counts = collections.Counter()
         self.problems = []
         self.holder = self.host.connect("bob")
@@ -100,6 +101,8 @@ class Sweep(FaultsRing):
         if self.caller:
             self.caller.close()
             self.caller = None
+        close_all(self.descriptors)
+        self.descriptors = []
 
     def dial(self):
         """The daemon knows this caller already, so that each point is met in the same state."""
@@ -125,7 +128,10 @@ class Sweep(FaultsRing):
         options = {"hold": Variant("s", hold), "queues": Variant("u", queues)}
         if idle_timeout:
             options["idle-timeout"] = Variant("t", idle_timeout)
-        return outcome(lambda: self.call(self.caller, "Acquire", "ua{sv}", count, options))
+        told = outcome(lambda: self.call(self.caller, "Acquire", "ua{sv}", count, options))
+        if told.kind == "answered":
+            self.descriptors += told.value[2]
+        return told
 
     def release(self, lease):
         return outcome(lambda: self.call(self.caller, "Release", "s", lease))

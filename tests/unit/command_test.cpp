@@ -236,6 +236,21 @@ TEST_CASE("command: our netdevs are numbered behind the caller's")
     CHECK(facts_of({"-device", R"({"driver":"e1000","netdev":"net5"})"}).first_free_netdev == 6);
 }
 
+TEST_CASE("command: our netdevs are in nobody's way however high the caller's numbers are")
+{
+    const auto first_free = [](const Words &ids) {
+        Words arguments;
+        for (const auto &id : ids)
+            arguments.insert(arguments.end(), {"-netdev", "user,id=" + id});
+        return facts_of(arguments).first_free_netdev;
+    };
+    CHECK(first_free({"net999999"}) == 1'000'000);
+    CHECK(first_free({"net999999", "net1000000"}) == 1'000'001);
+    CHECK(first_free({"net999998", "net1000030"}) == 1'000'031);
+    CHECK(first_free({"net3", "net2000000"}) == 4);
+    CHECK(first_free({"net999999999"}) == 0);
+}
+
 TEST_CASE("command: names that only resemble netI take no number")
 {
     for (const auto *value : {"user,id=hostnet0", "user,id=mynet0", "user,id=net0x", "user,id=network", "user,id=net",

@@ -119,16 +119,32 @@ TEST_CASE("kernel cmdline: two dashes that are not a word of their own end nothi
     check_added("note=\"a -- b\"", "note=\"a -- b\" " + sample_text);
 }
 
+TEST_CASE("kernel cmdline: two dashes that are quoted are a lone --, as the kernel strips such quotes")
+{
+    check_added("quiet \"--\" single", "quiet " + sample_text + " \"--\" single");
+    check_added("quiet \"--", "quiet " + sample_text + " \"--");
+}
+
+TEST_CASE("kernel cmdline: the words go before a quote that is never closed, which would swallow them")
+{
+    check_added("quiet note=\"see there", "quiet " + sample_text + " note=\"see there");
+    check_added("\"quiet rw -- single", sample_text + " \"quiet rw -- single");
+    check_added("a=\"b c\" d=\"e\"f\"", "a=\"b c\" " + sample_text + " d=\"e\"f\"");
+}
+
 TEST_CASE("kernel cmdline: with an ip= of its own, wherever it stands, a command line is left alone")
 {
-    for (const auto *cmdline : {"ip=dhcp", "ip=", "quiet ip=dhcp", "ip=dhcp quiet", "quiet ip=10.0.0.2::10.0.0.1 rw",
-                                "quiet\tip=dhcp", "quiet\nip=dhcp", "ip=dhcp -- single", "a=\"b c\" ip=none"})
+    for (const auto *cmdline :
+         {"ip=dhcp", "ip=", "quiet ip=dhcp", "ip=dhcp quiet", "quiet ip=10.0.0.2::10.0.0.1 rw", "quiet\tip=dhcp",
+          "quiet\nip=dhcp", "quiet\rip=dhcp", "quiet\fip", "quiet\vip=dhcp", "ip=dhcp -- single", "a=\"b c\" ip=none"})
         check_left_alone(cmdline);
 }
 
 TEST_CASE("kernel cmdline: an ip= that is quoted as a whole is one too, as the kernel strips such quotes")
 {
     check_left_alone("\"ip=dhcp\" quiet");
+    check_left_alone("quiet \"ip\" rw");
+    check_left_alone("quiet \"ip=dhcp");
 }
 
 TEST_CASE("kernel cmdline: what only looks like ip= is none")

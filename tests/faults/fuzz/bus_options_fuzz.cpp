@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// The options of a call come from any user on the bus. Which of them are right is decided here a second time, from
+// the interface's own text (dbus/org.qemutap1.xml), and both must come to the same; what is wrong is refused by one
+// error and nothing else leaves the reader.
+//
+// The bytes are lines: the count, then `key=TYPEvalue`, TYPE as D-Bus spells it, `-` for a variant without a value.
+
+#include "daemon/bus/wire.hpp"
+
+#include "common/error.hpp"
+#include "tests/faults/fuzz/require.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <optional>
+
+using namespace qemutap;
+
+namespace {
+
+struct Value {
+    char type = '-';
+    std::string text;
+    std::uint64_t number = 0;
+};
+using Options = std::map<std::string, Value>;
+
+// Decimal, and beyond 64 bits whatever is left of it.
+std::uint64_t number_of(std::string_view text)
+{
+    std::uint64_t number = 0;
+    for (const char c : text)
+        number = number * 10 + static_cast<unsigned char>(c - '0');
+    return number;
+}
+
+Options options_of(const std::vector<std::string_view> &lines)
+{
+    Options options;
+    for (std::size_t i = 1; i < lines.size(); ++i) {
+        auto line = lines[i];
+        const std::string key{cut(line, '=')};
+        const char type = line.empty() ? '-' : line.front();
+        line.remove_prefix(std::min<std::size_t>(line.size(), 1));
+        options[key] = {type, std::string{line.substr(0, line.find('\0'))}, number_of(line)};
+    }
+    return options;
+}
+
+template <typename Number>
+sdbus::Variant number_variant(const Value &value)
+{
+    return sdbus::Variant{static_cast<Number>(value.number)};
+}
+
+sdbus::Variant container_variant(const Value &value)
+{
+    if (value.type == 'v')
+        return sdbus::Variant{std::vector<sdbus::Variant>{sdbus::Variant{value.text}}};
+    if (value.type == 'a')
+        return sdbus::Variant{std::vector<std::string>{value.text}};
+    if (value.type == 'e')
+        return sdbus::Variant{std::map<std::string, sdbus::Variant>{{value.text, sdbus::Variant{value.number}}}};
+    return sdbus::Variant{sdbus::Struct<std::string, std::uint32_t>{value.text, 1u}};
+}
+
+// Throws sdbus::Error for what no message could carry.
+sdbus::Variant variant_of(const Value &value)
+{
+    switch (value.type) {
+    case 's':
+        return sdbus::Variant{value.text};
+    case 'o':
+        return sdbus::Variant{sdbus::ObjectPath{value.text}};
+    case 'g':
+        return sdbus::Variant{sdbus::Signature{value.text}};
+    case 'b':
+        return sdbus::Variant{value.number % 2 == 1};
+    case 'y':
+        return number_variant<std::uint8_t>(value);
+    case 'n':
+        return number_variant<std::int16_t>(value);
+    case 'q':
+        return number_variant<std::uint16_t>(value);
+    case 'i':
+        return number_variant<std::int32_t>(value);
+    case 'u':
+        return number_variant<std::uint32_t>(value);
+    case 'x':
+        return number_variant<std::int64_t>(value);
+    case 't':
+        return number_variant<std::uint64_t>(value);
+    case 'd':
+        return number_variant<double>(value);
+    case 'h':
+        return sdbus::Variant{sdbus::UnixFd{0}};
+    case 'v':
+    case 'a':
+    case 'e':
+    case 'r':
+        return container_variant(value);
+    default:
+        return {};
+    }
+}
+
+bool one_of(const std::string &text, std::initializer_list<const char *> words)
+{
+    return std::find(words.begin(), words.end(), text) != words.end();
+}
+
+bool may_be_label(const std::string &text)
+{
+    const auto first = [](unsigned char c) { return c < 0x80 && (std::isalnum(c) != 0); };
+    const auto later = [&](unsigned char c) { return first(c) || (c != 0 && std::strchr("._:@+-", c) != nullptr); };
+    return !text.empty() && text.size() <= 63 && first(static_cast<unsigned char>(text[0])) &&
+           std::all_of(text.begin(), text.end(), later);
+}
+
+// As the interface describes it: whether these options may be asked for, each by itself.
+bool may_be_option(const std::string &key, const Value &value)
+{
+    if (key == "hold")
+        return value.type == 's' && one_of(value.text, {"fd", "name"});
+    if (key == "label")
+        return value.type == 's' && may_be_label(value.text);
+    if (key == "queues")
+        return value.type == 'u';
+    if (key == "vhost")
+        return value.type == 's' && one_of(value.text, {"no", "auto", "yes"});
+    if (key == "idle-timeout")
+        return value.type == 't' && value.number >= 1 && value.number <= 31'536'000;
+    return key == "interactive" && value.type == 'b';
+}
+
+// And all together.
+std::optional<TapRequest> expected(std::uint32_t count, const Options &options)
+{
+    for (const auto &[key, value] : options)
+        if (!may_be_option(key, value))
+            return std::nullopt;
+    const auto value = [&](const char *key) {
+        const auto at = options.find(key);
+        return at == options.end() ? Value{} : at->second;
+    };
+    TapRequest request;
+    request.count = count;
+    request.hold = value("hold").text == "name" ? Hold::name : Hold::fd;
+    request.label = value("label").text;
+    request.queues = options.count("queues") != 0 ? static_cast<std::uint32_t>(value("queues").number) : 1;
+    const auto vhost = value("vhost").text;
+    request.vhost = vhost == "yes"    ? VhostChoice::required
+                    : vhost == "auto" ? VhostChoice::when_possible
+                                      : VhostChoice::no;
+    request.idle_timeout_seconds = value("idle-timeout").number;
+    request.interactive = value("interactive").number % 2 == 1;
+    const bool by_name = request.hold == Hold::name;
+    if (count < 1 || count > 32 || request.queues < 1 || request.queues > 16)
+        return std::nullopt;
+    if (by_name ? vhost == "yes" : request.idle_timeout_seconds != 0)
+        return std::nullopt;
+    if (!by_name && count * request.queues * (vhost == "yes" ? 2 : 1) > 16)
+        return std::nullopt;
+    return request;
+}
+
+bool may_be_listed(const Options &options)
+{
+    return std::all_of(options.begin(), options.end(), [](const auto &option) {
+        return one_of(option.first, {"all", "interactive"}) && option.second.type == 'b';
+    });
+}
+
+// nullopt: refused, in the one way there is, and in words that a log can hold.
+template <typename Call>
+auto accepted(Call call) -> std::optional<decltype(call())>
+{
+    try {
+        return call();
+    } catch (const TapError &error) {
+        require(error.code() == ErrorCode::invalid_argument, "what is wrong is an invalid argument");
+        const std::string_view text = error.what();
+        require(!text.empty() && text.size() < 1000, "an error says why, and not endlessly");
+        require(std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; }),
+                "an error is a line of plain text");
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t size)
+{
+    const auto lines = lines_of(text_of(bytes, size));
+    const auto count = static_cast<std::uint32_t>(lines.empty() ? 1 : number_of(lines.front()));
+    auto options = options_of(lines);
+    Dictionary dictionary;
+    try {
+        for (const auto &[key, value] : options)
+            dictionary.emplace(key, variant_of(value));
+    } catch (const sdbus::Error &) {
+        return 0; // no caller can send this
+    }
+    const auto request = accepted([&] { return parse_acquire(count, dictionary); });
+    require(request == expected(count, options), "an Acquire is what the interface says, or is refused");
+    const auto list = accepted([&] { return parse_list(dictionary); });
+    require(list.has_value() == may_be_listed(options), "a List is what the interface says, or is refused");
+    if (list) {
+        const auto is_set = [&](const char *key) { return options.count(key) != 0 && options.at(key).number % 2 == 1; };
+        require(list->all == is_set("all") && list->interactive == is_set("interactive"), "a List asks what was asked");
+    }
+    return 0;
+}

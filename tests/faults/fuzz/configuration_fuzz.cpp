@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+//
+// The configuration file is root's, and still it is text that somebody typed: what is in it is understood whole or
+// refused in a line, and what is understood makes a plan in which no two taps meet.
+//
+// The bytes are the file, in memory: the reader opens it by name like any other.
+
+#include "common/error.hpp"
+#include "daemon/core/address_plan.hpp"
+#include "daemon/options.hpp"
+#include "tests/faults/fuzz/require.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+using namespace qemutap;
+
+namespace {
+
+class MemoryFile {
+public:
+    MemoryFile() : descriptor_{::memfd_create("qemu-tapd.conf", MFD_CLOEXEC)}
+    {
+        require(descriptor_ >= 0, "there is a file in memory");
+        path_ = "/proc/self/fd/" + std::to_string(descriptor_);
+    }
+
+    const std::string &with(std::string_view text) const
+    {
+        require(::ftruncate(descriptor_, 0) == 0, "the file can be emptied");
+        require(::pwrite(descriptor_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()),
+                "the file can be written");
+        return path_;
+    }
+
+private:
+    int descriptor_;
+    std::string path_;
+};
+
+// nullopt: refused.
+template <typename Call>
+auto accepted(Call call) -> std::optional<decltype(call())>
+{
+    try {
+        return call();
+    } catch (const TapError &error) {
+        require(error.code() == ErrorCode::invalid_argument, "what is wrong is an invalid argument");
+        const std::string_view text = error.what();
+        require(!text.empty() && text.find('\n') == std::string_view::npos, "an error is a line");
+    }
+    return std::nullopt;
+}
+
+std::optional<DaemonOptions> options_in(std::string_view text)
+{
+    static const MemoryFile file;
+    const char *words[] = {"qemu-tapd", nullptr};
+    const auto options = accepted([&] { return parse_daemon_options(1, words, file.with(text)); });
+    require(!options || *options, "no line of a file is an order to print something and leave");
+    return options ? *options : std::nullopt;
+}
+
+std::string file_of(const DaemonOptions &options)
+{
+    const auto line = [](const char *key, const auto &value) { return std::string{key} + " = " + value + "\n"; };
+    std::string text = line("pool", options.plan.pool.text()) +
+                       line("prefix-length", std::to_string(options.plan.prefix_length)) +
+                       line("first-index", std::to_string(options.plan.first_index)) +
+                       line("device-prefix", options.plan.device_prefix) +
+                       line("max-taps-per-user", std::to_string(options.limits.max_taps_per_user)) +
+                       line("max-taps", std::to_string(options.limits.max_taps)) + line("log-level", options.log_level);
+    for (const auto &exclusion : options.plan.exclusions)
+        text += line("exclude", exclusion.text());
+    if (options.idle_exit_seconds)
+        text += line("idle-exit", std::to_string(*options.idle_exit_seconds));
+    return text;
+}
+
+bool holds(const Ipv4Prefix &outer, const Ipv4Prefix &inner)
+{
+    return outer.first() <= inner.first() && inner.last() <= outer.last();
+}
+
+void check_tap(const AddressPlan &plan, unsigned index)
+{
+    const auto subnet = plan.subnet(index);
+    const auto gateway = plan.gateway(index);
+    const auto client = client_address(gateway.address);
+    require(subnet.is_network() && holds(plan.settings().pool, subnet), "a subnet is one of the pool's");
+    require(subnet.last() < plan.settings().pool.last(), "a subnet's broadcast address is its own");
+    require(gateway.length == subnet.length && subnet.first() < gateway.address && gateway.address < client &&
+                client < subnet.last(),
+            "a gateway and a client are between network and broadcast");
+    const auto name = plan.device_name(index);
+    require(name.size() <= 15, "the kernel takes the whole name");
+    require(std::all_of(name.begin(), name.end(),
+                        [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '%'; }),
+            "a name is a word, and no pattern");
+    const auto &exclusions = plan.settings().exclusions;
+    const bool excluded = std::any_of(exclusions.begin(), exclusions.end(), [&](const Ipv4Prefix &exclusion) {
+        return exclusion.first() <= subnet.last() && subnet.first() <= exclusion.last();
+    });
+    require(plan.is_excluded(index) == excluded, "what overlaps an exclusion is excluded");
+}
+
+// Both ends, their neighbours and one that a label leads to: each valid, and no two of them alike.
+void check_plan(const AddressPlan &plan)
+{
+    const auto first = plan.first_index();
+    const auto last = plan.last_index();
+    require(first <= last && plan.size() == last - first + 1, "a plan has a tap");
+    const auto start = plan.search_start(1000, "web");
+    require(start >= first && start <= last, "a label leads to a tap");
+    std::set<unsigned> indexes{first, last, start, std::min(first + 1, last), std::max(last, 1u) - 1};
+    indexes.erase(indexes.begin(), indexes.lower_bound(first));
+    std::set<std::string> names;
+    std::set<std::string> macs;
+    std::optional<Ipv4Prefix> before;
+    for (const auto index : indexes) {
+        check_tap(plan, index);
+        names.insert(plan.device_name(index));
+        macs.insert({plan.guest_mac(index).text(), plan.host_mac(index).text()});
+        const auto subnet = plan.subnet(index);
+        require(!before || before->last() < subnet.first(), "no two subnets meet");
+        before = subnet;
+    }
+    require(names.size() == indexes.size() && macs.size() == 2 * indexes.size(), "names and MACs are unique");
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t size)
+{
+    const auto options = options_in(text_of(bytes, size));
+    if (!options)
+        return 0;
+    require(!options->end_leases, "no line of a file ends leases");
+    const auto machine_byte = static_cast<std::uint8_t>(size);
+    const auto plan = accepted([&] { return AddressPlan{options->plan, machine_byte}; });
+    if (!plan)
+        return 0;
+    check_plan(*plan);
+    const auto again = options_in(file_of(*options));
+    require(again.has_value(), "what was understood can be written down");
+    const auto changed = differences(*options, *again);
+    require_equal(changed.empty() ? "" : changed.front(), "", "what was written down means the same");
+    return 0;
+}

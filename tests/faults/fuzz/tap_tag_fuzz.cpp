@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+//
+// The alias codec reads what anybody with CAP_NET_ADMIN can write, and what it makes of it is all that is known of a
+// lease. Whatever it accepts it must write again in the same bytes, and any tag within its ranges must come back.
+
+#include "daemon/core/tap_tag.hpp"
+#include "tests/faults/fuzz/require.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace qemutap;
+
+namespace {
+
+constexpr std::size_t alias_max_bytes = 255; // IFALIASZ less its end
+
+// Numbers and choices out of the bytes, zeroes behind their end.
+class Chooser {
+public:
+    explicit Chooser(std::string_view bytes) : rest_{bytes} {}
+
+    // From `first` to `last`, both included.
+    std::uint64_t number(std::uint64_t first, std::uint64_t last)
+    {
+        std::uint64_t chosen = 0;
+        std::memcpy(&chosen, rest_.data(), std::min(rest_.size(), sizeof chosen));
+        rest_.remove_prefix(std::min(rest_.size(), sizeof chosen));
+        return first + chosen % (last - first + 1);
+    }
+
+    std::string text(std::size_t size, std::string_view alphabet)
+    {
+        std::string text;
+        while (text.size() < size)
+            text += alphabet[static_cast<std::size_t>(number(0, alphabet.size() - 1))];
+        return text;
+    }
+
+private:
+    std::string_view rest_;
+};
+
+TapTag tag_of(std::string_view bytes)
+{
+    Chooser choose{bytes};
+    TapTag tag;
+    tag.count = static_cast<unsigned>(choose.number(1, 32));
+    tag.position = static_cast<unsigned>(choose.number(0, tag.count - 1));
+    tag.index = static_cast<unsigned>(choose.number(0, 0xffff));
+    tag.ifindex = static_cast<int>(choose.number(1, 0x7fffffff));
+    tag.uid = static_cast<uid_t>(choose.number(0, 0xffffffff));
+    tag.hold = choose.number(0, 1) ? Hold::name : Hold::fd;
+    for (auto &byte : tag.mac.bytes)
+        byte = static_cast<std::uint8_t>(choose.number(0, 255));
+    tag.queues = static_cast<unsigned>(choose.number(1, 16));
+    tag.vhost = choose.number(0, 1) != 0;
+    tag.idle_timeout_seconds = choose.number(0, 31'536'000);
+    const std::string letters = "abcxyzABCXYZ0189";
+    if (const auto size = choose.number(0, 63); size != 0)
+        tag.label = choose.text(1, letters) + choose.text(size - 1, letters + "._:@+-");
+    tag.lease = choose.text(16, "0123456789abcdef");
+    return tag;
+}
+
+void require_ranges(const TapTag &tag)
+{
+    const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    const auto is_word = [](char c) { return c > ' ' && c < 0x7f; };
+    require(tag.lease.size() == 16 && std::all_of(tag.lease.begin(), tag.lease.end(), is_hex), "a lease has an id");
+    require(tag.count >= 1 && tag.count <= 32 && tag.position < tag.count, "a tap is one of its lease's");
+    require(tag.index <= 0xffff && tag.ifindex > 0, "index and ifindex are in their ranges");
+    require(tag.queues >= 1 && tag.queues <= 16, "queues are 1 to 16");
+    require(tag.idle_timeout_seconds <= 31'536'000, "the idle timeout is at most a year");
+    require(tag.label.size() <= 63 && std::all_of(tag.label.begin(), tag.label.end(), is_word), "a label is a word");
+}
+
+// What is accepted is in range and has no other spelling than its own.
+bool check_text(std::string_view alias)
+{
+    const auto tag = decode_tag(alias);
+    if (!tag)
+        return false;
+    require_ranges(*tag);
+    require_equal(encode(*tag), std::string{alias}, "what is decoded encodes to the same text");
+    require(alias.size() <= alias_max_bytes, "what is decoded fits the kernel's alias");
+    return true;
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t size)
+{
+    const auto given = text_of(bytes, size);
+    check_text(given);
+
+    const auto tag = tag_of(given);
+    auto text = encode(tag);
+    require(decode_tag(text) == tag, "a tag within its ranges comes back");
+    require(check_text(text), "a tag within its ranges is accepted");
+
+    // One byte of a good text changed, and it cut short: another tag or none, but nothing in between.
+    const std::size_t place = size < 2 ? 0 : (bytes[0] * 256u + bytes[1]) % text.size();
+    check_text(std::string_view{text}.substr(0, place));
+    text[place] = size < 3 ? ' ' : static_cast<char>(bytes[2]);
+    check_text(text);
+    return 0;
+}
