@@ -34,7 +34,7 @@ std::optional<Setback> Attempt::add_tap()
     if (!tap)
         return Setback::exhausted;
     // At once: an intruder never gets a device that has an address.
-    if (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap))
+    if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
         return Setback::intruder;
     const auto &[tag, host_mac, gateway] = promised_.back();
     host_.configure(*tap, encode(tag), host_mac);

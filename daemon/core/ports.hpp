@@ -23,6 +23,7 @@ struct OpenTap {
     std::string name;
     int ifindex = 0;
     std::vector<UniqueFd> queues;
+    bool entered = false; // somebody else attached to it before it had its owner
 };
 
 class TapCreator {

@@ -5,6 +5,7 @@
 #include "daemon/host/tun.hpp"
 
 #include "common/error.hpp"
+#include "daemon/host/queue_watch.hpp"
 
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -75,11 +76,13 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigne
     short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
     if (queues > 1)
         flags |= IFF_MULTI_QUEUE;
-    OpenTap tap{name, take_ifindex(), {}};
+    OpenTap tap{name, take_ifindex(), {}, false};
     tap.queues.push_back(open_tun());
     const int first = tap.queues.front().get();
     if (::ioctl(first, TUNSETIFINDEX, &tap.ifindex) != 0)
         refused("TUNSETIFINDEX", name);
+    // A tap of one queue lets nobody in beside us.
+    const auto watch = queues > 1 ? std::optional<QueueWatch>{std::in_place} : std::nullopt;
     // IFF_TUN_EXCL: without it root attaches to whatever persistent tap has the name.
     auto request = request_for(name, static_cast<short>(flags | IFF_TUN_EXCL));
     if (::ioctl(first, TUNSETIFF, &request) != 0) {
@@ -89,6 +92,7 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigne
     }
     if (::ioctl(first, TUNSETOWNER, static_cast<unsigned long>(owner)) != 0)
         refused("TUNSETOWNER", name);
+    tap.entered = watch && watch->heard_of_another(name);
     request = request_for(name, flags);
     while (open_all && tap.queues.size() < queues) {
         tap.queues.push_back(open_tun());

@@ -56,10 +56,13 @@ int View::fd() const
 
 HostState &View::drain()
 {
-    // Nobody can make us drain for ever: what is behind all that was queued came after the call began.
+    // Nobody can make us drain for ever: what is behind all that was queued came after the call began. Once events are
+    // lost the kernel drops all until the queue is empty, without saying so again: then it is emptied.
     const auto queued = queued_bytes();
+    const auto floods_before = floods_;
     std::size_t datagrams = 0;
-    for (std::size_t received = 0, bytes = 0; (bytes = receive()) != 0 && received < queued; ++datagrams)
+    for (std::size_t received = 0, bytes = 0;
+         (bytes = receive()) != 0 && (received < queued || floods_ != floods_before); ++datagrams)
         received += bytes + least_overhead_bytes;
     if (datagrams >= flood_datagrams)
         ++floods_;

@@ -36,6 +36,10 @@ class Operation:
     def prepare(self, ring):
         ring.dial()
 
+    def own(self, points):
+        """Those of the points at which the program itself can deal with an error."""
+        return points
+
     def disturbed(self, ring, options):
         """Done while strace looks on; what its caller was told."""
         with strace.looking_on(ring.host.daemon.pid, *options):
@@ -108,6 +112,10 @@ class Start(Operation):
     """With leases there, and a tap whose siblings were never made, as a crash leaves it."""
 
     title = "start"
+
+    def own(self, points):
+        """The dynamic loader's errors are its own to tell; it is done when it gives back its cache (ld.so(8))."""
+        return points[[point.call for point in points].index("munmap"):]
 
     def prepare(self, ring):
         ring.host.stop_daemon()

@@ -10,9 +10,10 @@ import subprocess
 from rig import furnish
 
 RECORD = f"{furnish.RIG}/calls"
-# Not the program's to see fail: the kernel gives back the descriptor or the memory whatever these say (close(2)),
-# which strace, that keeps the call from being made, does not; and after these there is no program that could see it.
-CANNOT_FAIL = {"close", "munmap", "exit_group", "rt_sigreturn", "restart_syscall"}
+# What no kernel answers with such errors, and what strace, that keeps the call from being made, would do otherwise than
+# a kernel that fails: a descriptor and memory are given back whatever close(2) and munmap(2) say, brk(2) itself returns
+# no errors, a wake by futex(2) fails for a bad address only, and after the others there is nobody to see it.
+CANNOT_FAIL = {"close", "munmap", "brk", "futex", "exit_group", "rt_sigreturn", "restart_syscall"}
 
 # The n-th call of this name, from 1.
 Point = collections.namedtuple("Point", "call number")

@@ -138,7 +138,7 @@ class Sweep(FaultsRing):
 
     # One point after the other
 
-    def faults_at(self, points):
+    def faults_at(self, operation, points):
         """What is done at these points, each with its options for strace and its words: a sweep's own."""
         raise NotImplementedError
 
@@ -155,7 +155,7 @@ class Sweep(FaultsRing):
             self.back_to_start("record")
             points = strace.read_record()
             self.assertGreater(len(points), 10, "nothing was recorded")
-            faults = self.faults_at(points)
+            faults = self.faults_at(operation, points)
             self.counts["of"] += len(faults)
             for options, words in faults if FULL else random.sample(faults, min(sample, len(faults))):
                 self.disturb(operation, options, f"{operation.title}, {words}")

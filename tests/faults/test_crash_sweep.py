@@ -12,7 +12,7 @@ from sweep import Sweep
 class Crashes(Sweep):
     shown = ("answered", "refused", "cut", "not reached", "leaked", "broken", "lost", "wrong")
 
-    def faults_at(self, points):
+    def faults_at(self, _, points):
         return [(strace.killing(point), f"SIGKILL before {point.call} {point.number}") for point in points]
 
     def note(self, told, where):

@@ -16,9 +16,9 @@ NAMED = "org.qemutap1.Error."
 class Errors(Sweep):
     shown = ("answered", "refused", "unanswered", "cut", "ended", "aborted", "leaked", "broken", "lost", "wrong")
 
-    def faults_at(self, points):
+    def faults_at(self, operation, points):
         return [(strace.failing(point, error), f"{error} of {point.call} {point.number}")
-                for point in points if point.call not in strace.CANNOT_FAIL for error in ERRORS]
+                for point in operation.own(points) if point.call not in strace.CANNOT_FAIL for error in ERRORS]
 
     def note(self, told, where):
         """A daemon that can't go on, as when the bus is lost to it, ends by itself."""

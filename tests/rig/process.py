@@ -24,9 +24,10 @@ class Process:
     def __init__(self, argv, log, **options):
         self.argv = argv
         self.log_path = log
+        # A session of its own, as systemd gives each service: the scheduler shares the processors among sessions.
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=options.pop("stdout", out),
-                                          stderr=out, **options)
+                                          stderr=out, start_new_session=True, **options)
         self.pid = self.popen.pid
         self.pidfd = os.pidfd_open(self.pid)
 
