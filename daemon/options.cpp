@@ -58,22 +58,58 @@ void require_absent_or_readable(const std::string &path)
                                                         (file ? "it is no regular file" : std::strerror(errno))};
 }
 
-// CLI11 joins the lines of a key only where they are neighbours, and drops later ones without a word.
-class JoiningConfig : public CLI::ConfigBase {
+constexpr std::string_view white_space = " \t\r\v\f";
+
+std::vector<std::string> words_of(std::string_view text)
+{
+    std::vector<std::string> words;
+    for (;;) {
+        text.remove_prefix(std::min(text.find_first_not_of(white_space), text.size()));
+        if (text.empty())
+            return words;
+        words.emplace_back(text.substr(0, text.find_first_of(white_space)));
+        text.remove_prefix(words.back().size());
+    }
+}
+
+// Small letters, digits and dashes, beginning with a letter: CLI11 has meanings of its own for other keys.
+bool is_key(std::string_view text)
+{
+    return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") == std::string_view::npos &&
+           !text.empty() && text.front() >= 'a';
+}
+
+// The lines of a file as qemu-tapd.conf(5) has them, and no others. CLI11's own reader knows sections, arrays and
+// quotes that the page does not, passes over what it does not understand, and reads beyond the end of an empty name.
+class LineConfig : public CLI::ConfigBase {
 public:
     std::vector<CLI::ConfigItem> from_config(std::istream &input) const override
     {
-        std::vector<CLI::ConfigItem> joined;
-        for (auto &item : ConfigBase::from_config(input)) {
-            const auto known = std::find_if(joined.begin(), joined.end(), [&](const CLI::ConfigItem &other) {
-                return other.name == item.name && other.parents == item.parents;
-            });
-            if (known == joined.end())
-                joined.push_back(std::move(item));
-            else
-                known->inputs.insert(known->inputs.end(), item.inputs.begin(), item.inputs.end());
+        std::vector<CLI::ConfigItem> items;
+        for (std::string line; std::getline(input, line);) {
+            const std::string_view text = line;
+            const auto begin = text.find_first_not_of(white_space);
+            if (begin == std::string_view::npos || text[begin] == '#' || text[begin] == ';')
+                continue;
+            const auto equals = std::min(text.find('='), text.size());
+            const auto key = words_of(text.substr(0, equals));
+            if (equals == text.size() || key.size() != 1 || !is_key(key.front()))
+                throw CLI::ConfigError{"line " + quote(text) + " is no `key = value`"};
+            auto values = words_of(text.substr(equals + 1));
+            if (values.empty())
+                values.emplace_back();
+            add(items, key.front(), values);
         }
-        return joined;
+        return items;
+    }
+
+private:
+    static void add(std::vector<CLI::ConfigItem> &items, const std::string &key, const std::vector<std::string> &values)
+    {
+        auto item = std::find_if(items.begin(), items.end(), [&](const auto &other) { return other.name == key; });
+        if (item == items.end())
+            item = items.insert(items.end(), {{}, key, {}});
+        item->inputs.insert(item->inputs.end(), values.begin(), values.end());
     }
 };
 
@@ -85,11 +121,11 @@ std::string joined(const std::vector<std::string> &texts)
     return all.empty() ? "nothing" : all;
 }
 
-// CLI11's own errors can take several lines.
+// CLI11's own errors can take several lines, and repeat what they are about as it is.
 std::string one_line(std::string text)
 {
     for (auto &c : text)
-        if (c == '\n')
+        if (static_cast<unsigned char>(c) < ' ' || c == 0x7f)
             c = ' ';
     return text;
 }
@@ -105,7 +141,7 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     CLI::App app{"Gives TAP network devices to QEMU instances of unprivileged users, over D-Bus."};
     app.set_version_flag("--version", std::string{"qemu-tapd "} + QEMU_TAPCTL_VERSION);
     app.set_config("--config", default_config, "Configuration file: the options below as `key = value`");
-    app.config_formatter(std::make_shared<JoiningConfig>());
+    app.config_formatter(std::make_shared<LineConfig>());
     app.allow_config_extras(CLI::config_extras_mode::error);
     app.add_option("--pool", pool, "The block that subnets are cut from")->capture_default_str();
     add_number(app, "--prefix-length", options.plan.prefix_length, "The length of a tap's subnet, 1 to 30");

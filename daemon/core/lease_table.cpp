@@ -31,29 +31,29 @@ bool is_watched(const TapTag &tag)
 void LeaseTable::update(int ifindex, const Link *link, Moment now)
 {
     const auto tag = link ? own_tag(*link) : std::nullopt;
-    auto known = taps_.find(ifindex);
-    if (known != taps_.end() && (!tag || known->second.tag != *tag)) {
-        forget(ifindex);
-        known = taps_.end();
+    turned_away_.erase(ifindex);
+    const auto known = taps_.find(ifindex);
+    if (known != taps_.end() && (!tag || known->second.tag != *tag))
+        forget(ifindex, now);
+    if (tag)
+        place(ifindex, {link->name, *tag, link->carrier, link->persistent, link->up, link->group}, now);
+}
+
+void LeaseTable::place(int ifindex, HeldTap tap, Moment now)
+{
+    if (taps_.count(ifindex) == 0) {
+        const auto lease = leases_.find(tap.tag.lease);
+        if (lease != leases_.end() && lease->second.taps.count(tap.tag.position) != 0) {
+            // Whatever this is, it is not the tap that was handed out, for as long as that one is there.
+            turned_away_.emplace(ifindex, std::move(tap));
+            return;
+        }
+        join(ifindex, tap.tag);
     }
-    if (!tag)
-        return;
-    if (known == taps_.end()) {
-        const auto lease = leases_.find(tag->lease);
-        if (lease != leases_.end() && lease->second.taps.count(tag->position) != 0)
-            return; // the place is taken: whatever this is, it is not the tap that was handed out
-        known = taps_.emplace(ifindex, HeldTap{.name = link->name, .tag = *tag, .up = true}).first;
-        join(ifindex, *tag);
-    }
-    auto &tap = known->second;
-    down_ += (link->up ? 0 : 1) - (tap.up ? 0 : 1);
-    tap.name = link->name;
-    tap.carrier = link->carrier;
-    tap.persistent = link->persistent;
-    tap.up = link->up;
-    tap.group = link->group;
-    suspects_.insert(tag->lease);
-    note_idleness(tag->lease, leases_.at(tag->lease), now);
+    const auto lease = tap.tag.lease;
+    taps_.insert_or_assign(ifindex, std::move(tap));
+    suspects_.insert(lease);
+    note_idleness(lease, leases_.at(lease), now);
 }
 
 void LeaseTable::join(int ifindex, const TapTag &tag)
@@ -65,10 +65,9 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
     watched_ += is_watched(tag) ? 1 : 0;
 }
 
-void LeaseTable::forget(int ifindex)
+void LeaseTable::forget(int ifindex, Moment now)
 {
     const auto tag = taps_.at(ifindex).tag;
-    down_ -= taps_.at(ifindex).up ? 0 : 1;
     taps_.erase(ifindex);
     suspects_.insert(tag.lease);
     watched_ -= is_watched(tag) ? 1 : 0;
@@ -78,10 +77,18 @@ void LeaseTable::forget(int ifindex)
         taps_of_.erase(tag.uid);
     auto &lease = leases_.at(tag.lease);
     lease.taps.erase(tag.position);
-    if (!lease.taps.empty())
+    if (lease.taps.empty()) {
+        set_deadline(tag.lease, lease, std::nullopt);
+        leases_.erase(tag.lease);
+    }
+    const auto next = std::find_if(turned_away_.begin(), turned_away_.end(), [&](const auto &entry) {
+        return entry.second.tag.lease == tag.lease && entry.second.tag.position == tag.position;
+    });
+    if (next == turned_away_.end())
         return;
-    set_deadline(tag.lease, lease, std::nullopt);
-    leases_.erase(tag.lease);
+    auto [successor, tap] = *next;
+    turned_away_.erase(next);
+    place(successor, std::move(tap), now);
 }
 
 void LeaseTable::note_idleness(const std::string &id, Lease &lease, Moment now)

@@ -64,9 +64,6 @@ public:
     // left a tap behind (I6). Leases held by name without a timeout only end when they are asked to.
     bool needs_watching() const { return watched_ != 0; }
 
-    // Whether a tap of ours is down, where the kernel does not tell everything that happens to it.
-    bool has_down_tap() const { return down_ != 0; }
-
     // The leases that something happened to since the last call, or whose time is up: those to look at.
     std::set<std::string> take_suspects(Moment now);
 
@@ -78,18 +75,19 @@ public:
     std::optional<Moment> next_deadline() const;
 
 private:
-    void forget(int ifindex);
+    void place(int ifindex, HeldTap tap, Moment now);
+    void forget(int ifindex, Moment now);
     void join(int ifindex, const TapTag &tag);
     void note_idleness(const std::string &id, Lease &lease, Moment now);
     void set_deadline(const std::string &id, Lease &lease, std::optional<Moment> deadline);
     bool is_over(const Lease &lease, Moment now) const;
 
     std::unordered_map<int, HeldTap> taps_;
+    std::map<int, HeldTap> turned_away_; // their tags claim places that other taps have
     std::unordered_map<std::string, Lease> leases_;
     std::unordered_map<unsigned, unsigned> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
     std::size_t watched_ = 0;        // taps whose lease must be watched
-    std::size_t down_ = 0;           // taps that are down
     std::set<std::string> suspects_; // leases to look at: something about them changed
     std::set<std::pair<Moment, std::string>> deadlines_;
 };

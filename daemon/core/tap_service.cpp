@@ -16,8 +16,10 @@ namespace qemutap {
 namespace {
 
 // A racer that attaches to a multi-queue tap in the instant before it has an owner costs one attempt.
-constexpr int max_attempts = 4;
+constexpr int max_attempts = 16;
 constexpr std::size_t occupants_named = 5;
+// Of each lease it takes two; somebody with root may put back what we delete.
+constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
 
@@ -249,7 +251,9 @@ void TapService::release(const std::string &lease)
 std::optional<Moment> TapService::next_deadline() const
 {
     const auto deadline = table_.next_deadline();
-    if (!table_.has_down_tap())
+    const auto &down = state_->down_taps();
+    const auto ours = down.lower_bound(first_own_ifindex);
+    if (ours == down.end() || *ours > last_own_ifindex)
         return deadline;
     const auto next_look = clock_() + down_tap_look_distance;
     return deadline ? std::min(*deadline, next_look) : next_look;
@@ -258,6 +262,16 @@ std::optional<Moment> TapService::next_deadline() const
 std::vector<EndedTap> TapService::sweep()
 {
     follow(host_.reread_down_taps());
+    // What went may have been a part of a lease whose rest must go too, and no event will tell that again.
+    for (int round = 0; round < max_sweep_rounds && remove_doomed(); ++round) {
+    }
+    condemned_.clear();
+    to_look_at_.clear();
+    return std::exchange(ended_, {});
+}
+
+bool TapService::remove_doomed()
+{
     to_look_at_.merge(table_.take_suspects(clock_()));
     // Asked for anew before they end: a carrier that came back is told with up to a second's delay.
     for (const int ifindex : table_.doomed(to_look_at_, clock_()))
@@ -267,13 +281,11 @@ std::vector<EndedTap> TapService::sweep()
     std::vector<int> ours;
     std::copy_if(condemned_.begin(), condemned_.end(), std::back_inserter(ours),
                  [&](int ifindex) { return table_.find_tap(ifindex) != nullptr; });
-    if (!ours.empty()) {
-        host_.remove(ours);
-        refresh();
-    }
-    condemned_.clear();
-    to_look_at_.clear();
-    return std::exchange(ended_, {});
+    if (ours.empty())
+        return false;
+    host_.remove(ours);
+    refresh();
+    return true;
 }
 
 } // namespace qemutap

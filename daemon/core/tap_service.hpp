@@ -81,6 +81,7 @@ private:
     struct Outcome;
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
     Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost);
+    bool remove_doomed();
     void forget_end_of(const std::string &lease);
     [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;
     LeaseGrant grant_of(const std::string &id, const Lease &lease) const;

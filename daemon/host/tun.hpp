@@ -11,12 +11,6 @@
 
 namespace qemutap {
 
-// Of the taps that we make. The ifindex is what can be chosen before a device exists, and so the only thing by
-// which udev, whose first look at a new device may come before its alias is written, can tell ours from others
-// (systemd/70-qemu-tapd.rules). The kernel counts up from 1 and never comes here. Decimal: udev's rules match text.
-inline constexpr int first_own_ifindex = 1'700'000'000;
-inline constexpr int last_own_ifindex = 1'799'999'999;
-
 class Tun : public TapCreator {
 public:
     explicit Tun(std::string tun_path = "/dev/net/tun", std::string vhost_path = "/dev/vhost-net");

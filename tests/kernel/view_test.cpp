@@ -15,9 +15,12 @@
 
 #include "common/unique_fd.hpp"
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace qemutap;
@@ -48,6 +51,31 @@ struct Views {
         return same;
     }
 };
+
+ifreq named(const std::string &name, short flags)
+{
+    ifreq request{};
+    name.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_flags = flags;
+    return request;
+}
+
+UniqueFd open_tap(const std::string &name)
+{
+    UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
+    auto request = named(name, IFF_TAP | IFF_NO_PI);
+    return ::ioctl(tun.get(), TUNSETIFF, &request) == 0 ? std::move(tun) : UniqueFd{};
+}
+
+// Changes a tap that is up, and so is told of, as fast as it can.
+void flood(const std::string &name, const std::atomic<bool> &over)
+{
+    const auto tun = open_tap(name);
+    auto request = named(name, IFF_UP);
+    ::ioctl(UniqueFd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)}.get(), SIOCSIFFLAGS, &request);
+    for (unsigned long uid = 0; !over; ++uid)
+        ::ioctl(tun.get(), TUNSETOWNER, uid % 60'000);
+}
 
 } // namespace
 
@@ -235,11 +263,7 @@ TEST_CASE("events that came too fast to be heard are made up for by a dump")
 {
     const PrivateNetwork network;
     Views views;
-    const UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
-    ifreq request{};
-    std::string{"tap7"}.copy(request.ifr_name, IFNAMSIZ - 1);
-    request.ifr_flags = IFF_TAP | IFF_NO_PI;
-    REQUIRE(::ioctl(tun.get(), TUNSETIFF, &request) == 0);
+    const auto tun = open_tap("tap7");
     network.ip("link set tap7 up");
     views.heard.drain();
     CHECK(views.heard.floods() == 0);
@@ -250,5 +274,28 @@ TEST_CASE("events that came too fast to be heard are made up for by a dump")
     CHECK(views.heard.floods() >= 1);
     CHECK(state.name_taken("lan0"));
     CHECK(state.link(static_cast<int>(::if_nametoindex("tap7")))->tun_owner == uid_t{19'999});
+    CHECK(views.agree());
+}
+
+TEST_CASE("events that come faster than they are read neither keep a drain nor hide what was there before it")
+{
+    const PrivateNetwork network;
+    std::atomic<bool> over = false;
+    std::vector<std::thread> holders;
+    for (const char *name : {"tap7", "tap8", "tap9"})
+        holders.emplace_back([name, &over] { flood(name, over); });
+    Views views;
+    unsigned wrong = 0;
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{3};
+         std::chrono::steady_clock::now() < end;) {
+        auto tun = open_tap("own0");
+        wrong += views.heard.drain().name_taken("own0") ? 0 : 1;
+        tun = UniqueFd{};
+        wrong += views.heard.drain().name_taken("own0") ? 1 : 0;
+    }
+    over = true;
+    for (auto &holder : holders)
+        holder.join();
+    CHECK(wrong == 0);
     CHECK(views.agree());
 }

@@ -175,6 +175,31 @@ TEST_CASE("daemon options: an empty file, comments and blank lines are fine")
     CHECK(from_file("max-taps=50").limits.max_taps == 50);
 }
 
+TEST_CASE("daemon options: a line of the file that is no `key = value` is refused and shown")
+{
+    for (const std::string line :
+         {"x", "pool", "= 5", "[taps]", "[]", "\"pool\" = 10.0.0.0/8", ".pool = 10.0.0.0/8", ". = 1", ".00/29",
+          "-- = 1", "++ = 1", "-pool = 10.0.0.0/8", "pool 10.0.0.0/8", "max taps = 50", "'''", "Pool = 10.0.0.0/8"}) {
+        check_refused([&] { from_file(line + "\n"); }, "no `key = value`");
+        check_refused([&] { from_file("max-taps = 50\n" + line); }, "no `key = value`");
+    }
+}
+
+TEST_CASE("daemon options: values in the file are words as they stand, however much white space is around them")
+{
+    CHECK(from_file("\t max-taps \t=\t 50 \r\n").limits.max_taps == 50);
+    CHECK(texts_of(from_file("exclude = 10.8.0.0/16\t 10.9.0.0/16\r\n").plan.exclusions) == "10.8.0.0/16 10.9.0.0/16");
+    check_refused([] { from_file("log-level = \"error\"\n"); }, "log-level");
+    check_refused([] { from_file("max-taps = 50 # taps\n"); }, "max-taps");
+    check_refused([] { from_file("exclude = [10.8.0.0/16, 10.9.0.0/16]\n"); }, "exclude");
+}
+
+TEST_CASE("daemon options: an error repeats no control character of the file")
+{
+    const std::string text = tap_error_of([] { from_file("log-level = \x1b[31m\x01\n"); }).what();
+    CHECK(text.find_first_of("\x1b\x01") == std::string::npos);
+}
+
 TEST_CASE("daemon options: --exclude may be given several times, in the place of the default")
 {
     const auto options = from_words({"--exclude", "10.8.0.0/16", "--max-taps", "50", "--exclude", "10.9.0.0/16"});

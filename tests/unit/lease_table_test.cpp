@@ -103,7 +103,7 @@ TEST_CASE("a link that goes, or whose tag goes, leaves the table as if it had ne
     CHECK_FALSE(table.index_leased(10));
 }
 
-TEST_CASE("a second link that claims a place of a lease is not of it")
+TEST_CASE("a second link that claims a place of a lease is not of it, for as long as the first is there")
 {
     LeaseTable table;
     const auto first = tap(10, 0, 1, Hold::name);
@@ -111,7 +111,27 @@ TEST_CASE("a second link that claims a place of a lease is not of it")
     table.update(10, &first, start);
     table.update(11, &claimant, start);
     CHECK(table.find("0123456789abcdef")->taps == std::map<unsigned, int>{{0, 10}});
+    CHECK(table.tap_count() == 1);
     CHECK(doomed(table, start).empty());
+    SECTION("the first goes")
+    {
+        table.update(10, nullptr, start);
+        CHECK(table.find("0123456789abcdef")->taps == std::map<unsigned, int>{{0, 11}});
+    }
+    SECTION("the claimant goes, then the first")
+    {
+        table.update(11, nullptr, start);
+        table.update(10, nullptr, start);
+        CHECK(table.find("0123456789abcdef") == nullptr);
+    }
+    SECTION("the claimant claims another place, then the first goes")
+    {
+        const auto elsewhere = tap(11, 0, 1, Hold::name, "fedcba9876543210");
+        table.update(11, &elsewhere, start);
+        table.update(10, nullptr, start);
+        CHECK(table.find("0123456789abcdef") == nullptr);
+        CHECK(table.find("fedcba9876543210")->taps == std::map<unsigned, int>{{0, 11}});
+    }
 }
 
 TEST_CASE("I1 crash-safe: what there is of an incomplete lease held by name is doomed")
