@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""What the leases of a host are, by the law and by the kernel's word alone: a second reading of the aliases, written
+from the contract and not from the daemon, for whom this is the measure. Pure; links and addresses come from a dump.
+
+A tap is ours if its alias is a tag that names the tap's own ifindex (I3). Taps whose tags name one lease are that
+lease. Two that claim one place in it are not foreseen: either may have it, the other counts for nothing."""
+
+import ipaddress
+import itertools
+import re
+from typing import NamedTuple
+
+LIVE_GROUP = 0x71746170
+POOL = ipaddress.ip_network("192.168.0.0/16")
+NUMBER = r"(0|[1-9][0-9]*)"
+TAG = re.compile(
+    rf"qemu-tap1 lease=([0-9a-f]{{16}}) tap={NUMBER}/{NUMBER} index={NUMBER} ifindex={NUMBER} uid={NUMBER} "
+    rf"hold=(fd|name) mac=((?:[0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}) queues={NUMBER} vhost=([01]) idle={NUMBER} "
+    r"label=((?:[A-Za-z0-9][A-Za-z0-9._:@+-]{0,62})?)", re.ASCII)
+
+
+class Tag(NamedTuple):
+    lease: str
+    position: int
+    count: int
+    index: int
+    ifindex: int
+    uid: int
+    hold: str
+    mac: str
+    queues: int
+    vhost: int
+    idle: int
+    label: str
+
+    def text(self):
+        return (f"qemu-tap1 lease={self.lease} tap={self.position}/{self.count} index={self.index} "
+                f"ifindex={self.ifindex} uid={self.uid} hold={self.hold} mac={self.mac} queues={self.queues} "
+                f"vhost={self.vhost} idle={self.idle} label={self.label}")
+
+
+def decode(alias):
+    """The tag, or None if it is not exactly one."""
+    match = TAG.fullmatch(alias)
+    if not match:
+        return None
+    words = match.groups()
+    tag = Tag(words[0], *map(int, words[1:6]), *words[6:8], *map(int, words[8:11]), words[11])
+    fits = (tag.position < tag.count <= 32 and tag.index <= 0xffff and 0 < tag.ifindex <= 0x7fffffff and
+            tag.uid <= 0xffffffff and 1 <= tag.queues <= 16 and tag.idle <= 365 * 86400)
+    return tag if fits else None
+
+
+def own_tag(link):
+    tag = decode(link.alias) if link.tap else None
+    return tag if tag and tag.ifindex == link.ifindex else None
+
+
+def claims(links):
+    """{lease: {position: [ifindex, ...]}} of the taps that are ours."""
+    found = {}
+    for ifindex in sorted(links):
+        tag = own_tag(links[ifindex])
+        if tag:
+            found.setdefault(tag.lease, {}).setdefault(tag.position, []).append(ifindex)
+    return found
+
+
+def readings(places):
+    """The ways to read a lease, each {position: ifindex}: one, unless a place is claimed twice."""
+    positions = sorted(places)
+    for chosen in itertools.product(*(places[position] for position in positions)):
+        yield dict(zip(positions, chosen))
+
+
+def must_go(reading, links):
+    """Of a lease, read so, the taps that it can't keep: all of one held by name that lacks a tap; those that were
+    being deleted; those of descriptors that nobody has any more (I6)."""
+    taps = [links[reading[position]] for position in sorted(reading)]
+    first = own_tag(taps[0])
+    if first.hold == "name" and len(taps) != first.count:
+        return {tap.ifindex for tap in taps}
+    return {tap.ifindex for tap in taps if (not tap.up and tap.group != LIVE_GROUP) or
+            (own_tag(tap).hold == "fd" and tap.persistent and not tap.carrier)}
+
+
+def at_risk(links, gone=frozenset()):
+    """The taps that the daemon may delete as things stand, if some of these are gone already. With one tap of a lease
+    held by name all of it goes."""
+    found = set()
+    for places in claims(links).values():
+        doomed = set().union(*(must_go(reading, links) for reading in readings(places)))
+        everyone = {ifindex for ifindexes in places.values() for ifindex in ifindexes}
+        doomed |= everyone & gone
+        by_name = any(own_tag(links[ifindex]).hold == "name" for ifindex in everyone)
+        found |= everyone if doomed and by_name else doomed
+    return found
+
+
+def addresses_fit(tap, index, addresses):
+    """The gateway is the tap's own address of the plan, else any it has, and empty where it has none."""
+    if not addresses:
+        return (tap["gateway"], tap["client"], tap["prefix-length"]) == ("", "", 0)
+    shown = f"{tap['gateway']}/{tap['prefix-length']}"
+    planned = f"{POOL.network_address + (index << 8) + 1}/24" if index < 256 else None
+    return shown == planned if planned in addresses else \
+        shown in addresses and ipaddress.ip_address(tap["client"]) == ipaddress.ip_address(tap["gateway"]) + 1
+
+
+def tap_fits(tap, link, addresses):
+    tag = own_tag(link)
+    return (tap["name"], tap["index"], tap["mac"], tap["queues"], tap["vhost"]) == \
+        (link.name, tag.index, tag.mac, tag.queues, bool(tag.vhost)) and addresses_fit(tap, tag.index, addresses)
+
+
+def lease_fits(entry, reading, links, addresses):
+    """Whether this entry of the daemon's list is the lease, read so."""
+    ifindexes = [reading[position] for position in sorted(reading)]
+    common = own_tag(links[ifindexes[0]])
+    return (entry["label"], entry["uid"], entry["hold"], entry["idle-timeout"], len(entry["taps"])) == \
+        (common.label, common.uid, common.hold, common.idle, len(ifindexes)) and \
+        all(tap_fits(tap, links[ifindex], addresses.get(ifindex, set()))
+            for tap, ifindex in zip(entry["taps"], ifindexes))
+
+
+def unrest(links):
+    """What must still be deleted, as lines: leases that can't be read so that they may stay."""
+    return [f"lease {lease} is still there: {[links[ifindex].name for ifindex in must_go(reading, links)]}"
+            for lease, places in claims(links).items()
+            for reading in [min(readings(places), key=lambda reading: len(must_go(reading, links)))]
+            if must_go(reading, links)]
+
+
+def disagreements(listed, links, addresses):
+    """Where the daemon's list (of all) is not what the kernel has, as lines."""
+    entries, expected = {entry["lease"]: entry for entry in listed}, claims(links)
+    lines = [f"listed, but not there: {entries[lease]}" for lease in entries.keys() - expected.keys()]
+    lines += [f"there, but not listed: {lease} {expected[lease]}" for lease in expected.keys() - entries.keys()]
+    lines += [f"listed otherwise than it is: {entries[lease]} but {[links[i] for p in places.values() for i in p]}"
+              for lease, places in expected.items() if lease in entries and
+              not any(lease_fits(entries[lease], reading, links, addresses) for reading in readings(places)
+                      if not must_go(reading, links))]
+    return lines + (["a lease is listed twice"] if len(entries) != len(listed) else [])

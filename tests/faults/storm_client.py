@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""storm_client.py USER SEED ROUNDS: one of many who take and give back leases at the same time, as a process of its
+own. Says `ready`, begins at a line on stdin, and writes as JSON when (CLOCK_MONOTONIC, ns) it asked for what, had it,
+and gave it back: who was right is for others to judge, when all is over."""
+
+import ipaddress
+import json
+import os
+import random
+import sys
+import time
+
+sys.dont_write_bytecode = True
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path += [TESTS, f"{TESTS}/bus"]
+
+from rig.bus import BusError, Connection  # noqa: E402 (the path above comes first)
+from rig.wire import Variant  # noqa: E402
+from stand_in import tap_of  # noqa: E402
+
+MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
+IFF_UP = 0x1
+LONGEST_HOLD = 0.3  # s
+# Nobody else's tap would still be there after that, by the project's own promise.
+SECONDS_TO_END = 1
+
+
+def call(bus, member, signature, *arguments):
+    return bus.call(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
+
+
+def wish(chance):
+    """What this round asks for: (count, options)."""
+    options = {"hold": Variant("s", chance.choice(("fd", "name")))}
+    if chance.random() < 0.25:
+        options["queues"] = Variant("u", 2)
+    if chance.random() < 0.25:
+        options["label"] = Variant("s", f"vm{chance.randrange(10)}")
+    if options["hold"].value == "name" and chance.random() < 0.25:
+        options["idle-timeout"] = Variant("t", 3600)
+    return chance.choice((1, 1, 1, 2, 2, 3, 4)), options
+
+
+def fact(name, file):
+    with open(f"/sys/class/net/{name}/{file}", encoding="utf-8") as opened:
+        return opened.read().strip()
+
+
+def broken_promises(lease, taps, descriptors, count, options):
+    """Where what was given is not what the kernel has: the lease's devices, up, and descriptors of theirs."""
+    queues = options["queues"].value if "queues" in options else 1
+    named = [tap["name"] for tap in taps]
+    found = [] if len(taps) == count else [f"{len(taps)} taps instead of {count}"]
+    expected = [name for name in named for _ in range(queues)] if options["hold"].value == "fd" else []
+    behind = [tap_of(descriptor) for descriptor in descriptors]
+    if [tap and tap["name"] for tap in behind] != expected:
+        found.append(f"descriptors are of {behind}, not of {expected}")
+    for name in named:
+        try:
+            if f" lease={lease} " not in fact(name, "ifalias") or not int(fact(name, "flags"), 16) & IFF_UP:
+                found.append(f"{name} is {fact(name, 'ifalias')!r} with flags {fact(name, 'flags')}")
+        except OSError as error:
+            found.append(f"{name}: {error.strerror}")
+    return found
+
+
+def tap_record(tap):
+    network = ipaddress.ip_interface(f"{tap['gateway']}/{tap['prefix-length']}").network
+    return {"name": tap["name"], "index": tap["index"], "mac": tap["mac"], "subnet": str(network)}
+
+
+def give_back(bus, lease, descriptors, by_release, record):
+    """By Release, or as a program that ends does: by closing the last descriptor."""
+    record["ended"] = time.monotonic_ns()
+    try:
+        if by_release:
+            call(bus, "Release", "s", lease)
+    except BusError as error:
+        record["broken"].append(f"release: {error}")
+    for descriptor in descriptors:
+        os.close(descriptor)
+    record["over"] = time.monotonic_ns() + (0 if by_release else SECONDS_TO_END * 10**9)
+
+
+def round_of(bus, chance):
+    count, options = wish(chance)
+    record = {"count": count, "hold": options["hold"].value, "sent": time.monotonic_ns()}
+    try:
+        lease, taps, descriptors = call(bus, "Acquire", "ua{sv}", count, options)
+    except BusError as error:
+        record.update(received=time.monotonic_ns(), error=error.name, text=error.text)
+        time.sleep(chance.uniform(0, LONGEST_HOLD))
+        return record
+    record.update(received=time.monotonic_ns(), lease=lease, taps=[tap_record(tap) for tap in taps],
+                  broken=broken_promises(lease, taps, descriptors, count, options))
+    time.sleep(chance.uniform(0, LONGEST_HOLD))
+    by_release = record["hold"] == "name" or chance.random() < 0.5
+    give_back(bus, lease, descriptors, by_release, record)
+    return record
+
+
+def main():
+    user, seed, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    chance = random.Random(seed)
+    with Connection(user, timeout=120) as bus:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        records = [round_of(bus, chance) for _ in range(rounds)]
+    print(json.dumps(records))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""storm_neighbour.py SEED: the other programs of a busy host in one: it makes taps named tap%d and tapN, alternative
+names, addresses and routes out of the daemon's pool, and takes them away again, at random, until its stdin ends. It
+looks at each thing before it takes it away: whatever is not as it was made, somebody else has touched.
+
+Says `ready`, and in the end as JSON when (CLOCK_MONOTONIC, ns) there was what, and what was touched."""
+
+import contextlib
+import errno
+import heapq
+import ipaddress
+import json
+import os
+import random
+import select
+import socket
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+
+import rtnetlink  # noqa: E402 (the path above comes first)
+from rtnetlink import Rtnetlink  # noqa: E402
+
+POOL = ipaddress.ip_network("192.168.0.0/16")
+# Where leases are: in a range that is much wider the two would seldom meet.
+INDEXES = range(7, 90)
+# Prefix lengths by how often: those of hosts, of networks like ours, and of those of whole companies.
+LENGTHS = [32] * 12 + [30] * 8 + [26] * 8 + [24] * 24 + [23] * 8 + [22] * 6 + [20] * 4 + [18] * 2 + [16]
+BROAD = 20
+TABLES = (254, 100, 101, 102)
+MOST = 48
+DISTANCE = 0.004  # s from one to the next: the kernel lets only one change the network at a time
+
+
+class Neighbour:
+    def __init__(self, seed):
+        self.chance = random.Random(seed)
+        self.net = Rtnetlink()
+        self.due = []      # (when to take it away, its number)
+        self.things = {}   # number: record, how to look at it, how to take it away
+        self.records = []
+        self.touched = []
+        self.made = 0
+        with open("/proc/sys/net/ipv4/conf/all/promote_secondaries", "w", encoding="ascii") as setting:
+            setting.write("1")  # else the end of one address would be that of others of its subnet
+        # The lowest free name is one that a lease may want next.
+        self.low = [rtnetlink.add_tun(f"tap{number}") for number in range(INDEXES[0])]
+        self.lan = [rtnetlink.add_tun(f"lan{number}", rtnetlink.IFF_TUN) for number in range(3)]
+        for number, ifindex in enumerate(self.lan):
+            # With its last address a device loses all routes through it.
+            self.net.add_address(ifindex, f"10.0.{number}.1/24")
+            self.net.change(ifindex, up=True)
+        self.base = {ifindex: self.net.link(ifindex) for ifindex in self.low + self.lan}
+
+    # What there can be
+
+    def prefix(self):
+        length = self.chance.choice(LENGTHS)
+        first = int(POOL.network_address) + (self.chance.choice(INDEXES) << 8) + self.chance.randrange(1, 255)
+        return ipaddress.ip_interface((first, length))
+
+    def alone(self, ifindex):
+        """How to look at a device: what its maker gave it, and nothing else, is what it has."""
+        before = self.net.link(ifindex)
+        return lambda: self.net.link(ifindex)._replace(carrier=before.carrier) == before
+
+    def tap_by_pattern(self, record):
+        """As a program makes one that it holds open itself."""
+        descriptor, name = rtnetlink.open_tun("tap%d")
+        ifindex = socket.if_nametoindex(name)
+        record["names"].append(name)
+        self.net.change(ifindex, alias=f"of another program: {self.made}")
+        return self.alone(ifindex), lambda: os.close(descriptor)
+
+    def tap_by_name(self, record):
+        """As `ip tuntap add` makes one, with an address now and then."""
+        name = f"tap{self.chance.choice(INDEXES)}"
+        ifindex = rtnetlink.add_tun(name)
+        record["names"].append(name)
+        if self.chance.random() < 0.5:
+            own = self.prefix()
+            self.net.add_address(ifindex, str(own))
+            self.net.change(ifindex, up=True)
+            record["prefixes"].append(str(own.network))
+        return self.alone(ifindex), lambda: self.net.delete(ifindex)
+
+    def alternative_name(self, record):
+        name, ifindex = f"tap{self.chance.choice(INDEXES)}", self.chance.choice(self.lan)
+        self.net.add_alt_name(ifindex, name)
+        record["names"].append(name)
+        return lambda: socket.if_nametoindex(name) == ifindex, lambda: self.net.delete_alt_name(ifindex, name)
+
+    def address(self, record):
+        own, ifindex = self.prefix(), self.chance.choice(self.lan)
+        self.net.add_address(ifindex, str(own))
+        record["prefixes"].append(str(own.network))
+        return lambda: True, lambda: self.net.delete_address(ifindex, str(own))
+
+    def route(self, record):
+        network, oif = str(self.prefix().network), self.chance.choice([0, *self.lan])
+        words = (network, self.chance.choice(TABLES), 1000 + self.made, oif)
+        self.net.add_route(*words)
+        record["prefixes"].append(network)
+        return lambda: True, lambda: self.net.delete_route(*words)
+
+    def vpn(self, record):
+        """A device of its own, with address and route, all of which end with it."""
+        descriptor, name = rtnetlink.open_tun("vpn%d", rtnetlink.IFF_TUN)
+        ifindex, own, beyond = socket.if_nametoindex(name), self.prefix(), str(self.prefix().network)
+        self.net.add_address(ifindex, str(own))
+        self.net.change(ifindex, up=True)
+        self.net.add_route(beyond, 254, 1000 + self.made, ifindex)
+        record["prefixes"] += [str(own.network), beyond]
+        return self.alone(ifindex), lambda: os.close(descriptor)
+
+    # Their lives
+
+    def make(self):
+        """Makes one thing. A name that is taken already is the other's right."""
+        kinds = (self.tap_by_pattern, self.tap_by_name, self.tap_by_name, self.alternative_name, self.address,
+                 self.address, self.address, self.route, self.route, self.route, self.vpn)
+        kind = self.chance.choice(kinds)
+        self.made += 1
+        record = {"kind": kind.__name__, "names": [], "prefixes": [], "making": time.monotonic_ns()}
+        try:
+            look, take_away = kind(record)
+        except OSError as error:
+            if error.errno in (errno.EBUSY, errno.EEXIST):
+                return
+            raise
+        record["made"] = time.monotonic_ns()
+        broad = any(ipaddress.ip_network(prefix).prefixlen < BROAD for prefix in record["prefixes"])
+        life = self.chance.uniform(0, 0.1) if broad else self.chance.choice((0.02, 0.5, 2)) * self.chance.random()
+        self.things[self.made] = record, look, take_away
+        heapq.heappush(self.due, (time.monotonic() + life, self.made))
+
+    def take_away(self):
+        _, number = heapq.heappop(self.due)
+        record, look, take_away = self.things.pop(number)
+        try:
+            as_made = look()
+            record["ending"] = time.monotonic_ns()
+            take_away()
+        except (OSError, AttributeError) as error:
+            as_made = False
+            record.setdefault("ending", time.monotonic_ns())
+            record["error"] = repr(error)
+        record["ended"] = time.monotonic_ns()
+        self.records.append(record)
+        if not as_made:
+            self.touched.append(record)
+
+    def wait(self):
+        """Until it is time for the next thing; False: for none any more."""
+        left = max(0, self.due[0][0] - time.monotonic()) if len(self.due) >= MOST else DISTANCE
+        return not select.select([sys.stdin], [], [], min(left, 1))[0]
+
+    def end(self):
+        while self.due:
+            self.take_away()
+        addresses = self.net.addresses()
+        for ifindex, before in self.base.items():
+            own = {f"10.0.{self.lan.index(ifindex)}.1/24"} if ifindex in self.lan else set()
+            if self.net.link(ifindex) != before or addresses.get(ifindex, set()) != own:
+                self.touched.append({"names": [before.name], "kind": "there from the beginning"})
+            with contextlib.suppress(OSError):
+                self.net.delete(ifindex)
+
+
+def main():
+    os.nice(-10)  # one among many, and the one who must get his turn
+    neighbour = Neighbour(sys.argv[1])
+    print("ready", flush=True)
+    while neighbour.wait():
+        if len(neighbour.due) < MOST:
+            neighbour.make()
+        while neighbour.due and neighbour.due[0][0] <= time.monotonic():
+            neighbour.take_away()
+    neighbour.end()
+    print(json.dumps({"things": neighbour.records, "touched": neighbour.touched}))
+
+
+if __name__ == "__main__":
+    main()

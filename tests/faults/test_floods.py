@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Holders who make the kernel announce changes of their taps faster than anybody can read, until announcements are
+lost, hold nobody up."""
+
+import fcntl
+import os
+import time
+
+import tun
+from actor import Actor, told_to_stop
+from faults import FaultsRing, resident_kib, rounds
+from rig import users
+from rig.bus import BusError, Connection
+from rig.wire import Variant
+from ring import MANAGER
+
+BURST = 20_000
+LIMIT = 1.0  # seconds, of the slowest hundredth of the acquires
+MOST_GROWTH_KIB = 1024
+# Of every sort: held by descriptors and by name, one tap and more, one queue and more.
+KINDS = ((1, 1, "fd"), (1, 1, "name"), (2, 2, "fd"), (3, 1, "name"))
+
+
+def ask(bus, member, signature, *arguments):
+    return bus.call(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
+
+
+def acquire(bus, count, queues, hold):
+    return ask(bus, "Acquire", "ua{sv}", count, {"hold": Variant("s", hold), "queues": Variant("u", queues)})
+
+
+def hold(own):
+    """In the actor: a tap of its own."""
+    with Connection(None) as bus:
+        own += acquire(bus, 1, 1, "fd")[2]
+
+
+def flood(own):
+    """In the actor, until told to stop: bursts without a pause; the seconds that each took."""
+    took = []
+    while not told_to_stop():
+        start = time.monotonic()
+        for _ in range(BURST):
+            fcntl.ioctl(own[0], tun.TUNSETOWNER, os.getuid())
+        took.append(time.monotonic() - start)
+    return took
+
+
+def come_and_go(_, times):
+    """In the actor: leases of every sort, one after the other; the seconds of each acquire, and what failed."""
+    took, failed = [], []
+    with Connection(None, timeout=20) as bus:
+        for number in range(times):
+            count, queues, kind = KINDS[number % len(KINDS)]
+            start = time.monotonic()
+            try:
+                lease, _, descriptors = acquire(bus, count, queues, kind)
+            except (BusError, TimeoutError) as error:
+                failed.append(str(error))
+                continue
+            took.append(time.monotonic() - start)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if kind == "name":
+                ask(bus, "Release", "s", lease)
+    return took, failed
+
+
+def percentile(values, part):
+    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
+
+
+class Floods(FaultsRing):
+    members = tuple(users.USERS)
+
+    def actor(self, user):
+        actor = Actor(user)
+        self.addCleanup(actor.end)
+        return actor
+
+    def come_and_go(self, times):
+        """Two other users at the same time; what they all saw."""
+        callers = [self.actor(user) for user in ("bob", "carol")]
+        for caller in callers:
+            caller.start(come_and_go, times)
+        results = [caller.result() for caller in callers]
+        return [took for result in results for took in result[0]], [text for result in results for text in result[1]]
+
+    def amid_floods(self, holders, times):
+        flooding = [self.actor(user) for user in holders]
+        for holder in flooding:
+            holder.ask(hold)
+        idle, _ = self.come_and_go(12)
+        before = resident_kib(self.host.daemon.pid)
+        for holder in flooding:
+            holder.start(flood)
+        took, failed = self.come_and_go(times)
+        for holder in flooding:
+            holder.stop()
+        bursts = [seconds for holder in flooding for seconds in holder.result()]
+        growth = resident_kib(self.host.daemon.pid) - before
+        self.show(holders=len(holders), bursts_of_20000=len(bursts), a_burst_took=f"{percentile(bursts, 0.5):.2f} s",
+                  acquires=len(took), failed=len(failed), median_idle=f"{percentile(idle, 0.5):.3f} s",
+                  median=f"{percentile(took, 0.5):.3f} s", p99=f"{percentile(took, 0.99):.3f} s",
+                  worst=f"{max(took):.3f} s", memory_growth=f"{growth} KiB of {before}")
+        self.assertEqual(failed[:3], [])
+        self.assertGreater(len(bursts), len(holders), "there was no flood")
+        self.assertLess(percentile(took, 0.99), LIMIT)
+        self.assertLess(growth, MOST_GROWTH_KIB)
+
+    def test_one_holder(self):
+        """Point 5: amid bursts of 20,000 TUNSETOWNER no acquire fails, p99 under 1 s, memory flat (I6, I8)."""
+        self.amid_floods(["alice"], rounds(50, 1500))
+
+    def test_four_holders(self):
+        """Point 5: the same amid the bursts of four holders at once (I6, I8)."""
+        self.amid_floods(["alice", "dave", "alice", "dave"], rounds(25, 500))

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Point 4: somebody with root renames, deletes, re-creates, re-tags, regroups, enslaves, addresses and moves our taps
+away and back, next to devices of others with forged tags. The daemon is to follow: what it lists is what the kernel
+has, what is not whole any more ends, and what is not ours is left alone (I3). What that means in each case is derived
+a second time, from dumps and the law, by lease_model and meddler."""
+
+import os
+import random
+import socket
+import unittest
+from collections import Counter
+
+from rig import kernel
+from rig.bus import BusError
+from rig.host import DAEMON_NAME
+from rig.wire import Variant
+
+import lease_model
+import rtnetlink
+from faults import FaultsRing, error_name, rounds
+from meddler import Meddler
+
+LIMIT = 1  # s, for the daemon to follow
+CALLERS = ("root", "alice", "bob")
+BRIDGE_MAC = "02:00:00:00:00:07"
+
+
+class Unsettled(Exception):
+    """A sequence that ended otherwise than it must."""
+
+
+class ForeignChanges(FaultsRing):
+    def setUp(self):
+        super().setUp()
+        self.seed = random.SystemRandom().randrange(10**6)
+        self.chance = random.Random(self.seed)
+        self.meddler = Meddler(f"meddler {self.seed}")
+        self.addCleanup(self.meddler.close)
+        self.callers = {user: self.host.connect(user) for user in CALLERS}
+        for bus in self.callers.values():
+            self.addCleanup(bus.close)
+        self.held = {}  # lease: (its taps, their descriptors)
+        self.addCleanup(self.let_go_all)
+        self.counted, self.longest = Counter(), 0.0
+        self.place_foreign()
+
+    def place_foreign(self):
+        """Devices of others that stay through all sequences: two taps, one in our link group; a tun; a bridge."""
+        net = self.meddler.net
+        self.foreign = [rtnetlink.add_tun("mine0"), rtnetlink.add_tun("mine1"),
+                        rtnetlink.add_tun("mine2", rtnetlink.IFF_TUN)]
+        net.add_bridge("bridge0", BRIDGE_MAC)
+        self.meddler.bridge = socket.if_nametoindex("bridge0")
+        self.foreign.append(self.meddler.bridge)
+        net.change(self.foreign[0], group=lease_model.LIVE_GROUP)
+        net.change(self.foreign[0], up=True)
+        net.change(self.foreign[1], up=True)
+        self.meddler.adopt(*self.meddler.look())
+        self.host.mark()
+
+    # The leases
+
+    def give(self):
+        """A lease of one to three taps to one of the callers."""
+        bus = self.callers[self.chance.choice(CALLERS)]
+        options = {"hold": Variant("s", self.chance.choice(("fd", "name")))}
+        if self.chance.random() < 0.3:
+            options["label"] = Variant("s", f"vm{self.counted['leases']}")
+        if self.chance.random() < 0.2:
+            options["queues"] = Variant("u", 2)
+        lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", self.chance.randint(1, 3), options)
+        ifindexes = [socket.if_nametoindex(tap["name"]) for tap in taps]
+        for ifindex in ifindexes:
+            self.meddler.given(ifindex)
+        self.held[lease] = ifindexes, descriptors
+        self.counted["leases"] += 1
+
+    def let_go(self, lease):
+        ifindexes, descriptors = self.held.pop(lease)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if descriptors:
+            self.meddler.let_go(ifindexes)
+
+    def let_go_all(self):
+        for lease in list(self.held):
+            self.let_go(lease)
+
+    def release(self, lease):
+        """Ends one that may have ended by itself: then, and only then, it is not found."""
+        places = lease_model.claims(self.meddler.links)[lease]
+        taps = {ifindex for ifindexes in places.values() for ifindex in ifindexes}
+        may_be_gone = bool(taps & self.meddler.risky)
+        self.meddler.changes.append(f"release {lease}")
+        self.meddler.risky |= taps
+        try:
+            self.call(self.callers["root"], "Release", "s", lease)
+        except BusError as error:
+            if error.name != error_name("NoSuchLease") or not may_be_gone:
+                raise Unsettled([f"release of {lease}: {error}"]) from error
+            return
+        left = [self.meddler.links[ifindex].name for ifindexes in places.values() for ifindex in ifindexes
+                if len(ifindexes) == 1 and self.meddler.net.link(ifindex)]
+        if left:
+            raise Unsettled([f"released, but there: {lease} {left}"])
+
+    # What must be so
+
+    def listed(self):
+        (entries,) = self.call(self.callers["root"], "List", "a{sv}", {"all": Variant("b", True)})
+        return entries
+
+    def settle(self):
+        """Within the limit, and without being asked, the daemon ends what must end; then its list is the kernel's.
+        Only of a tap that never was a lease's, and was made one while down, nobody can know before he has a reason to
+        look at all there is: such a look begins with a call."""
+        problems, seen = [], []
+        if self.meddler.unheard:
+            self.listed()
+            self.meddler.unheard = False
+            self.counted["looks begun by a call"] += 1
+
+        def at_peace():
+            seen[:] = self.meddler.look()
+            problems[:] = self.meddler.differences(*seen) + lease_model.unrest(seen[0])
+            return not problems
+
+        def agrees():
+            if at_peace():
+                problems[:] = lease_model.disagreements(self.listed(), *seen)
+            return not problems
+        took = kernel.seconds_until(at_peace, LIMIT)
+        if took is not None:
+            more = kernel.seconds_until(agrees, LIMIT - took)
+            took = None if more is None else took + more
+        if took is None:
+            raise Unsettled(problems)
+        self.counted["looks"] += 1
+        self.longest = max(self.longest, took)
+        self.counted["taps ended by the law"] += len(self.meddler.links.keys() - seen[0].keys())
+        self.meddler.adopt(*seen)
+
+    def step(self):
+        chance = self.chance.random()
+        leases = sorted(lease_model.claims(self.meddler.links))
+        if chance < 0.15:
+            self.meddler.attempt("forge", self.chance.choice(self.foreign[1:]))
+        elif chance < 0.20 and leases:
+            self.release(self.chance.choice(leases))
+        elif chance < 0.25 and self.held:
+            self.let_go(self.chance.choice(sorted(self.held)))
+        else:
+            self.meddler.meddle()
+        self.counted["changes"] += 1
+
+    def sequence(self):
+        """Leases, changes with a look now and then, a look, and an orderly end of what is left."""
+        for _ in range(self.chance.randint(1, 3)):
+            self.give()
+        for _ in range(self.chance.randint(4, 14)):
+            self.step()
+            if self.chance.random() < 0.2:
+                self.settle()
+        self.settle()
+        for lease in sorted(lease_model.claims(self.meddler.links)):
+            self.release(lease)
+        self.settle()
+
+    def clear_up(self, orderly):
+        """Nothing of a sequence is left for the next, however it ended."""
+        self.let_go_all()
+        self.meddler.forget()
+        if not orderly:
+            kernel.seconds_until(lambda: not kernel.ours(), LIMIT)
+            self.meddler.adopt(*self.meddler.look())
+
+    def owner(self):
+        return self.callers["root"].owner_of(DAEMON_NAME)
+
+    def test_foreign_changes(self):
+        """Point 4: root meddles with our taps, amid forged tags: followed within 1 s, nothing foreign touched (I3)."""
+        owner, failed = self.owner(), []
+        sequences = rounds(50, 500)
+        for number in range(sequences):
+            try:
+                self.sequence()
+                self.clear_up(orderly=True)
+            except Unsettled as unsettled:
+                failed.append((number, unsettled.args[0], self.meddler.changes))
+                self.clear_up(orderly=False)
+                if not self.meddler.links.keys() >= set(self.foreign):
+                    break  # what the others are about is gone
+        for ifindex in self.meddler.links.keys() & self.foreign:
+            self.meddler.tag(ifindex, "")
+        lines = [line for _, problems, _ in failed for line in problems]
+        traces = kernel.differences(self.host.baseline, kernel.snapshot())
+        restarts = int(not self.host.daemon.alive() or self.owner() != owner)
+        self.show(seed=self.seed, sequences=number + 1, **self.counted, longest_ms=round(1000 * self.longest),
+                  sequences_not_followed=len(failed),
+                  foreign_changed_or_deleted=sum(line.startswith("foreign ") for line in lines),
+                  daemon_restarts=restarts, traces=len(traces))
+        self.assertEqual(failed, [], "\n".join(f"sequence {number}: {problems}\n  after {changes}"
+                                               for number, problems, changes in failed[:5]))
+        self.assertEqual((traces, restarts), ([], 0))
+        self.assertGreater(min(self.counted["looks"], self.counted["taps ended by the law"]), sequences // 2)
+
+
+LEASE = "0123456789abcdef"
+
+
+def tag(position=0, count=1, ifindex=7, hold="name", **other):
+    words = {"lease": LEASE, "index": 7, "uid": 0, "mac": "52:54:00:00:00:07", "queues": 1, "vhost": 0, "idle": 0,
+             "label": "", **other}
+    return lease_model.Tag(position=position, count=count, ifindex=ifindex, hold=hold, **words)
+
+
+def link(of, ifindex=7, **other):
+    return rtnetlink.Link(ifindex, f"tap{ifindex}", True, False, of.text(), lease_model.LIVE_GROUP, "", 0, "tun", True,
+                          0, of.hold == "name")._replace(**other)
+
+
+def entry(*taps, **other):
+    return {"lease": LEASE, "label": "", "uid": 0, "hold": "name", "idle-timeout": 0, "taps": list(taps), **other}
+
+
+def listed_tap(**other):
+    return {"name": "tap7", "index": 7, "mac": "52:54:00:00:00:07", "queues": 1, "vhost": False,
+            "gateway": "192.168.7.1", "client": "192.168.7.2", "prefix-length": 24, **other}
+
+
+class Law(unittest.TestCase):
+    """The model must know what is ours and what must go, and find what is planted."""
+
+    def ours(self, *links):
+        return lease_model.claims({each.ifindex: each for each in links})
+
+    def unrest(self, *links):
+        return len(lease_model.unrest({each.ifindex: each for each in links}))
+
+    def test_ours(self):
+        """The model takes for ours only a tap with a flawless tag of its own (I3)."""
+        flawless = tag()
+        self.assertEqual(self.ours(link(flawless)), {LEASE: {0: [7]}})
+        for changed in ({"ifindex": 8}, {"tap": False}, {"alias": ""}, {"alias": flawless.text() + " "},
+                        {"alias": flawless.text().replace("queues=1", "queues=01")}, {"alias": tag(1, 1).text()},
+                        {"alias": tag(queues=17).text()}, {"alias": tag(label="-x").text()}):
+            with self.subTest(changed=changed):
+                self.assertEqual(self.ours(link(flawless)._replace(**changed)), {})
+
+    def test_must_go(self):
+        """The model lets whole leases stay, and no other: those lacking a tap, half deleted, or let go (I1, I6)."""
+        pair = link(tag(0, 2)), link(tag(1, 2, ifindex=8), ifindex=8)
+        self.assertEqual((self.unrest(link(tag())), self.unrest(*pair)), (0, 0))
+        self.assertEqual((self.unrest(pair[0]), self.unrest(pair[1])), (1, 1))
+        self.assertEqual(self.unrest(link(tag(1, 2, hold="fd"))), 0)
+        self.assertEqual(self.unrest(link(tag(hold="fd"), persistent=True)), 1)
+        self.assertEqual(self.unrest(link(tag(), up=False)), 0)
+        self.assertEqual(self.unrest(link(tag(), up=False, group=9)), 1)
+        rival = link(tag(1, 2, ifindex=9), ifindex=9)
+        self.assertEqual((self.unrest(*pair, rival), self.unrest(pair[1], rival)), (0, 1))
+
+    def test_disagreements(self):
+        """The model finds a list that shows too much, too little, or anything otherwise than it is."""
+        links, addresses = {7: link(tag())}, {7: {"192.168.7.1/24", "192.168.9.9/32"}}
+        right = entry(listed_tap())
+        self.assertEqual(lease_model.disagreements([right], links, addresses), [])
+        bare = entry(listed_tap(**{"gateway": "", "client": "", "prefix-length": 0}))
+        self.assertEqual(lease_model.disagreements([bare], links, {}), [])
+        wrong = [[], [right, right], [bare], [entry(listed_tap(), lease="f" * 16)], [entry(listed_tap(), uid=1)],
+                 [entry(listed_tap(), label="x")], [entry(listed_tap(), hold="fd")], [entry()],
+                 [entry(listed_tap(), listed_tap())], [entry(listed_tap(name="tap8"))], [entry(listed_tap(index=8))],
+                 [entry(listed_tap(gateway="192.168.9.9", client="192.168.9.10", **{"prefix-length": 32}))]]
+        for entries in wrong:
+            with self.subTest(entries=entries):
+                self.assertEqual(len(lease_model.disagreements(entries, links, addresses)) > 0, True)

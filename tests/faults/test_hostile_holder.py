@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What a holder of a tap's descriptor does to it does not outlive the holder: each deed alone and after the tap was
+made persistent, and deeds in random orders by two processes of two users."""
+
+import errno
+import os
+import random
+import socket
+import time
+from collections import Counter, defaultdict
+
+import tun
+from actor import Actor, adopt, give
+from faults import FaultsRing, rounds
+from rig import kernel
+from rig.bus import Connection
+from rig.wire import Variant
+from ring import MANAGER
+
+LIMIT = 1.0  # seconds from the end of the last holder to the end of the tap
+WAYS = ("killed", "ended", "closed")
+
+
+def acquire(own, count, queues):
+    """In the actor: a lease of hold `fd`, whose descriptors join its own; the names of its taps."""
+    with Connection(None) as bus:
+        options = {"hold": Variant("s", "fd"), "queues": Variant("u", queues)}
+        _, taps, descriptors = bus.call(*MANAGER[:2], f"{MANAGER[2]}.Acquire", "ua{sv}", count, options)
+    own += descriptors
+    return [tap["name"] for tap in taps]
+
+
+def perform(own, deeds):
+    """In the actor: (deed, 0 or errno) of each, in order."""
+    return [(deed, tun.do(own[position % len(own)], deed)) for position, deed in deeds]
+
+
+def double(own, position):
+    own.append(os.dup(own[position % len(own)]))
+
+
+def drop(own, position):
+    if len(own) > 1:
+        os.close(own.pop(position % len(own)))
+
+
+def drop_all(own):
+    """Also those hidden by the next function: the kernel looks for circles when some Unix socket is closed."""
+    while own:
+        os.close(own.pop())
+    for end in socket.socketpair():
+        end.close()
+
+
+def hide(own, position):
+    """In a message that nobody ever reads, on a socket that is in the same message: only the kernel's search for such
+    circles closes them."""
+    near, far = socket.socketpair()
+    socket.send_fds(near, [b"x"], [own[position % len(own)], near.fileno(), far.fileno()])
+    near.close()
+    far.close()
+
+
+class HostileHolder(FaultsRing):
+    def setUp(self):
+        super().setUp()
+        self.outcomes = defaultdict(Counter)
+        self.late, self.left, self.worst = [], [], 0.0
+        self.root = self.host.connect()
+        self.addCleanup(self.root.close)
+
+    def actor(self, user):
+        actor = Actor(user)
+        self.addCleanup(actor.end)
+        return actor
+
+    def perform(self, actor, deeds):
+        for deed, refusal in actor.ask(perform, deeds):
+            self.outcomes[deed][refusal] += 1
+
+    def end(self, what, names, holders, way):
+        """Ends all holders; notes how long the taps outlived them and what was left."""
+        start = time.monotonic()
+        for holder in holders:
+            if way == "closed":
+                holder.ask(drop_all)
+            else:
+                holder.end(kill=way == "killed")
+        kernel.seconds_until(kernel.absent(*names), 3 * LIMIT)
+        took = time.monotonic() - start
+        self.worst = max(self.worst, took)
+        if took > LIMIT:
+            self.late.append(f"{what}, {way}: {took:.3f} s")
+        for holder in holders:
+            holder.end()
+        try:
+            self.host.no_trace()
+        except AssertionError as trace:
+            self.left.append(f"{what}: {trace}")
+            self.host.sweep()
+        if self.call(self.root, "List", "a{sv}", {"all": Variant("b", True)}) != [[]]:
+            self.left.append(f"{what}: a lease without a tap")
+
+    def in_words(self, deeds, refused):
+        """The deeds that the kernel refused, or did, with the count of each."""
+        words = []
+        for deed in deeds:
+            for number, count in sorted(self.outcomes[deed].items()):
+                if bool(number) == refused:
+                    words.append(f"{deed} {count}x{' ' + errno.errorcode[number] if number else ''}")
+        return "; ".join(words) or "none"
+
+    def demand(self):
+        """Nothing was late, nothing was left, and what only root may do was never done."""
+        done = [deed for deed in tun.REFUSED if self.outcomes[deed][0]]
+        self.assertEqual((self.late, self.left, done), ([], [], []))
+        self.assertTrue(self.host.daemon.alive())
+
+    def test_each_deed(self):
+        """Point 5: each deed of a holder, also once persistent and given away: gone 1 s after it (I4, I5, I6)."""
+        before = ([], [(0, "TUNSETOWNER another"), (0, "TUNSETPERSIST on")])
+        cases = [(deed, queues, first) for deed in tun.DEEDS for queues in (1, 2) for first in before]
+        for number, (deed, queues, first) in enumerate(cases):
+            holder = self.actor("alice")
+            names = holder.ask(acquire, 1, queues)
+            for _, refusal in holder.ask(perform, first):
+                self.assertEqual(refusal, 0)
+            self.perform(holder, [(position, deed) for position in range(queues)])
+            self.end(f"{deed}, {queues} queues, {len(first)} before", names, [holder], WAYS[number % len(WAYS)])
+        self.show(holders=len(cases), later_than_1_s=len(self.late), worst=f"{self.worst:.3f} s", left=len(self.left),
+                  refused=self.in_words(tun.DEEDS, True), done=self.in_words(tun.DEEDS, False))
+        self.demand()
+        self.assertEqual([deed for deed in tun.GRANTED if not self.outcomes[deed][0]], [])
+
+    def test_random_orders(self):
+        """Point 5: random deeds by a holder and a friend, 1 to 4 queues: all is gone 1 s after they are (I4, I6)."""
+        deeds = 0
+        count = rounds(60, 2000)
+        seed = random.SystemRandom().randrange(1 << 32)
+        for number in range(count):
+            choose = random.Random(f"{seed} {number}")
+            holder, friend = self.actor("alice"), self.actor("bob")
+            names = holder.ask(acquire, choose.choice((1, 1, 1, 2, 3)), choose.choice((1, 1, 2, 4)))
+            deeds += self.misbehave(choose, holder, friend)
+            holders = choose.sample([holder, friend], 2)
+            self.end(f"seed {seed} {number}", names, holders, choose.choice(WAYS))
+        self.show(rounds=count, deeds=deeds, later_than_1_s=len(self.late), worst=f"{self.worst:.3f} s",
+                  left=len(self.left), done_that_only_root_may=sum(self.outcomes[deed][0] for deed in tun.REFUSED))
+        self.demand()
+
+    def misbehave(self, choose, holder, friend):
+        """Random steps; the number of deeds among them."""
+        deeds, helped = 0, False
+        for _ in range(choose.randrange(1, 6)):
+            step = choose.choice(("deeds", "deeds", "pass", "double", "drop", "hide"))
+            position = choose.randrange(64)
+            if step == "deeds":
+                chosen = [(choose.randrange(64), choose.choice(list(tun.DEEDS))) for _ in range(choose.randrange(1, 9))]
+                self.perform(friend if helped and choose.random() < 0.5 else holder, chosen)
+                deeds += len(chosen)
+            elif step == "pass":
+                passed = holder.ask(give, position)
+                friend.ask(adopt, descriptors=passed)
+                for descriptor in passed:
+                    os.close(descriptor)
+                helped = True
+            else:
+                holder.ask({"double": double, "drop": drop, "hide": hide}[step], position)
+        return deeds

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""Random calls on the real bus by a user without any right (I7, I8): every member of every interface that the bus lets
+through, and what does not exist, with right and wrong signatures and values of any type and size. Whatever it is, it
+is answered, and nothing comes of it: no lease, no line in the log, no growth."""
+
+import collections
+import secrets
+
+from faults import FaultsRing, close_all, resident_kib, rounds  # first: it says where ring is
+from dice import HUGE, LARGEST_TEXT, METHODS, MOST_OPTIONS, Dice
+from rig import kernel
+from rig.bus import BUS, ERROR
+from rig.wire import Variant
+from ring import MANAGER, error_name
+
+# Of one connection the bus lets 128 calls be unanswered.
+WINDOW = 96
+NO_REPLY_EXPECTED = 1  # D-Bus Specification, "Message Format"
+ONE_MIB = 1024
+
+
+class Volley:
+    """Calls of one connection, many of them under way at a time, and what became of each."""
+
+    def __init__(self, bus, dice):
+        self.bus = bus
+        self.dice = dice
+        self.counts = collections.Counter()
+        self.waiting = set()
+        self.silence = False
+
+    def fire(self, per_method):
+        for _ in range(per_method):
+            for method in METHODS:
+                self.send(*self.dice.call(method))
+                if len(self.waiting) >= WINDOW:
+                    self.hear(WINDOW // 2)
+            if self.silence:
+                return
+        self.hear(0)
+
+    def send(self, path, member, signature, arguments):
+        flags = NO_REPLY_EXPECTED if self.dice.one_in(20) else 0
+        serial = self.bus.send(MANAGER[0], path, member, signature, *arguments, flags=flags)
+        self.counts["calls"] += 1
+        if flags:
+            self.counts["no answer wanted"] += 1
+        else:
+            self.waiting.add(serial)
+
+    def hear(self, most):
+        """Fetches answers until at most so many are missing."""
+        while len(self.waiting) > most:
+            try:
+                message = self.bus.next()
+            except TimeoutError:
+                self.silence = True
+                return
+            if message.reply_to in self.waiting:
+                self.waiting.remove(message.reply_to)
+                self.counts[message.error_name if message.kind == ERROR else "a value"] += 1
+            elif message.sender != BUS[0]:  # the bus answers what it refuses, wanted or not
+                self.counts["unasked"] += 1
+
+    def resident_kib(self, pid):
+        """After calls greater than any that comes by chance: they alone decide then how high the heap has been."""
+        for _ in range(WINDOW // 8):
+            self.send(MANAGER[1], f"{MANAGER[2]}.Release", "s", ["x" * 2 * LARGEST_TEXT])
+            self.send(MANAGER[1], f"{MANAGER[2]}.Acquire", "ua{sv}", [1, self.dice.many_options(3 * MOST_OPTIONS)])
+        self.hear(0)
+        return resident_kib(pid)
+
+    def warm_up(self, pid):
+        """With many more huge values than will come, until no coincidence of them takes the heap to a new height. What
+        leaks never comes to rest, and shows as well after the last attempt."""
+        self.dice.huge = HUGE // 20
+        resident = [self.resident_kib(pid)]
+        while len(resident) < 24 and (len(resident) < 4 or resident[-1] > resident[-3] + ONE_MIB // 16):
+            self.fire(150)
+            resident.append(self.resident_kib(pid))
+        self.dice.huge = HUGE
+        self.counts.clear()
+        return resident[-1]
+
+
+class RandomCalls(FaultsRing):
+    options = None
+
+    def setUp(self):
+        super().setUp()
+        # What was freed is kept, all of it: how much could be given back depends on what chance put above it.
+        tunables = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824"
+        self.host.start_daemon(environment={"GLIBC_TUNABLES": tunables})
+        self.owner = self.connect("alice")
+        grants = [self.call(self.owner, "Acquire", "ua{sv}", 2, {"hold": Variant("s", hold)})
+                  for hold in ("name", "fd")]
+        self.addCleanup(close_all, [descriptor for _, _, descriptors in grants for descriptor in descriptors])
+        self.leases = [lease for lease, _, _ in grants]
+
+    def state(self):
+        """All that a caller could have changed: what the kernel has, and what the log says."""
+        return {**kernel.snapshot(), "lines": self.host.daemon.log().splitlines()}
+
+    def listed(self):
+        return self.call(self.owner, "List", "a{sv}", {})[0]
+
+    def test_random_calls(self):
+        """Point 8: random calls of a user without rights are all answered; nothing restarts, changes or grows (I8)."""
+        per_method, seed = rounds(1500, 100_000), secrets.randbits(32)
+        before, listed, daemon = self.state(), self.listed(), self.host.daemon
+        volley = Volley(self.connect("dave"), Dice(seed, self.leases))
+        warm = volley.warm_up(daemon.pid)
+        volley.fire(per_method)
+        counts, alive = volley.counts.copy(), daemon.alive()
+        after = volley.resident_kib(daemon.pid) if alive else 0
+        changed = kernel.differences(before, self.state())
+        errors = sum(number for name, number in counts.items() if name.startswith("org."))
+        by_polkit = counts[error_name("NotAuthorized")]
+        self.show(methods=len(METHODS), calls=counts["calls"], answered_by_a_value=counts["a value"],
+                  by_an_error=errors, of_these_by_polkit=by_polkit, wanting_no_answer=counts["no answer wanted"],
+                  unanswered=len(volley.waiting), answered_unasked=counts["unasked"], restarts=int(not alive),
+                  changes_of_state=len(changed), resident_KiB=f"{warm} then {after}", seed=seed)
+        self.assertTrue(alive)
+        self.assertEqual((counts["calls"], len(volley.waiting), counts["unasked"]), (per_method * len(METHODS), 0, 0))
+        self.assertEqual(changed, [])
+        self.assertEqual(self.listed(), listed)
+        self.assertLess(after - warm, ONE_MIB)
+        self.assertGreater(by_polkit, 0, "no call was so right that polkit was asked")

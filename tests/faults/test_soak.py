@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Many leases, one after the other (I8): what one costs the daemon and the kernel is given back with it, whether it
+ends by Release or with its descriptors, so after very many of them everything is as it was after some."""
+
+import collections
+import contextlib
+import itertools
+import os
+import re
+import time
+
+from faults import FaultsRing, close_all, resident_kib, rounds  # first: it says where ring is
+from rig.bus import BusError
+from rig.process import until
+from rig.wire import Variant
+from ring import error_name
+
+# How many leases a connection of each has at a time. Root's need no polkit, which would take most of the time; the
+# others keep its part of the way in it.
+CALLERS = {"root": 28, "alice": 2, "bob": 2}
+CONNECTIONS = 4
+# How a lease is held, of how many taps it is, and whether Release or its last descriptor ends it.
+WAYS = [("name", 1, "Release"), ("fd", 1, "Release"), ("name", 2, "Release"), ("fd", 2, "close"),
+        ("name", 1, "Release"), ("fd", 1, "close")]
+MOST_KIB = 1024
+# The kernel's caches are the whole machine's, and what other programs do in them moves them by a few devices' worth. A
+# device leaked by each tap would be two thousand of them in a short run and more than a hundred thousand in a full one.
+MOST_DEVICES = 100
+GIVEN = re.compile(r"qemu-tapd: info: given: lease (\w{16}) uid \d+ hold \w+ label \"\" taps (\S+)")
+ENDED = re.compile(r'qemu-tapd: info: ended: "(\w+)" lease (\w{16}) uid \d+ label ""')
+Usage = collections.namedtuple("Usage", "resident descriptors links slab")
+
+
+def slab():
+    """(objects in use, size of one) of each cache of the kernel."""
+    with open("/proc/slabinfo", encoding="ascii") as file:
+        rows = [line.split() for line in file.read().splitlines()[2:]]
+    return {row[0]: (int(row[1]), int(row[3])) for row in rows}
+
+
+class Soak(FaultsRing):
+    options = ("--max-taps-per-user=248",)
+    members = ("alice", "bob")
+
+    def setUp(self):
+        super().setUp()
+        self.connections = [(self.connect(user), share) for user, share in CALLERS.items() for _ in range(CONNECTIONS)]
+        self.refusals = 0
+        self.ways = itertools.cycle(WAYS)
+        # The name and the lease of each tap there has been, and how often one of the present cycle was held how.
+        self.taps, self.holds = [], collections.Counter()
+
+    def answer(self, call, serial):
+        """Of (connection, member, signature, arguments...). What polkit refused by its time limit is asked once more."""
+        try:
+            return call[0].reply(serial)
+        except BusError as error:
+            if error.name != error_name("NotAuthorized"):
+                raise
+            self.refusals += 1
+            return self.call(*call)
+
+    def send_all(self, calls):
+        return [(call, self.send(*call)) for call in calls]
+
+    def begin(self):
+        """Acquires on all connections at once; (connection, lease, how it is to end, descriptors) of each."""
+        plans = [(bus, *way) for bus, share in self.connections for way in itertools.islice(self.ways, share)]
+        sent = self.send_all((bus, "Acquire", "ua{sv}", count, {"hold": Variant("s", hold)})
+                             for bus, hold, count, _ in plans)
+        held = []
+        for (bus, hold, _, end), call in zip(plans, sent):
+            lease, taps, descriptors = self.answer(*call)
+            self.taps += [(tap["name"], lease) for tap in taps]
+            self.holds[hold] += 1
+            held.append((bus, lease, end, descriptors))
+        return held
+
+    def end(self, held):
+        """Ends them all, so that deletions meet in one turn of the daemon: the kernel takes 16 ms for one, and hardly
+        more for many."""
+        released, closed = ([entry for entry in held if entry[2] == end] for end in ("Release", "close"))
+        sent = self.send_all((bus, "Release", "s", lease) for bus, lease, _, _ in released)
+        close_all(descriptor for entry in closed for descriptor in entry[3])
+        for call in sent:
+            self.assertEqual(self.answer(*call), [])
+        close_all(descriptor for entry in released for descriptor in entry[3])
+
+    def cycle(self, count):
+        """So many leases, or a few more."""
+        self.holds.clear()
+        while self.holds.total() < count:
+            self.end(self.begin())
+        until(lambda: not self.links(), "the devices are gone")
+
+    @staticmethod
+    def links():
+        return [name for name in os.listdir("/sys/class/net") if name != "lo"]
+
+    def cost_of_a_device(self):
+        """The kernel's caches that hold something of each device, and the bytes that one costs in them all: those of
+        which there is more while many exist, and not any more when they are gone. What the kernel keeps of files that
+        were looked at (dentries, inodes) is not among them: of that there is more with every program that runs."""
+        before, held = slab(), self.begin()
+        during, devices = slab(), len(self.links())
+        self.end(held)
+        after, costs = slab(), {}
+        for name, (count, size) in during.items():
+            more = count - before.get(name, (0, 0))[0]
+            if more >= devices and count - after[name][0] > more / 2:
+                costs[name] = more / devices * size
+        return list(costs), sum(costs.values())
+
+    def usage(self, caches):
+        pid, now = self.host.daemon.pid, slab()
+        return Usage(resident_kib(pid), len(os.listdir(f"/proc/{pid}/fd")), len(self.links()),
+                     sum(now[name][0] * now[name][1] for name in caches))
+
+    def wrong_lines(self):
+        """How many lines of the log are missing, or too many: expected are one `given` of each lease and one `ended` of
+        each tap, behind the first line."""
+        given, ended, others = collections.Counter(), collections.Counter(), 0
+        for line in self.host.daemon.log().splitlines()[1:]:
+            if match := GIVEN.fullmatch(line):
+                given.update((tap.split("=")[0], match[1]) for tap in match[2].split(","))
+            elif match := ENDED.fullmatch(line):
+                ended[match[1], match[2]] += 1
+            else:
+                others += 1
+        expected = collections.Counter(self.taps)
+        return others + sum(((found - expected) + (expected - found)).total() for found in (given, ended))
+
+    def test_soak(self):
+        """Point 10: acquire-release cycles leave memory, descriptors, links and slab flat and the log exact (I8)."""
+        self.cycle(rounds(256, 4000))
+        caches, cost = self.cost_of_a_device()
+        self.assertGreater(len(caches), 3, "the caches of the kernel that hold what a device needs were not found")
+        before = self.usage(caches)
+        start, taps_before = time.monotonic(), len(self.taps)
+        self.cycle(rounds(1500, 100_000))
+        seconds = time.monotonic() - start
+        # The kernel gives back after a grace period, and the daemon writes its last lines behind its last answers.
+        with contextlib.suppress(AssertionError):
+            until(lambda: self.usage(caches).slab - before.slab < MOST_DEVICES * cost and not self.wrong_lines(),
+                  "all is given back, and told")
+        after, wrong = self.usage(caches), self.wrong_lines()
+        devices = (after.slab - before.slab) / cost
+        leases = self.holds.total()
+        self.show(leases=leases, by_name=self.holds["name"], by_descriptors=self.holds["fd"],
+                  taps=len(self.taps) - taps_before, leases_per_second=round(leases / seconds),
+                  resident_KiB=f"{before.resident} then {after.resident}",
+                  descriptors=f"{before.descriptors} then {after.descriptors}",
+                  links=f"{before.links} then {after.links}",
+                  slab_KiB=f"{before.slab // 1024} then {after.slab // 1024}",
+                  which_is_so_many_devices=f"{devices:+.1f}", caches_watched=len(caches),
+                  KiB_of_one_device=f"{cost / 1024:.0f}", wrong_log_lines=wrong, refused_by_polkit=self.refusals)
+        self.assertEqual((after.links, wrong), (0, 0))
+        self.assertLessEqual(self.refusals, rounds(2, 20))
+        self.assertEqual(after.descriptors, before.descriptors)
+        self.assertLess(after.resident - before.resident, MOST_KIB)
+        self.assertLess(devices, MOST_DEVICES)
+        self.host.no_trace()
