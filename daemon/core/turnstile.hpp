@@ -25,10 +25,9 @@ struct TurnstileLimits {
 
 // The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
 // max_replies_per_connection) and refuses the next, whosever it is. Questions that a program answers and those
-// that wait for somebody to type a password share this number, but not the way. polkit answers one question after the
-// other: of each user one is there, so that others wait for one and not for all that somebody asked. And a user sees
-// one prompt at a time: of several nobody could tell which password is for what.
-inline constexpr TurnstileLimits question_limits{128, 1024, 1, 64};
+// that wait for somebody to type a password share this number, but not the way. A user sees one prompt at a time:
+// of several nobody could tell which password is for what.
+inline constexpr TurnstileLimits question_limits{128, 1024, 16, 64};
 inline constexpr TurnstileLimits prompt_limits{128, 1024, 1, 48};
 
 class Turnstile {
