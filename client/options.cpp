@@ -104,12 +104,6 @@ struct RequestWords {
     }
 };
 
-std::string one_line(std::string text)
-{
-    std::replace(text.begin(), text.end(), '\n', ' ');
-    return text;
-}
-
 // The arguments before the command of `run`, and the command.
 std::pair<std::vector<std::string>, std::vector<std::string>> split_command(int argc, const char *const *argv)
 {

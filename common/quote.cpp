@@ -13,6 +13,13 @@ namespace {
 constexpr std::size_t shown_bytes = 80;
 constexpr std::string_view hex_digits = "0123456789abcdef";
 
+void append_in_hex(std::string &line, unsigned char byte)
+{
+    line += "\\x";
+    line += hex_digits[byte >> 4];
+    line += hex_digits[byte & 15];
+}
+
 } // namespace
 
 std::string quote(std::string_view text)
@@ -20,17 +27,27 @@ std::string quote(std::string_view text)
     std::string line = "\"";
     for (const char c : text.substr(0, shown_bytes)) {
         const auto byte = static_cast<unsigned char>(c);
-        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+        if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\')
             line += c;
-            continue;
-        }
-        line += "\\x";
-        line += hex_digits[byte >> 4];
-        line += hex_digits[byte & 15];
+        else
+            append_in_hex(line, byte);
     }
     line += '"';
     if (text.size() > shown_bytes)
         line += "...";
+    return line;
+}
+
+std::string one_line(std::string_view text)
+{
+    std::string line;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte >= 0x80)
+            append_in_hex(line, byte);
+        else
+            line += byte < 0x20 || byte == 0x7f ? ' ' : c;
+    }
     return line;
 }
 

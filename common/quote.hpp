@@ -13,4 +13,8 @@ namespace qemutap {
 // after 80 bytes with "..." behind the closing quote.
 std::string quote(std::string_view text);
 
+// A text that is a message already, such as a library's: line breaks and other control bytes become spaces, what is
+// not ASCII \xNN.
+std::string one_line(std::string_view text);
+
 } // namespace qemutap

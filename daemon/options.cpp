@@ -121,15 +121,6 @@ std::string joined(const std::vector<std::string> &texts)
     return all.empty() ? "nothing" : all;
 }
 
-// CLI11's own errors can take several lines, and repeat what they are about as it is.
-std::string one_line(std::string text)
-{
-    for (auto &c : text)
-        if (static_cast<unsigned char>(c) < ' ' || c == 0x7f)
-            c = ' ';
-    return text;
-}
-
 } // namespace
 
 std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *argv, const std::string &default_config)
@@ -169,6 +160,7 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
         app.exit(success, std::cout, std::cerr);
         return std::nullopt;
     } catch (const CLI::ParseError &error) {
+        // CLI11's own errors can take several lines, and repeat what they are about as it is.
         throw TapError{ErrorCode::invalid_argument, one_line(error.what())};
     }
     options.plan.pool = require_prefix("pool", pool);

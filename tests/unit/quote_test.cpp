@@ -56,3 +56,13 @@ TEST_CASE("quote: 80 bytes are shown whole, and of more the first 80 with dots b
     CHECK(escaped.size() == 80 * 4 + 2 + 3);
     CHECK(escaped.substr(escaped.size() - 8) == "\\x1b\"...");
 }
+
+TEST_CASE("one_line: a message stays as it is, in one line of printable ASCII")
+{
+    using namespace std::string_view_literals;
+    CHECK(one_line("") == "");
+    CHECK(one_line(R"(--level "x\y": not in {a,b})") == R"(--level "x\y": not in {a,b})");
+    CHECK(one_line("one\ntwo\tthree\x1b[31m\x7f\0."sv) == "one two three [31m  .");
+    CHECK(one_line("caf\xc3\xa9") == R"(caf\xc3\xa9)");
+    CHECK(one_line(std::string(1000, 'a')) == std::string(1000, 'a'));
+}

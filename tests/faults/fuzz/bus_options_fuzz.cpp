@@ -8,7 +8,7 @@
 
 #include "daemon/bus/wire.hpp"
 
-#include "common/error.hpp"
+#include "tests/faults/fuzz/accepted.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
 #include <algorithm>
@@ -171,22 +171,6 @@ bool may_be_listed(const Options &options)
     return std::all_of(options.begin(), options.end(), [](const auto &option) {
         return one_of(option.first, {"all", "interactive"}) && option.second.type == 'b';
     });
-}
-
-// nullopt: refused, in the one way there is, and in words that a log can hold.
-template <typename Call>
-auto accepted(Call call) -> std::optional<decltype(call())>
-{
-    try {
-        return call();
-    } catch (const TapError &error) {
-        require(error.code() == ErrorCode::invalid_argument, "what is wrong is an invalid argument");
-        const std::string_view text = error.what();
-        require(!text.empty() && text.size() < 1000, "an error says why, and not endlessly");
-        require(std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; }),
-                "an error is a line of plain text");
-    }
-    return std::nullopt;
 }
 
 } // namespace

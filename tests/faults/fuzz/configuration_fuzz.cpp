@@ -5,16 +5,16 @@
 //
 // The bytes are the file, in memory: the reader opens it by name like any other.
 
-#include "common/error.hpp"
 #include "daemon/core/address_plan.hpp"
 #include "daemon/options.hpp"
+#include "tests/faults/fuzz/accepted.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
+#include <optional>
 #include <set>
 
 using namespace qemutap;
@@ -41,22 +41,6 @@ private:
     int descriptor_;
     std::string path_;
 };
-
-// nullopt: refused.
-template <typename Call>
-auto accepted(Call call) -> std::optional<decltype(call())>
-{
-    try {
-        return call();
-    } catch (const TapError &error) {
-        require(error.code() == ErrorCode::invalid_argument, "what is wrong is an invalid argument");
-        const std::string_view text = error.what();
-        require(!text.empty() &&
-                    std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c); }),
-                "an error is a line of text");
-    }
-    return std::nullopt;
-}
 
 std::optional<DaemonOptions> options_in(std::string_view text)
 {
