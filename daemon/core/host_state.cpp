@@ -67,17 +67,17 @@ void HostState::link_changed(Link link)
 
 void HostState::link_gone(int ifindex)
 {
+    for (const auto &address : addresses(ifindex))
+        address_gone(address);
+    if (const auto through = routes_by_oif_.find(ifindex); through != routes_by_oif_.end())
+        for (const auto &route : std::set<HostRoute>{through->second})
+            route_gone(route);
     const auto known = links_.find(ifindex);
     if (known == links_.end())
         return;
     forget_names(known->second);
     links_.erase(known);
     down_taps_.erase(ifindex);
-    for (const auto &address : addresses(ifindex))
-        address_gone(address);
-    if (const auto through = routes_by_oif_.find(ifindex); through != routes_by_oif_.end())
-        for (const auto &route : std::set<HostRoute>{through->second})
-            route_gone(route);
     changed_.insert(ifindex);
 }
 

@@ -96,7 +96,7 @@ private:
 class HostState {
 public:
     void link_changed(Link link);
-    // With its link a host loses the addresses of it and the routes through it.
+    // With its link a host loses the addresses of it and the routes through it, also of a link not known yet.
     void link_gone(int ifindex);
     void address_added(const HostAddress &address);
     void address_gone(const HostAddress &address);

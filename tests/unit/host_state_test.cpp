@@ -157,6 +157,17 @@ TEST_CASE("a link takes its addresses and its routes along")
     CHECK_FALSE(state.may_route_through(2));
 }
 
+TEST_CASE("a link takes them along also if it is gone before it was known")
+{
+    HostState state;
+    state.address_added(address(2, "192.168.7.1/24"));
+    state.route_added(route("192.168.8.0/24", 2));
+    state.link_gone(2);
+    CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
+    CHECK_FALSE(state.occupied(prefix("192.168.8.0/24")));
+    CHECK(state.take_changed().empty());
+}
+
 TEST_CASE("what a link has itself is not what others have beside it")
 {
     HostState state;
