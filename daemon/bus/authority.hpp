@@ -7,6 +7,7 @@
 
 #include "common/sdbus_compat.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -31,8 +32,9 @@ public:
     explicit Authority(sdbus::IConnection &connection);
 
     // `then` is called once, and must not throw. `sender` is the caller's unique bus name, which the bus
-    // vouches for. Does not throw: a call that can't be sent is an answer too.
-    void ask(const std::string &sender, const std::string &action, bool interactive,
+    // vouches for. Does not throw: a call that can't be sent is an answer too, and so is none within `patience`.
+    // Where that is over already polkit is not asked.
+    void ask(const std::string &sender, const std::string &action, bool interactive, std::chrono::microseconds patience,
              const std::function<void(const AuthorityAnswer &)> &then);
 
 private:

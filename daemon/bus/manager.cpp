@@ -9,11 +9,14 @@
 #include "common/quote.hpp"
 #include "daemon/log.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace qemutap {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 std::string not_authorized_text(uid_t uid, const std::string &action, Verdict verdict)
 {
@@ -72,9 +75,18 @@ void Manager::authorize(const Caller &caller, const char *action, bool interacti
         then({Verdict::granted, {}});
         return;
     }
+    // A prompt has its time from when it is on the screen; a question from when it came in, or the last of a queue
+    // behind a polkit that hangs would wait the limit once for each before it.
+    const auto began = Clock::now();
+    const auto patience = [interactive, began]() -> Clock::duration {
+        if (interactive)
+            return std::chrono::seconds{interactive_authorization_seconds};
+        return std::chrono::seconds{authorization_seconds} - (Clock::now() - began);
+    };
     auto &lane = interactive ? prompts_ : questions_;
-    lane.enter(caller.uid, [this, caller, action, interactive, then = std::move(then)](Turnstile::Pass pass) {
+    lane.enter(caller.uid, [this, caller, action, interactive, patience, then = std::move(then)](Turnstile::Pass pass) {
         authority_.ask(caller.sender, action, interactive,
+                       std::chrono::duration_cast<std::chrono::microseconds>(patience()),
                        [pass = std::move(pass), then](const auto &answer) { then(answer); });
     });
 }

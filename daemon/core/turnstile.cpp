@@ -49,6 +49,19 @@ void Turnstile::let_in(const std::shared_ptr<State> &state, uid_t uid, const Sta
     start(Pass{nullptr, [state, uid](void *) { leave(state, uid); }});
 }
 
+void Turnstile::let_in_next(const std::shared_ptr<State> &state)
+{
+    for (;;) {
+        const auto next = std::find_if(state->waiting.begin(), state->waiting.end(),
+                                       [&](const Waiting &waiting) { return may_pass(*state, waiting.uid); });
+        if (next == state->waiting.end())
+            return;
+        const auto admitted = std::move(*next);
+        state->waiting.erase(next);
+        let_in(state, admitted.uid, admitted.start);
+    }
+}
+
 void Turnstile::leave(const std::shared_ptr<State> &state, uid_t uid)
 {
     --state->passing;
@@ -56,13 +69,12 @@ void Turnstile::leave(const std::shared_ptr<State> &state, uid_t uid)
     --own.passing;
     if (--own.present == 0)
         state->users.erase(uid);
-    const auto next = std::find_if(state->waiting.begin(), state->waiting.end(),
-                                   [&](const Waiting &waiting) { return may_pass(*state, waiting.uid); });
-    if (next == state->waiting.end())
+    // One who is over as soon as let in leaves within this loop, which then goes on: not on a stack as deep as the
+    // queue is long.
+    if (std::exchange(state->letting_in_next, true))
         return;
-    const auto admitted = std::move(*next);
-    state->waiting.erase(next);
-    let_in(state, admitted.uid, admitted.start);
+    let_in_next(state);
+    state->letting_in_next = false;
 }
 
 } // namespace qemutap

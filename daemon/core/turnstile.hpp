@@ -25,9 +25,10 @@ struct TurnstileLimits {
 
 // The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
 // max_replies_per_connection) and refuses the next, whosever it is. Questions that a program answers and those
-// that wait for somebody to type a password share this number, but not the way. A user sees one prompt at a time:
-// of several nobody could tell which password is for what.
-inline constexpr TurnstileLimits question_limits{128, 1024, 16, 64};
+// that wait for somebody to type a password share this number, but not the way. polkit answers one question after
+// the other: several of one user's there at once would gain that user nothing and keep all others waiting. A user
+// sees one prompt at a time: of several nobody could tell which password is for what.
+inline constexpr TurnstileLimits question_limits{128, 1024, 1, 64};
 inline constexpr TurnstileLimits prompt_limits{128, 1024, 1, 48};
 
 class Turnstile {
@@ -36,7 +37,7 @@ public:
     using Pass = std::shared_ptr<void>;
     using Start = std::function<void(Pass)>;
 
-    explicit Turnstile(TurnstileLimits limits) : state_{std::make_shared<State>(State{limits, {}, {}, 0})} {}
+    explicit Turnstile(TurnstileLimits limits) : state_{std::make_shared<State>(State{limits, {}, {}})} {}
     Turnstile(const Turnstile &) = delete;
     Turnstile &operator=(const Turnstile &) = delete;
     // Nobody starts after its end: those who still wait are dropped.
@@ -63,9 +64,11 @@ private:
         std::unordered_map<uid_t, Counts> users;
         std::deque<Waiting> waiting;
         unsigned passing = 0;
+        bool letting_in_next = false;
     };
     static bool may_pass(const State &state, uid_t uid);
     static void let_in(const std::shared_ptr<State> &state, uid_t uid, const Start &start);
+    static void let_in_next(const std::shared_ptr<State> &state);
     static void leave(const std::shared_ptr<State> &state, uid_t uid);
 
     std::shared_ptr<State> state_; // passes may outlive the turnstile

@@ -10,6 +10,8 @@ from ring import NO_LEASE, BusRing, error_name
 
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
+LIMIT = 20  # seconds that the service waits for polkit
+ALL = {"all": Variant("b", True)}
 
 
 class Group(BusRing):
@@ -205,6 +207,20 @@ class NoAnswer(BusRing):
             for serial in sent:
                 bus.next(lambda message, serial=serial: message.reply_to == serial)
         self.assertLessEqual(sum(len(lease["taps"]) for lease in self.leases("alice")), 32)
+
+    def test_queue_behind_no_answer(self):
+        """One user's requests, however many wait, are all answered when polkit's time limit of the first is over."""
+        self.host.polkit.freeze()
+        with self.host.connect("alice", timeout=2 * LIMIT) as bus:
+            calls = [("Acquire", "ua{sv}", 1, {}), ("Release", "s", NO_LEASE), ("List", "a{sv}", ALL)] * 3
+            start = time.monotonic()
+            sent = [self.send(bus, *call) for call in calls]
+            answers = [bus.next(lambda message, serial=serial: message.reply_to == serial) for serial in sent]
+            took = time.monotonic() - start
+        self.assertEqual([answer.error_name for answer in answers], [error_name("AuthorityUnavailable")] * len(calls))
+        self.assertTrue(LIMIT <= took < LIMIT + 3, f"answered after {took:.1f} s")
+        self.host.polkit.thaw()
+        self.host.no_trace()
 
     def ctl_waiting(self, *arguments):
         """A client whose request has reached polkit."""

@@ -158,8 +158,8 @@ class Host:
         self.bus.close()
         self.bus = None
 
-    def connect(self, user="root"):
-        return Connection(user)
+    def connect(self, user="root", **how):
+        return Connection(user, **how)
 
     # polkit
 

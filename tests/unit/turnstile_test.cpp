@@ -7,6 +7,7 @@
 #include "common/error.hpp"
 #include "tests/catch.hpp"
 
+#include <algorithm>
 #include <list>
 #include <string>
 #include <vector>
@@ -104,6 +105,26 @@ TEST_CASE("a request that is over as soon as it starts lets the next one start")
     CHECK(started == 0);
     first.reset();
     CHECK(started == 50);
+}
+
+TEST_CASE("however many are over as soon as they start, they start one after the other, not within each other")
+{
+    Turnstile turnstile{{100, 100, 1, 1}};
+    Turnstile::Pass first;
+    unsigned started = 0;
+    unsigned within = 0;
+    unsigned deepest = 0;
+    turnstile.enter(1, [&](Turnstile::Pass pass) { first = std::move(pass); });
+    for (int i = 0; i < 50; ++i)
+        turnstile.enter(1, [&](Turnstile::Pass pass) {
+            ++started;
+            deepest = std::max(deepest, ++within);
+            pass.reset();
+            --within;
+        });
+    first.reset();
+    CHECK(started == 50);
+    CHECK(deepest == 1);
 }
 
 TEST_CASE("a turnstile is empty when nobody is on the way and nobody waits")
