@@ -117,12 +117,15 @@ class Sweep(FaultsRing):
             return self.call(root, "List", "a{sv}", {"all": Variant("b", True)})[0]
 
     def let_finish(self):
-        """Returns when the daemon has done all that it had to do, or is gone."""
+        """Returns when the daemon has done all that it had to do, or is gone; whether it is there."""
         try:
             with self.host.connect() as bus:
                 bus.call(*MANAGER[:2], "org.freedesktop.DBus.Peer.Ping")
-        except (BusError, Disconnected, TimeoutError):
+        except (BusError, Disconnected):
+            return False
+        except TimeoutError:
             pass
+        return True
 
     def acquire(self, hold="name", count=1, queues=1, idle_timeout=None):
         options = {"hold": Variant("s", hold), "queues": Variant("u", queues)}
