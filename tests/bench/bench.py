@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""bench.py [--quick]: takes every figure, on a scratch host, and writes RESULTS.md beside this file."""
+
+import datetime
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import calls  # noqa: E402 (the paths above come first)
+import endings  # noqa: E402
+import programs  # noqa: E402
+from figures import as_page, as_text  # noqa: E402
+
+WHAT = [calls.one_call, programs.beside_peers, programs.until_exec, calls.growth, endings.endings, programs.memory,
+        calls.crowd]
+VERSIONS = {"qemu-tapctl": ["qemu-tapctl", "--version"], "dbus-daemon": ["dbus-daemon", "--version"],
+            "polkit": ["pkaction", "--version"], "iproute2": ["ip", "-V"], "iptables": ["iptables", "--version"],
+            "libvirt": ["libvirtd", "--version"], "systemd": ["dpkg-query", "-W", "-f", "${Version}", "libsystemd0"]}
+
+
+def version(argv):
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return done.stdout.splitlines()[0] if done.stdout else "not here"
+
+
+def processor():
+    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def page(rows, quick, seconds):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    build = os.environ["QEMU_TAPCTL_BUILD"]
+    told = {**VERSIONS, "qemu-tapctl": [f"{build}/client/qemu-tapctl", "--version"]}
+    return f"""# What a tap costs
+
+Written by `tools/bench{' --quick' if quick else ''}` on {now:%Y-%m-%d %H:%M} UTC in {seconds:.0f} s. Linux {platform.release()}, {os.cpu_count()} x {processor()}.
+{'; '.join(f'{name}: {version(argv)}' for name, argv in told.items())}.
+
+Times are of one machine and one moment; what counts are the ratios, of times that were taken side by side.
+
+{as_page(rows)}
+"""
+
+
+def main():
+    quick = sys.argv[1:] == ["--quick"]
+    if sys.argv[1:] and not quick:
+        print("usage: tools/bench [--quick]", file=sys.stderr)
+        return 2
+    begun = time.monotonic()
+    rows = []
+    for what in WHAT:
+        for row in what(quick):
+            print(as_text(row), flush=True)
+            rows.append(row)
+    text = page(rows, quick, time.monotonic() - begun)
+    if not quick:
+        (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
+    wanted = [row for row in rows if row.limit is not None]
+    missed = [row for row in wanted if not row.met()]
+    for row in missed:
+        print(f"MISSED: {as_text(row).strip()}")
+    print(f"\n{len(wanted) - len(missed)} of {len(wanted)} targets met, {time.monotonic() - begun:.0f} s")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

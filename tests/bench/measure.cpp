@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+//
+// measure WHAT ARG...: takes times, side by side in one process where they are to be compared, and prints them: a line
+// for each kind, its name and then its times in microseconds. What they mean is for bench.py to say.
+//
+//   calls HOLD UID ROUNDS     a bare tap; an empty call; an Acquire of UID's; polkit's part of it, unless UID is 0
+//   crowd CLIENTS ROUNDS      so many processes at once, in turns: a bare tap each; an Acquire each
+//   deletion COUNT ROUNDS     so many bare taps, deleted as a group
+//   owners bare|leases COUNT  a process for each tap, all killed when a line comes on stdin; until all are gone
+//   fill COUNT                so many leases of one tap by name, of root's; they stay
+//   now                       the clock's time, at once
+//   resident UID COMMAND...   the most memory that the command had, in KiB: of a small process's child, as the kernel
+//                             counts what the child was before its exec too
+//   stream bare|UID           one after the other until stdin ends: the times, each behind when it began
+//
+// Prints "ready" before it waits for stdin.
+
+#include "tests/bench/bare_tap.hpp"
+#include "tests/bench/service.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+using namespace qemutap;
+using namespace qemutap::bench;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Microseconds = std::chrono::duration<double, std::micro>;
+using Times = std::map<std::string, std::vector<double>>;
+
+double now()
+{
+    return Microseconds{Clock::now().time_since_epoch()}.count();
+}
+
+template <typename Call>
+double time_of(Call call)
+{
+    const double begun = now();
+    call();
+    return now() - begun;
+}
+
+void print(const Times &times)
+{
+    for (const auto &[name, values] : times) {
+        std::printf("%s", name.c_str());
+        for (const double value : values)
+            std::printf(" %.1f", value);
+        std::printf("\n");
+    }
+}
+
+void print_ready()
+{
+    std::printf("ready\n");
+    std::fflush(stdout);
+}
+
+unsigned number(const char *text)
+{
+    return static_cast<unsigned>(std::stoul(text));
+}
+
+Times calls(const char *hold, uid_t uid, unsigned rounds)
+{
+    start_nothing();
+    Kernel kernel;
+    Caller root{0};
+    Caller caller{uid};
+    Times times;
+    const bool persistent = std::string_view{hold} == "name";
+    const auto once = [&](unsigned round) {
+        // Each is undone before the next is taken, which finds the host as its predecessor did.
+        {
+            std::vector<BareTap> tap;
+            tap.emplace_back(round);
+            times["bare tap"].push_back(time_of([&] { kernel.create(tap.front(), persistent); }));
+            if (persistent)
+                kernel.remove(tap);
+        }
+        times["empty call"].push_back(time_of([&] { caller.call_nothing(); }));
+        if (uid != 0)
+            times["polkit"].push_back(time_of([&] { root.ask_polkit(caller); }));
+        Lease lease;
+        times["acquire"].push_back(time_of([&] { lease = caller.acquire(hold); }));
+        if (persistent)
+            caller.release(lease);
+    };
+    once(rounds); // not counted: programs are loaded, caches filled
+    times.clear();
+    for (unsigned round = 0; round < rounds; ++round)
+        once(round);
+    return times;
+}
+
+// What processes that begin at the same moment write down of it.
+struct Shared {
+    pthread_barrier_t barrier;
+    struct {
+        double begun, ended;
+    } client[1024];
+};
+
+Shared &make_shared_memory(unsigned clients)
+{
+    void *memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || clients > std::size(Shared{}.client))
+        throw std::runtime_error{"no shared memory"};
+    auto &shared = *static_cast<Shared *>(memory);
+    pthread_barrierattr_t attributes;
+    ::pthread_barrierattr_init(&attributes);
+    ::pthread_barrierattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    ::pthread_barrier_init(&shared.barrier, &attributes, clients + 1);
+    return shared;
+}
+
+// A child that can't do its part ends, and with it everything.
+pid_t start_child(const std::function<void()> &act)
+{
+    const pid_t parent = ::getpid();
+    const pid_t child = ::fork();
+    if (child < 0)
+        throw std::runtime_error{"fork"};
+    if (child > 0)
+        return child;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent)
+        ::_exit(1);
+    try {
+        act();
+        ::_exit(0);
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "measure: %s\n", error.what());
+        ::kill(parent, SIGTERM);
+        ::_exit(1);
+    }
+}
+
+Times crowd(unsigned clients, unsigned rounds)
+{
+    Shared &shared = make_shared_memory(clients);
+    const auto wait = [&] { ::pthread_barrier_wait(&shared.barrier); };
+    for (unsigned client = 0; client < clients; ++client)
+        start_child([&, client] {
+            Kernel kernel;
+            Caller caller{0};
+            const auto timed = [&](const std::function<void()> &act) {
+                wait();
+                shared.client[client].begun = now();
+                act();
+                shared.client[client].ended = now();
+                wait();
+            };
+            for (unsigned round = 0; round < rounds; ++round) {
+                std::optional<BareTap> tap{client};
+                timed([&] { kernel.create(*tap, true); });
+                tap.reset();
+                wait();
+                wait();
+                Lease lease;
+                timed([&] { lease = caller.acquire("name"); });
+                caller.release(lease);
+                wait();
+            }
+        });
+    Times times;
+    const auto one = [&](const std::string &name) {
+        wait();
+        wait();
+        double first = shared.client[0].begun;
+        double last = 0;
+        for (unsigned client = 0; client < clients; ++client) {
+            const auto &own = shared.client[client];
+            times[name + " each"].push_back(own.ended - own.begun);
+            first = std::min(first, own.begun);
+            last = std::max(last, own.ended);
+        }
+        times[name + " all"].push_back(last - first);
+    };
+    Kernel kernel;
+    for (unsigned round = 0; round < rounds; ++round) {
+        one("bare tap");
+        wait(); // their descriptors are closed
+        std::vector<BareTap> taps;
+        for (unsigned client = 0; client < clients; ++client)
+            taps.emplace_back(client);
+        kernel.remove(taps);
+        wait();
+        one("acquire");
+        wait(); // the leases are gone
+    }
+    return times;
+}
+
+Times deletion(unsigned count, unsigned rounds)
+{
+    Kernel kernel;
+    Times times;
+    for (unsigned round = 0; round < rounds; ++round) {
+        std::vector<BareTap> taps;
+        for (unsigned index = 0; index < count; ++index) {
+            taps.emplace_back(index);
+            kernel.create(taps.back(), true);
+            taps.back().queue = UniqueFd{};
+        }
+        times["deletion"].push_back(time_of([&] { kernel.remove(taps); }));
+    }
+    return times;
+}
+
+Times owners(bool bare, unsigned count)
+{
+    Kernel kernel;
+    std::optional<Caller> caller;
+    if (!bare)
+        caller.emplace(0);
+    std::vector<pid_t> children;
+    for (unsigned index = 0; index < count; ++index) {
+        BareTap tap{index};
+        Lease lease;
+        if (bare)
+            kernel.create(tap, false);
+        else
+            lease = caller->acquire("fd");
+        children.push_back(start_child([] { ::pause(); }));
+        // Theirs alone from here on: each closes it as its process ends.
+    }
+    print_ready();
+    std::getchar();
+    return {{"end", {time_of([&] {
+                 for (const pid_t child : children)
+                     ::kill(child, SIGKILL);
+                 for (const pid_t child : children)
+                     ::waitpid(child, nullptr, 0);
+             })}}};
+}
+
+Times stream(std::optional<uid_t> uid)
+{
+    Kernel kernel;
+    std::optional<Caller> caller;
+    if (uid)
+        caller.emplace(*uid);
+    Times times;
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    print_ready();
+    for (unsigned index = 0; ::poll(&input, 1, 0) == 0; ++index) {
+        BareTap tap{8000 + index % 1000};
+        Lease lease;
+        times["begun"].push_back(now());
+        times["took"].push_back(time_of([&] {
+            if (uid)
+                lease = caller->acquire("fd");
+            else
+                kernel.create(tap, false);
+        }));
+    }
+    return times;
+}
+
+Times fill(unsigned count)
+{
+    Caller caller{0};
+    for (unsigned index = 0; index < count; ++index)
+        caller.acquire("name");
+    return {};
+}
+
+Times resident(uid_t uid, std::vector<const char *> command)
+{
+    command.push_back(nullptr);
+    const pid_t child = start_child([&] {
+        if (::setgid(uid) != 0 || ::setuid(uid) != 0 || !std::freopen("/dev/null", "w", stdout))
+            throw std::runtime_error{"a user"};
+        ::execvp(command.front(), const_cast<char **>(command.data()));
+        throw std::runtime_error{command.front()};
+    });
+    int status = 0;
+    rusage usage{};
+    if (::wait4(child, &status, 0, &usage) != child || status != 0)
+        throw std::runtime_error{std::string{command.front()} + " failed"};
+    return {{"resident", {static_cast<double>(usage.ru_maxrss)}}};
+}
+
+Times measured(const std::vector<const char *> &words)
+{
+    const std::string_view what = words.empty() ? "" : words.front();
+    if (what == "calls" && words.size() == 4)
+        return calls(words[1], number(words[2]), number(words[3]));
+    if (what == "crowd" && words.size() == 3)
+        return crowd(number(words[1]), number(words[2]));
+    if (what == "deletion" && words.size() == 3)
+        return deletion(number(words[1]), number(words[2]));
+    if (what == "owners" && words.size() == 3)
+        return owners(std::string_view{words[1]} == "bare", number(words[2]));
+    if (what == "fill" && words.size() == 2)
+        return fill(number(words[1]));
+    if (what == "resident" && words.size() > 2)
+        return resident(number(words[1]), {words.begin() + 2, words.end()});
+    if (what == "now") // what follows is for QEMU, in whose place this is
+        return {{"now", {now()}}};
+    if (what == "stream" && words.size() == 2)
+        return stream(std::string_view{words[1]} == "bare" ? std::nullopt : std::optional<uid_t>{number(words[1])});
+    throw std::runtime_error{"usage: see the head of measure.cpp"};
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    try {
+        print(measured({argv + 1, argv + argc}));
+        return 0;
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "measure: %s\n", error.what());
+        return 1;
+    }
+}

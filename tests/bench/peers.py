@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""What people get their taps by today, really run: each with `up()` and `down()`, whose time is taken by whoever calls
+them. A peer that can't run here raises when it is made."""
+
+import array
+import os
+import socket
+import subprocess
+
+from place import UID, mount_empty
+from rig.process import Process
+
+# Yocto's steps for its tap N, as its scripts have done them since they use ip(8) (openembedded-core, runqemu-ifup and
+# runqemu-ifdown): owner, address, route, two rules of masquerading, forwarding.
+IFUP = f"""
+ip tuntap add "$1" mode tap user {UID}
+ip addr add 192.168.7.$(($2 * 2 + 1))/32 broadcast 192.168.7.255 dev "$1"
+ip link set dev "$1" up
+ip route add to 192.168.7.$(($2 * 2 + 2)) dev "$1"
+iptables -A POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 1))/32
+iptables -A POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 2))/32
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > "/proc/sys/net/ipv4/conf/$1/proxy_arp"
+iptables -P FORWARD ACCEPT
+"""
+IFDOWN = """
+ip tuntap del "$1" mode tap
+! ip link show "$1" >/dev/null 2>&1 || ip link del "$1"
+iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 1))/32
+iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 2))/32
+"""
+# The least that a script can do.
+IP_UP = f"""
+ip tuntap add "$1" mode tap user {UID}
+ip addr add 192.168.7.1/24 dev "$1"
+ip link set dev "$1" up
+"""
+IP_DOWN = 'ip tuntap del "$1" mode tap'
+
+NETWORK = """<network><name>bench</name><bridge name="benchbr0"/>
+  <ip address="10.127.0.1" netmask="255.255.255.0"><dhcp><range start="10.127.0.2" end="10.127.0.9"/></dhcp></ip>
+</network>
+"""
+
+
+class Script:
+    """Steps in a shell, for one tap after the other. `sh -e`: one that fails is a peer that can't run."""
+
+    def __init__(self, place, name, up, down, number=60):
+        self.place, self.name, self.texts = place, name, (up, down)
+        self.arguments = (f"tap{number}", str(number))
+
+    def up(self):
+        return self.place.seconds("sh", "-e", "-c", self.texts[0], "up", *self.arguments)
+
+    def down(self):
+        return self.place.seconds("sh", "-e", "-c", self.texts[1], "down", *self.arguments)
+
+
+class Runqemu:
+    """The user's own copy of the scripts."""
+
+    name = "runqemu-ifup, runqemu-ifdown of OE_SCRIPTS"
+
+    def __init__(self, place, folder):
+        self.place, self.folder = place, folder
+
+    def up(self):
+        return self.place.seconds(f"{self.folder}/runqemu-ifup", str(UID))
+
+    def down(self):
+        (tap,) = [name for name in os.listdir("/sys/class/net") if name.startswith("tap")]
+        return self.place.seconds(f"{self.folder}/runqemu-ifdown", tap)
+
+
+def runqemu(place):
+    folder = os.environ.get("OE_SCRIPTS")
+    return Runqemu(place, folder) if folder else Script(place, "runqemu-ifup's and -ifdown's steps", IFUP, IFDOWN)
+
+
+def shell(place):
+    return Script(place, "three ip commands", IP_UP, IP_DOWN, number=61)
+
+
+class Libvirt:
+    """An isolated network by a libvirtd that has been asked once already."""
+
+    name = "virsh net-create, net-destroy"
+
+    def __init__(self, place):
+        self.place = place
+        mount_empty("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
+        # Whom the package with libvirt's units makes, for QEMU to run as.
+        subprocess.run(["groupadd", "--force", "--system", "kvm"], check=True)
+        subprocess.run(["useradd", "--system", "--user-group", "--groups", "kvm", "libvirt-qemu"], check=True)
+        self.definition = "/run/libvirt/bench.xml"
+        with open(self.definition, "w", encoding="ascii") as file:
+            file.write(NETWORK)
+        self.daemon = Process(["libvirtd"], "/run/libvirt/libvirtd.log")
+        while not os.path.exists("/run/libvirt/libvirt-sock"):
+            if not self.daemon.alive():
+                raise RuntimeError(f"libvirtd ended: {self.daemon.log()}")
+        self.up()
+        self.down()
+
+    def up(self):
+        return self.place.seconds("virsh", "-q", "-c", "qemu:///system", "net-create", self.definition)
+
+    def down(self):
+        return self.place.seconds("virsh", "-q", "-c", "qemu:///system", "net-destroy", "bench")
+
+    def close(self):
+        self.daemon.close()
+
+
+class Bridge:
+    """QEMU's setuid program: a tap on a bridge that somebody has made, as a descriptor."""
+
+    name = "qemu-bridge-helper with a ready bridge"
+    program = "/usr/lib/qemu/qemu-bridge-helper"
+
+    def __init__(self, place):
+        self.place = place
+        os.makedirs("/etc/qemu", exist_ok=True)
+        with open("/etc/qemu/bridge.conf", "w", encoding="ascii") as file:
+            file.write("allow benchbr1\n")
+        subprocess.run(["ip", "link", "add", "benchbr1", "type", "bridge"], check=True)
+        subprocess.run(["ip", "link", "set", "benchbr1", "up"], check=True)
+        self.tap = -1
+
+    def up(self):
+        ours, its = socket.socketpair()
+        with ours, its:
+            os.set_inheritable(its.fileno(), True)
+            took = self.place.seconds(self.program, "--use-vnet", f"--fd={its.fileno()}", "--br=benchbr1",
+                                      pass_fds=[its.fileno()])
+            _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
+            (self.tap,) = array.array("i", ancillary[0][2])
+        return took
+
+    def down(self):
+        os.close(self.tap)

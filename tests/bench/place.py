@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Where times are taken: a scratch host with everything that is compared, and its programs, run and timed."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+from rig import users
+from rig.host import BUS_POLICY, Host, identity, program_environment
+
+USER = "alice"
+UID = users.USERS[USER]
+# For the method that does nothing, which is what the bus costs.
+NOTHING = """<busconfig><policy context="default">
+  <allow own="org.qemutap1.Nothing"/>
+  <allow send_destination="org.qemutap1.Nothing"/>
+</policy></busconfig>
+"""
+# For those figures that need thousands of leases.
+MANY = ("--prefix-length=30", "--max-taps=8000", "--max-taps-per-user=8000", "--log-level=warning")
+
+
+class Place(Host):
+    """A host whose service runs, with these options, and has given nothing yet."""
+
+    def __init__(self, *options):
+        super().__init__()
+        with open(f"{BUS_POLICY}/nothing.conf", "w", encoding="ascii") as file:
+            file.write(NOTHING)
+        users.set_members(USER)
+        self.programs()
+        self.client = self.share(f"{self.build}/client/qemu-tapctl")
+        self.measurer = self.share(f"{self.build}/tests/bench/measure")
+        self.start_bus()
+        self.start_polkit()
+        self.start_daemon(*options)
+
+    def measure(self, *words):
+        """The times that `measure` takes, in microseconds, by their names."""
+        done = subprocess.run([self.measurer, *map(str, words)], stdout=subprocess.PIPE, text=True, check=True)
+        return times_of(done.stdout.splitlines())
+
+    def measuring(self, *words):
+        """The same, begun: it has said that it is ready."""
+        popen = subprocess.Popen([self.measurer, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 text=True)
+        if popen.stdout.readline() != "ready\n":
+            raise RuntimeError(f"measure {' '.join(map(str, words))} did not begin")
+        return popen
+
+    def output(self, *argv, user=USER):
+        """What a user's program prints."""
+        return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, cwd="/",
+                              env=program_environment(user), **identity(user)).stdout
+
+    def seconds(self, *argv, user="root", **how):
+        """How long a program takes from its start to its end."""
+        start = time.monotonic()
+        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 cwd="/", env=program_environment(user), **identity(user), **how)
+        _, said = popen.communicate()
+        took = time.monotonic() - start
+        if popen.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: status {popen.returncode}, {said.decode()}")
+        return took
+
+    def ctl_seconds(self, *words, user=USER):
+        return self.seconds("qemu-tapctl", *words, user=user)
+
+
+def times_of(lines):
+    found = {}
+    for line in lines:
+        name, values = re.fullmatch(r"([a-z0-9 ]*[a-z])((?: [\d.]+)*)", line).groups()
+        found[name] = [float(value) for value in values.split()]
+    return found
+
+
+def finished(popen):
+    """The times of a `measuring` that is told to end."""
+    with contextlib.closing(popen.stdout):
+        popen.stdin.close()
+        times = times_of(popen.stdout.read().splitlines())
+    if popen.wait():
+        raise RuntimeError(f"{popen.args} ended with {popen.returncode}")
+    return times
+
+
+def mount_empty(*folders):
+    """Of this host only: programs that keep things in fixed places."""
+    for folder in folders:
+        os.makedirs(folder, exist_ok=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder], check=True)

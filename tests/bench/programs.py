@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+"""Points 2, 3 and 6: whole programs, as people run them, beside those that they run today."""
+
+import time
+
+import peers
+from figures import Row, median, number, spread
+from place import MANY, UID, Place
+
+
+def taken_in_turns(rounds, *runs):
+    """The times of each, round by round: what else happens meets all of them."""
+    found = [[] for _ in runs]
+    for run in runs:
+        run()  # not counted
+    for _ in range(rounds):
+        for times, run in zip(found, runs):
+            times.append(run())
+    return found
+
+
+def both(peer):
+    return lambda: peer.up() + peer.down()
+
+
+def beside_peers(quick):
+    with Place() as place:
+        yield from _beside_peers(place, 4 if quick else 20)
+
+
+def _beside_peers(place, rounds):
+    def up_two():
+        took = place.ctl_seconds("up", "--count", "2")
+        place.ctl_seconds("down", "--all")
+        return took
+
+    def up_and_down():
+        return place.ctl_seconds("up") + place.ctl_seconds("down", "--all")
+
+    def twice(peer):
+        def run():
+            took = peer.up()
+            peer.down()
+            took += peer.up()
+            peer.down()
+            return took
+        return run
+
+    def first_half(peer):
+        def run():
+            took = peer.up()
+            peer.down()
+            return took
+        return run
+    yocto, libvirt, shell, bridge = peers.runqemu(place), peers.Libvirt(place), peers.shell(place), peers.Bridge(place)
+    try:
+        two, one, their_two, their_one, network, commands, descriptor = taken_in_turns(
+            rounds, up_two, up_and_down, twice(yocto), both(yocto), both(libvirt), both(shell), first_half(bridge))
+    finally:
+        libvirt.close()
+    yield Row(2, "`qemu-tapctl up --count 2`, a user's, the whole process", spread(two, 1000))
+    yield Row(2, f"{yocto.name}: up, twice; ours is so many times faster", spread(their_two, 1000),
+              median(their_two) / median(two), 8, least=True)
+    yield Row(2, "`qemu-tapctl up` and `down` of one tap", spread(one, 1000))
+    yield Row(2, f"{yocto.name}: up and down; ours is so many times faster", spread(their_one, 1000),
+              median(their_one) / median(one), 4, least=True)
+    yield Row(2, f"{libvirt.name}; ours of two taps is so many times faster", spread(network, 1000),
+              median(network) / median(two), 1, least=True)
+    yield Row(2, "the same, by ours of one tap, up and down", spread(network, 1000), median(network) / median(one), 1,
+              least=True)
+    yield Row(2, f"{shell.name}, and one to delete it; for comparison", spread(commands, 1000))
+    yield Row(2, f"{bridge.name}, no address, to the descriptor; for comparison", spread(descriptor, 1000))
+
+
+def until_exec(quick):
+    """A program in QEMU's place writes down when it begins."""
+    with Place() as place:
+        def begun(*before):
+            def run():
+                start = time.monotonic()
+                out = place.output(*before, place.measurer, "now")
+                return float(out.split()[1]) / 1e6 - start
+            return run
+        direct, through = taken_in_turns(20 if quick else 100, begun(), begun("qemu-tapctl", "run", "--"))
+    yield Row(3, "a program started directly, until its first line", spread(direct, 1000))
+    yield Row(3, "through `qemu-tapctl run`, a user's: more than directly", spread(through, 1000),
+              (median(through) - median(direct)) * 1000, 12, " ms")
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        (line,) = [line for line in file if line.startswith("VmRSS:")]
+    return int(line.split()[1])
+
+
+def switches(pid):
+    """How often it has gone to sleep, which is once for each time it woke."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        (line,) = [line for line in file if line.startswith("voluntary_ctxt_switches:")]
+    return int(line.split()[1])
+
+
+def memory(quick):
+    count, seconds = (200, 10) if quick else (1000, 60)
+    with Place(*MANY) as place:
+        daemon = place.daemon.pid
+        place.ctl_seconds("list")
+        idle = resident_kib(daemon)
+        place.measure("fill", count)
+        each = (resident_kib(daemon) - idle) / count
+        client = max(place.measure("resident", UID, place.client, *words)["resident"][0]
+                     for words in (["list"], ["up"], ["down", "--all"]))
+        # The kernel tells of carriers that went some hundred a second.
+        before = -1
+        while before != switches(daemon):
+            before = switches(daemon)
+            time.sleep(3)
+        time.sleep(seconds)
+        woke = switches(daemon) - before
+    yield Row(6, "the service's resident memory, idle", f"{idle} KiB", idle / 1024, 12, " MiB")
+    yield Row(6, f"more of it for each lease, of {count}", f"{number(each)} KiB", each, 4, " KiB")
+    yield Row(6, "the client's resident memory, the most of list, up and down", f"{client:.0f} KiB", client / 1024, 7, " MiB")
+    yield Row(6, f"the idle service woke up in {seconds} s, {count} leases there", f"{woke} times", woke, 0)
