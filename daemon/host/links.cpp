@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // One request for what belongs together: alias, MAC and settings; the address; up and group; the deletion of
-// many by their group, which waits for the kernel's RCU once instead of once per link.
+// many by their group.
 
 #include "daemon/host/links.hpp"
 
@@ -15,11 +15,14 @@
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet.h>
+#include <poll.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <future>
 #include <new>
 #include <system_error>
 
@@ -145,28 +148,43 @@ void Links::move_to_group(int ifindex, std::uint32_t group, bool up, const std::
 void Links::remove(const std::vector<int> &ifindexes)
 {
     const auto group = unused_group();
-    bool any = false;
+    std::vector<int> doomed;
     for (const int ifindex : ifindexes) {
         try {
             move_to_group(ifindex, group, false, "setting link " + std::to_string(ifindex) + " down");
-            any = true;
+            doomed.push_back(ifindex);
         } catch (const std::system_error &error) {
             if (error.code() != std::errc::no_such_device)
                 throw;
         }
     }
-    if (!any)
+    if (doomed.empty())
         return;
-    auto message = make_message(RTM_DELLINK, 0);
-    ifinfomsg header{};
-    require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a deletion");
-    require_libnl(nla_put_u32(message.get(), IFLA_GROUP, group), "a deletion");
-    try {
-        requests_.perform(*message, "deleting " + std::to_string(ifindexes.size()) + " links");
-    } catch (const std::system_error &error) {
-        if (error.code() != std::errc::no_such_device)
-            throw; // they went by themselves
+    auto outcome = deletions_.begin(group, "deleting " + std::to_string(doomed.size()) + " links");
+    while (any_left(doomed)) {
+        if (outcome.wait_for(std::chrono::seconds::zero()) == std::future_status::ready) {
+            outcome.get();
+            view_.drain(); // what is left then somebody took out of the group; the next look finds it
+            return;
+        }
+        wait_for_news();
     }
+    // The kernel says so before it takes their files out of /sys, and answers this when it has.
+    view_.reread(doomed.front());
+}
+
+void Links::wait_for_news()
+{
+    std::array<pollfd, 2> sources{{{view_.fd(), POLLIN, 0}, {deletions_.fd(), POLLIN, 0}}};
+    if (::poll(sources.data(), sources.size(), -1) < 0 && errno != EINTR)
+        throw std::system_error{errno, std::generic_category(), "waiting for links to go"};
+    deletions_.forget_ended();
+}
+
+bool Links::any_left(const std::vector<int> &ifindexes)
+{
+    const auto &state = view_.drain();
+    return std::any_of(ifindexes.begin(), ifindexes.end(), [&](int ifindex) { return state.link(ifindex) != nullptr; });
 }
 
 // A group number that no link is in: what is deleted by it is what we put into it.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/core/ports.hpp"
+#include "daemon/host/group_deletions.hpp"
 #include "daemon/host/netlink.hpp"
 #include "daemon/host/view.hpp"
 
@@ -34,10 +35,13 @@ private:
     void disable_ipv6(const std::string &name) const;
     void move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what);
     std::uint32_t unused_group();
+    void wait_for_news();
+    bool any_left(const std::vector<int> &ifindexes);
 
     std::string proc_sys_;
     RouteRequests requests_;
     View view_;
+    GroupDeletions deletions_;
 };
 
 } // namespace qemutap

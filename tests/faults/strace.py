@@ -12,10 +12,12 @@ from rig import furnish
 RECORD = f"{furnish.RIG}/calls"
 # What no kernel answers with such errors, and what strace, that keeps the call from being made, would do otherwise than
 # a kernel that fails: a descriptor and memory are given back whatever close(2) and munmap(2) say, brk(2) itself returns
-# no errors, a wake by futex(2) fails for a bad address only, and after the others there is nobody to see it.
-CANNOT_FAIL = {"close", "munmap", "brk", "futex", "exit_group", "rt_sigreturn", "restart_syscall"}
+# no errors, a wake by futex(2) fails for a bad address only, as do rseq(2) and set_robust_list(2) of a new thread, and
+# after the others there is nobody to see it.
+CANNOT_FAIL = {"close", "munmap", "brk", "futex", "rseq", "set_robust_list", "exit", "exit_group", "rt_sigreturn",
+               "restart_syscall"}
 
-# The n-th call of this name, from 1.
+# The n-th call of this name, from 1, in a thread: strace counts in each for itself.
 Point = collections.namedtuple("Point", "call number")
 
 
@@ -23,7 +25,7 @@ class Strace:
     """Looks on from when the constructor returns until `detach()`."""
 
     def __init__(self, pid, *options):
-        self.popen = subprocess.Popen(["strace", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
+        self.popen = subprocess.Popen(["strace", "-f", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         line = self.popen.stderr.readline()
         if "attached" not in line:
@@ -48,14 +50,14 @@ def looking_on(pid, *options):
 
 
 def recorded(lines):
-    """The points of a record, in their order."""
-    counts, points = collections.Counter(), []
+    """The points of a record, in their order, each once."""
+    counts, points = collections.Counter(), {}
     for line in lines:
-        call = re.match(r"(?:\d+ +)?(\w+)\(", line)
+        call = re.match(r"(?:(\d+) +)?(\w+)\(", line)
         if call:
-            counts[call[1]] += 1
-            points.append(Point(call[1], counts[call[1]]))
-    return points
+            counts[call.groups()] += 1
+            points[Point(call[2], counts[call.groups()])] = None
+    return list(points)
 
 
 def recording():
@@ -70,7 +72,7 @@ def read_record():
 
 def around(options):
     """A command to put before another, whose process stays its parent's child."""
-    return ["strace", "-D", *options]
+    return ["strace", "-D", "-f", *options]
 
 
 def _at(point, what):

@@ -132,6 +132,23 @@ TEST_CASE("many taps are removed in one go, with their addresses and routes, and
     CHECK(state.name_taken("tap200"));
 }
 
+TEST_CASE("what was removed is gone for everybody, also while the kernel still waits with it, and its name is free")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    Links links;
+    for (int round = 0; round < 20; ++round) {
+        const auto tap = tun.create("tap7", 64123, 1, true);
+        REQUIRE(tap);
+        links.bring_up(*tap);
+        tun.set_persistent(*tap, true);
+        links.remove({tap->ifindex});
+        CHECK(::if_nametoindex("tap7") == 0);
+        CHECK(links.state().link(tap->ifindex) == nullptr);
+        CHECK_FALSE(links.state().name_taken("tap7"));
+    }
+}
+
 TEST_CASE("taps that went by themselves meanwhile are no error")
 {
     const PrivateNetwork network;
