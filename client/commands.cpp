@@ -206,8 +206,7 @@ int perform(const DownOptions &options)
             ending.insert(name);
         }
     }
-    for (const auto &lease : ending)
-        manager.release(lease);
+    manager.release_all({ending.begin(), ending.end()});
     return EXIT_SUCCESS;
 }
 

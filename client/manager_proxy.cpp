@@ -14,9 +14,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -34,7 +37,16 @@ public:
         registerProxy();
     }
     ~GeneratedProxy() { unregisterProxy(); }
+
+    template <typename Then>
+    void begin_release(const std::string &lease, Then then)
+    {
+        getProxy().callMethodAsync("Release").onInterface(INTERFACE_NAME).withArguments(lease).uponReplyInvoke(then);
+    }
 };
+
+// Half of what the bus lets one connection have open (dbus-daemon's max_replies_per_connection).
+constexpr std::size_t most_calls_at_once = 64;
 
 constexpr const char *start_the_daemon = "start it with `systemctl start qemu-tapd`, or qemu-tapd as root";
 
@@ -231,6 +243,32 @@ AcquiredTaps ManagerProxy::acquire(const TapRequest &request)
 void ManagerProxy::release(const std::string &lease)
 {
     translated([&] { bus_->manager.Release(lease); });
+}
+
+void ManagerProxy::release_all(const std::vector<std::string> &leases)
+{
+    std::optional<sdbus::Error> refusal;
+    std::size_t begun = 0;
+    std::size_t ended = 0;
+    std::function<void()> begin_next = [&] {
+        bus_->manager.begin_release(leases[begun++], [&](BusReplyError error) {
+            if (error && !refusal)
+                refusal = *error;
+            ++ended;
+            if (begun < leases.size())
+                begin_next();
+            else if (ended == leases.size())
+                bus_->connection->leaveEventLoop();
+        });
+    };
+    translated([&] {
+        while (begun < std::min(leases.size(), most_calls_at_once))
+            begin_next();
+        if (!leases.empty())
+            bus_->connection->enterEventLoop();
+        if (refusal)
+            throw sdbus::Error{*refusal};
+    });
 }
 
 std::vector<LeaseGrant> ManagerProxy::list(bool all)

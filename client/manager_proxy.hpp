@@ -32,6 +32,8 @@ public:
     // Each throws TapError with the daemon's code and text, or service_unavailable.
     AcquiredTaps acquire(const TapRequest &request);
     void release(const std::string &lease);
+    // Many at once, which the daemon ends together; all are tried, and what is thrown is the first refusal.
+    void release_all(const std::vector<std::string> &leases);
     std::vector<LeaseGrant> list(bool all);
 
 private:
