@@ -17,6 +17,8 @@ RECORD = f"{furnish.RIG}/calls"
 CANNOT_FAIL = {"close", "munmap", "brk", "futex", "rseq", "set_robust_list", "exit", "exit_group", "rt_sigreturn",
                "restart_syscall"}
 
+THREADS = ["-f"]
+
 # The n-th call of this name, from 1, in a thread: strace counts in each for itself.
 Point = collections.namedtuple("Point", "call number")
 
@@ -25,7 +27,7 @@ class Strace:
     """Looks on from when the constructor returns until `detach()`."""
 
     def __init__(self, pid, *options):
-        self.popen = subprocess.Popen(["strace", "-f", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
+        self.popen = subprocess.Popen(["strace", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         line = self.popen.stderr.readline()
         if "attached" not in line:
@@ -60,9 +62,9 @@ def recorded(lines):
     return list(points)
 
 
-def recording():
-    """Options that record."""
-    return ["-o", RECORD, "-s", "0", "-e", "signal=none"]
+def recording(threads):
+    """Options that record; of all threads, or of the one that does the work only."""
+    return [*THREADS * threads, "-o", RECORD, "-s", "0", "-e", "signal=none"]
 
 
 def read_record():
@@ -72,7 +74,7 @@ def read_record():
 
 def around(options):
     """A command to put before another, whose process stays its parent's child."""
-    return ["strace", "-D", "-f", *options]
+    return ["strace", "-D", *options]
 
 
 def _at(point, what):
@@ -81,10 +83,11 @@ def _at(point, what):
 
 
 def killing(point):
-    """Options that end the program before the call is made."""
+    """Options that end the program before the call is made. Of one thread only: strace that looks at more of them was seen
+    to wait for ever for a program that it had ended."""
     return _at(point, "signal=KILL")
 
 
 def failing(point, error):
     """Options that let the call fail without being made; `error` is the errno's name."""
-    return _at(point, f"error={error}")
+    return [*THREADS, *_at(point, f"error={error}")]

@@ -22,7 +22,7 @@ class Crashes(Sweep):
     def sweep(self, *operations, sample=10):
         super().sweep(*operations, sample=sample)
         # The calls are not the same each time (what a read of netlink finds depends on the moment), but nearly.
-        self.assertLess(self.counts["not reached"], self.counts["points"] / 4 + 1)
+        self.assertLess(self.counts["not reached"], self.counts["points"] / 4 + 2)
 
 
 class Requests(Crashes):
