@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The generated proxy, its dictionaries, and the client's one translator of bus errors.
+// The generated proxy, what it is asked for, and the client's one translator of bus errors.
 
 #include "client/manager_proxy.hpp"
 
+#include "client/answers.hpp"
 #include "common/bus_names.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
-#include "common/sdbus_compat.hpp"
 
 #include "org.qemutap1-proxy.h"
 
@@ -18,7 +18,6 @@
 #include <array>
 #include <chrono>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -26,8 +25,6 @@
 namespace qemutap {
 
 namespace {
-
-using Dictionary = std::map<std::string, sdbus::Variant>;
 
 class GeneratedProxy final : public sdbus::ProxyInterfaces<org::qemutap1::Manager_proxy> {
 public:
@@ -37,6 +34,13 @@ public:
         registerProxy();
     }
     ~GeneratedProxy() { unregisterProxy(); }
+
+    LeaseList list(const Dictionary &options)
+    {
+        LeaseList list;
+        getProxy().callMethod("List").onInterface(INTERFACE_NAME).withArguments(options).storeResultsTo(list);
+        return list;
+    }
 
     template <typename Then>
     void begin_release(const std::string &lease, Then then)
@@ -86,70 +90,6 @@ auto translated(Call call)
             throw TapError{*code, error.getMessage()};
         throw unreachable(name, error.getMessage());
     }
-}
-
-[[noreturn]] void refuse_answer(const std::string &what)
-{
-    throw TapError{ErrorCode::failed, "qemu-tapd answered with " + what + "; is it of another version?"};
-}
-
-template <typename T>
-T field(const Dictionary &dictionary, const char *key)
-{
-    const auto found = dictionary.find(key);
-    if (found == dictionary.end() || !found->second.containsValueOfType<T>())
-        refuse_answer(std::string{"no usable "} + key);
-    return found->second.get<T>();
-}
-
-template <typename T>
-T parsed_field(const Dictionary &dictionary, const char *key, std::optional<T> (*parse)(std::string_view))
-{
-    const auto parsed = parse(field<std::string>(dictionary, key));
-    if (!parsed)
-        refuse_answer(std::string{"no usable "} + key);
-    return *parsed;
-}
-
-// Empty where somebody took the address off the device.
-Ipv4Address address_field(const Dictionary &dictionary, const char *key)
-{
-    if (field<std::string>(dictionary, key).empty())
-        return {};
-    return parsed_field(dictionary, key, Ipv4Address::parse);
-}
-
-TapGrant read_tap(const Dictionary &dictionary)
-{
-    return {field<std::string>(dictionary, key_name),
-            field<std::uint32_t>(dictionary, key_index),
-            address_field(dictionary, key_gateway),
-            address_field(dictionary, key_client),
-            field<std::uint32_t>(dictionary, key_prefix_length),
-            parsed_field(dictionary, key_mac, MacAddress::parse),
-            field<std::uint32_t>(dictionary, key_queues),
-            field<bool>(dictionary, key_vhost)};
-}
-
-std::vector<TapGrant> read_taps(const std::vector<Dictionary> &dictionaries)
-{
-    std::vector<TapGrant> taps;
-    taps.reserve(dictionaries.size());
-    for (const auto &dictionary : dictionaries)
-        taps.push_back(read_tap(dictionary));
-    if (taps.empty())
-        refuse_answer("a lease without taps");
-    return taps;
-}
-
-LeaseGrant read_lease(const Dictionary &dictionary)
-{
-    return {field<std::string>(dictionary, key_lease),
-            field<std::string>(dictionary, key_label),
-            field<std::uint32_t>(dictionary, key_uid),
-            parsed_field(dictionary, key_hold, parse_hold),
-            field<std::uint64_t>(dictionary, key_idle_timeout),
-            read_taps(field<std::vector<Dictionary>>(dictionary, key_taps))};
 }
 
 Dictionary options_of(const TapRequest &request, bool interactive)
@@ -273,13 +213,10 @@ void ManagerProxy::release_all(const std::vector<std::string> &leases)
 
 std::vector<LeaseGrant> ManagerProxy::list(bool all)
 {
-    Dictionary options{{key_all, sdbus::Variant{all}}};
+    Dictionary options{{key_all, sdbus::Variant{all}}, {key_columns, sdbus::Variant{true}}};
     if (all)
         options.emplace(key_interactive, sdbus::Variant{interactive_});
-    std::vector<LeaseGrant> leases;
-    for (const auto &dictionary : translated([&] { return bus_->manager.List(options); }))
-        leases.push_back(read_lease(dictionary));
-    return leases;
+    return translated([&] { return bus_->manager.list(options); }).leases;
 }
 
 } // namespace qemutap

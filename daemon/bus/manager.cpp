@@ -9,7 +9,9 @@
 #include "common/quote.hpp"
 #include "daemon/log.hpp"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace qemutap {
@@ -170,10 +172,13 @@ void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary o
     answer->unless_it_throws([&] {
         const auto request = parse_list(options);
         const auto caller = current_caller();
-        const auto tell = [this, answer](std::optional<uid_t> uid) {
+        const auto tell = [this, answer, request](std::optional<uid_t> uid) {
+            const auto leases = service_.leases(uid);
             std::vector<Dictionary> dictionaries;
-            for (const auto &lease : service_.leases(uid))
-                dictionaries.push_back(lease_on_wire(lease));
+            if (request.columns)
+                dictionaries.push_back(leases_in_columns(leases));
+            else
+                std::transform(leases.begin(), leases.end(), std::back_inserter(dictionaries), lease_on_wire);
             answer->give(dictionaries);
         };
         if (!request.all) {

@@ -76,6 +76,12 @@ std::string name_on_wire(const std::string &name)
     return ascii ? name : quote(name);
 }
 
+// Empty where somebody took the address off the device.
+std::string address_on_wire(const TapGrant &tap, Ipv4Address address)
+{
+    return tap.prefix_length == 0 ? std::string{} : address.text();
+}
+
 } // namespace
 
 TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
@@ -116,12 +122,14 @@ TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
 ListRequest parse_list(const Dictionary &options)
 {
     ListRequest request;
-    read_options(options,
-                 {
-                     {key_all, [&](const auto &key, const auto &value) { request.all = read<bool>(key, value); }},
-                     {key_interactive,
-                      [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
-                 });
+    read_options(
+        options,
+        {
+            {key_all, [&](const auto &key, const auto &value) { request.all = read<bool>(key, value); }},
+            {key_interactive,
+             [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
+            {key_columns, [&](const auto &key, const auto &value) { request.columns = read<bool>(key, value); }},
+        });
     return request;
 }
 
@@ -129,12 +137,11 @@ std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
 {
     std::vector<Dictionary> dictionaries;
     for (const auto &tap : taps) {
-        const bool addressed = tap.prefix_length != 0;
         dictionaries.push_back({
             {key_name, sdbus::Variant{name_on_wire(tap.name)}},
             {key_index, sdbus::Variant{std::uint32_t{tap.index}}},
-            {key_gateway, sdbus::Variant{addressed ? tap.gateway.text() : std::string{}}},
-            {key_client, sdbus::Variant{addressed ? tap.client.text() : std::string{}}},
+            {key_gateway, sdbus::Variant{address_on_wire(tap, tap.gateway)}},
+            {key_client, sdbus::Variant{address_on_wire(tap, tap.client)}},
             {key_prefix_length, sdbus::Variant{std::uint32_t{tap.prefix_length}}},
             {key_mac, sdbus::Variant{tap.mac.text()}},
             {key_queues, sdbus::Variant{std::uint32_t{tap.queues}}},
@@ -153,6 +160,40 @@ Dictionary lease_on_wire(const LeaseGrant &lease)
         {key_hold, sdbus::Variant{std::string{text_of(lease.hold)}}},
         {key_idle_timeout, sdbus::Variant{lease.idle_timeout_seconds}},
         {key_taps, sdbus::Variant{taps_on_wire(lease.taps)}},
+    };
+}
+
+Dictionary leases_in_columns(const std::vector<LeaseGrant> &leases)
+{
+    std::vector<const TapGrant *> taps;
+    for (const auto &lease : leases)
+        for (const auto &tap : lease.taps)
+            taps.push_back(&tap);
+    // As a column of values, of each lease or of each tap.
+    const auto column = [](const auto &rows, auto value_of) {
+        std::vector<decltype(value_of(rows.front()))> values;
+        values.reserve(rows.size());
+        for (const auto &row : rows)
+            values.push_back(value_of(row));
+        return sdbus::Variant{values};
+    };
+    using Lease = const LeaseGrant &;
+    using Tap = const TapGrant *;
+    return {
+        {key_lease, column(leases, [](Lease lease) { return lease.lease; })},
+        {key_label, column(leases, [](Lease lease) { return lease.label; })},
+        {key_uid, column(leases, [](Lease lease) { return std::uint32_t{lease.uid}; })},
+        {key_hold, column(leases, [](Lease lease) { return std::string{text_of(lease.hold)}; })},
+        {key_idle_timeout, column(leases, [](Lease lease) { return lease.idle_timeout_seconds; })},
+        {key_taps, column(leases, [](Lease lease) { return static_cast<std::uint32_t>(lease.taps.size()); })},
+        {key_name, column(taps, [](Tap tap) { return name_on_wire(tap->name); })},
+        {key_index, column(taps, [](Tap tap) { return std::uint32_t{tap->index}; })},
+        {key_gateway, column(taps, [](Tap tap) { return address_on_wire(*tap, tap->gateway); })},
+        {key_client, column(taps, [](Tap tap) { return address_on_wire(*tap, tap->client); })},
+        {key_prefix_length, column(taps, [](Tap tap) { return std::uint32_t{tap->prefix_length}; })},
+        {key_mac, column(taps, [](Tap tap) { return tap->mac.text(); })},
+        {key_queues, column(taps, [](Tap tap) { return std::uint32_t{tap->queues}; })},
+        {key_vhost, column(taps, [](Tap tap) { return tap->vhost; })},
     };
 }
 

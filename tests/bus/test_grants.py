@@ -7,6 +7,7 @@ import shlex
 
 from rig import kernel
 from rig.host import Done
+from rig.wire import Variant
 from ring import BusRing, device_arguments, name_arguments
 
 
@@ -67,6 +68,27 @@ class Grants(BusRing):
         self.assertEqual(self.leases("carol"), [])
         everyone = sorted([one, theirs, two], key=lambda grant: grant["taps"][0]["index"])
         self.assertEqual(self.leases("root", "--all"), everyone)
+
+    def test_list_in_columns(self):
+        """List in columns says what it says in rows, of each lease and of each tap in turn."""
+        self.up("alice", "--count", "2", "--label", "two")
+        bobs = self.up("bob", "--idle-timeout", "60")["taps"][0]["name"]
+        holder = self.run_stand_in("alice", "--queues", "2")
+        kernel.ip("address", "flush", "dev", bobs)
+        with self.host.connect() as root:
+            rows, columns = (self.call(root, "List", "a{sv}", {"all": Variant("b", True), "columns": Variant("b", wanted)})[0]
+                             for wanted in (False, True))
+        taps = [tap for lease in rows for tap in lease["taps"]]
+        self.assertEqual(sorted(lease["label"] for lease in rows), ["", "", "two"])
+        wanted = {key: [lease[key] for lease in rows] for key in rows[0]}
+        wanted["taps"] = [len(lease["taps"]) for lease in rows]
+        self.assertEqual(columns, [{**wanted, **{key: [tap[key] for tap in taps] for key in taps[0]}}])
+        holder.end()
+        self.ok("alice", "down", "two")
+        self.ok("bob", "down", "--all")
+        with self.host.connect() as root:
+            (empty,) = self.call(root, "List", "a{sv}", {"columns": Variant("b", True)})[0]
+        self.assertEqual(empty, {key: [] for key in columns[0]})
 
     def test_list_for_people(self):
         """`list` without --json names lease, label, device and address."""
