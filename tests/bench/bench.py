@@ -17,10 +17,12 @@ import calls  # noqa: E402 (the paths above come first)
 import endings  # noqa: E402
 import programs  # noqa: E402
 from figures import as_page, as_text  # noqa: E402
+from rig.machine import processors  # noqa: E402
 
 WHAT = [calls.one_call, programs.beside_peers, programs.until_exec, calls.growth, endings.endings, programs.memory,
         calls.crowd]
-VERSIONS = {"qemu-tapctl": ["qemu-tapctl", "--version"], "dbus-daemon": ["dbus-daemon", "--version"],
+CLIENT = f"{os.environ['QEMU_TAPCTL_BUILD']}/client/qemu-tapctl"
+VERSIONS = {"qemu-tapctl": [CLIENT, "--version"], "dbus-daemon": ["dbus-daemon", "--version"],
             "polkit": ["pkaction", "--version"], "iproute2": ["ip", "-V"], "iptables": ["iptables", "--version"],
             "libvirt": ["libvirtd", "--version"], "systemd": ["dpkg-query", "-W", "-f", "${Version}", "libsystemd0"]}
 
@@ -30,19 +32,14 @@ def version(argv):
     return done.stdout.splitlines()[0] if done.stdout else "not here"
 
 
-def processor():
-    lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
 def page(rows, quick, seconds):
     now = datetime.datetime.now(datetime.timezone.utc)
-    build = os.environ["QEMU_TAPCTL_BUILD"]
-    told = {**VERSIONS, "qemu-tapctl": [f"{build}/client/qemu-tapctl", "--version"]}
+    versions = "; ".join(f"{name}: {version(argv)}" for name, argv in VERSIONS.items())
     return f"""# What a tap costs
 
-Written by `tools/bench{' --quick' if quick else ''}` on {now:%Y-%m-%d %H:%M} UTC in {seconds:.0f} s. Linux {platform.release()}, {os.cpu_count()} x {processor()}.
-{'; '.join(f'{name}: {version(argv)}' for name, argv in told.items())}.
+Written by `tools/bench{' --quick' if quick else ''}` on {now:%Y-%m-%d %H:%M} UTC in {seconds:.0f} s.
+Linux {platform.release()}, {processors()}.
+{versions}.
 
 Times are of one machine and one moment; what counts are the ratios, of times that were taken side by side.
 

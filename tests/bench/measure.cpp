@@ -5,19 +5,20 @@
 //
 //   calls HOLD UID ROUNDS     a bare tap; an empty call; an Acquire of UID's; polkit's part of it, unless UID is 0
 //   crowd CLIENTS ROUNDS      so many processes at once, in turns: a bare tap each; an Acquire each
-//   deletion COUNT ROUNDS     so many bare taps, deleted as a group
+//   deletion COUNT            so many bare taps, deleted as a group
 //   owners bare|leases COUNT  a process for each tap, all killed when a line comes on stdin; until all are gone
 //   fill COUNT                so many leases of one tap by name, of root's; they stay
 //   now                       the clock's time, at once
-//   resident UID COMMAND...   the most memory that the command had, in KiB: of a small process's child, as the kernel
-//                             counts what the child was before its exec too
-//   stream bare|UID           one after the other until stdin ends: the times, each behind when it began
+//   command COMMAND...        a whole program, from its start to its end, and the most memory that it had, in KiB: of a
+//                             small process's child, as the kernel counts what the child was before its exec too
+//   stream bare|UID           one after the other until stdin ends
 //
 // Prints "ready" before it waits for stdin.
 
 #include "tests/bench/bare_tap.hpp"
 #include "tests/bench/service.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,11 +28,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -213,20 +216,16 @@ Times crowd(unsigned clients, unsigned rounds)
     return times;
 }
 
-Times deletion(unsigned count, unsigned rounds)
+Times deletion(unsigned count)
 {
     Kernel kernel;
-    Times times;
-    for (unsigned round = 0; round < rounds; ++round) {
-        std::vector<BareTap> taps;
-        for (unsigned index = 0; index < count; ++index) {
-            taps.emplace_back(index);
-            kernel.create(taps.back(), true);
-            taps.back().queue = UniqueFd{};
-        }
-        times["deletion"].push_back(time_of([&] { kernel.remove(taps); }));
+    std::vector<BareTap> taps;
+    for (unsigned index = 0; index < count; ++index) {
+        taps.emplace_back(index);
+        kernel.create(taps.back(), true);
+        taps.back().queue = UniqueFd{};
     }
-    return times;
+    return {{"deletion", {time_of([&] { kernel.remove(taps); })}}};
 }
 
 Times owners(bool bare, unsigned count)
@@ -268,7 +267,6 @@ Times stream(std::optional<uid_t> uid)
     for (unsigned index = 0; ::poll(&input, 1, 0) == 0; ++index) {
         BareTap tap{8000 + index % 1000};
         Lease lease;
-        times["begun"].push_back(now());
         times["took"].push_back(time_of([&] {
             if (uid)
                 lease = caller->acquire("fd");
@@ -287,20 +285,25 @@ Times fill(unsigned count)
     return {};
 }
 
-Times resident(uid_t uid, std::vector<const char *> command)
+Times command(std::vector<const char *> words)
 {
-    command.push_back(nullptr);
-    const pid_t child = start_child([&] {
-        if (::setgid(uid) != 0 || ::setuid(uid) != 0 || !std::freopen("/dev/null", "w", stdout))
-            throw std::runtime_error{"a user"};
-        ::execvp(command.front(), const_cast<char **>(command.data()));
-        throw std::runtime_error{command.front()};
-    });
+    words.push_back(nullptr);
+    const int output = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
     int status = 0;
     rusage usage{};
-    if (::wait4(child, &status, 0, &usage) != child || status != 0)
-        throw std::runtime_error{std::string{command.front()} + " failed"};
-    return {{"resident", {static_cast<double>(usage.ru_maxrss)}}};
+    const double took = time_of([&] {
+        const pid_t child = ::vfork();
+        if (child == 0) {
+            ::dup2(output, STDOUT_FILENO);
+            ::execvp(words.front(), const_cast<char **>(words.data()));
+            ::_exit(127);
+        }
+        if (child < 0 || ::wait4(child, &status, 0, &usage) != child)
+            throw std::runtime_error{"a child"};
+    });
+    if (status != 0)
+        throw std::runtime_error{std::string{words.front()} + " failed"};
+    return {{"took", {took}}, {"resident", {static_cast<double>(usage.ru_maxrss)}}};
 }
 
 Times measured(const std::vector<const char *> &words)
@@ -310,14 +313,14 @@ Times measured(const std::vector<const char *> &words)
         return calls(words[1], number(words[2]), number(words[3]));
     if (what == "crowd" && words.size() == 3)
         return crowd(number(words[1]), number(words[2]));
-    if (what == "deletion" && words.size() == 3)
-        return deletion(number(words[1]), number(words[2]));
+    if (what == "deletion" && words.size() == 2)
+        return deletion(number(words[1]));
     if (what == "owners" && words.size() == 3)
         return owners(std::string_view{words[1]} == "bare", number(words[2]));
     if (what == "fill" && words.size() == 2)
         return fill(number(words[1]));
-    if (what == "resident" && words.size() > 2)
-        return resident(number(words[1]), {words.begin() + 2, words.end()});
+    if (what == "command" && words.size() > 1)
+        return command({words.begin() + 1, words.end()});
     if (what == "now") // what follows is for QEMU, in whose place this is
         return {{"now", {now()}}};
     if (what == "stream" && words.size() == 2)

@@ -11,9 +11,14 @@ from place import UID, mount_empty
 from rig.process import Process
 
 # Yocto's steps for its tap N, as its scripts have done them since they use ip(8) (openembedded-core, runqemu-ifup and
-# runqemu-ifdown): owner, address, route, two rules of masquerading, forwarding.
+# runqemu-ifdown): where the programs are, owner, address, route, two rules of masquerading, forwarding. Each line stands
+# for the programs that the script starts there, which(1) and sed(1) too.
 IFUP = f"""
 ip tuntap add "$1" mode tap user {UID}
+which ip
+which iptables
+echo "$1" | sed s/tap//
+echo "$1" | sed s/tap//
 ip addr add 192.168.7.$(($2 * 2 + 1))/32 broadcast 192.168.7.255 dev "$1"
 ip link set dev "$1" up
 ip route add to 192.168.7.$(($2 * 2 + 2)) dev "$1"
@@ -25,7 +30,11 @@ iptables -P FORWARD ACCEPT
 """
 IFDOWN = """
 ip tuntap del "$1" mode tap
+which ip
 ! ip link show "$1" >/dev/null 2>&1 || ip link del "$1"
+which iptables
+echo "$1" | sed s/tap//
+echo "$1" | sed s/tap//
 iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 1))/32
 iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 2))/32
 """
@@ -44,17 +53,17 @@ NETWORK = """<network><name>bench</name><bridge name="benchbr0"/>
 
 
 class Script:
-    """Steps in a shell, for one tap after the other. `sh -e`: one that fails is a peer that can't run."""
+    """Steps in a shell, for one tap after the other. `-e`: one that fails is a peer that can't run."""
 
-    def __init__(self, place, name, up, down, number=60):
-        self.place, self.name, self.texts = place, name, (up, down)
+    def __init__(self, place, name, shell, up, down, number):
+        self.place, self.name, self.shell, self.texts = place, name, shell, (up, down)
         self.arguments = (f"tap{number}", str(number))
 
     def up(self):
-        return self.place.seconds("sh", "-e", "-c", self.texts[0], "up", *self.arguments)
+        return self.place.milliseconds(self.shell, "-e", "-c", self.texts[0], "up", *self.arguments)
 
     def down(self):
-        return self.place.seconds("sh", "-e", "-c", self.texts[1], "down", *self.arguments)
+        return self.place.milliseconds(self.shell, "-e", "-c", self.texts[1], "down", *self.arguments)
 
 
 class Runqemu:
@@ -66,20 +75,22 @@ class Runqemu:
         self.place, self.folder = place, folder
 
     def up(self):
-        return self.place.seconds(f"{self.folder}/runqemu-ifup", str(UID))
+        return self.place.milliseconds(f"{self.folder}/runqemu-ifup", str(UID))
 
     def down(self):
         (tap,) = [name for name in os.listdir("/sys/class/net") if name.startswith("tap")]
-        return self.place.seconds(f"{self.folder}/runqemu-ifdown", tap)
+        return self.place.milliseconds(f"{self.folder}/runqemu-ifdown", tap)
 
 
 def runqemu(place):
     folder = os.environ.get("OE_SCRIPTS")
-    return Runqemu(place, folder) if folder else Script(place, "runqemu-ifup's and -ifdown's steps", IFUP, IFDOWN)
+    if folder:
+        return Runqemu(place, folder)
+    return Script(place, "runqemu-ifup's and -ifdown's steps", "bash", IFUP, IFDOWN, 60)
 
 
 def shell(place):
-    return Script(place, "three ip commands", IP_UP, IP_DOWN, number=61)
+    return Script(place, "three ip commands", "sh", IP_UP, IP_DOWN, 61)
 
 
 class Libvirt:
@@ -104,10 +115,10 @@ class Libvirt:
         self.down()
 
     def up(self):
-        return self.place.seconds("virsh", "-q", "-c", "qemu:///system", "net-create", self.definition)
+        return self.place.milliseconds("virsh", "-q", "-c", "qemu:///system", "net-create", self.definition)
 
     def down(self):
-        return self.place.seconds("virsh", "-q", "-c", "qemu:///system", "net-destroy", "bench")
+        return self.place.milliseconds("virsh", "-q", "-c", "qemu:///system", "net-destroy", "bench")
 
     def close(self):
         self.daemon.close()
@@ -132,8 +143,8 @@ class Bridge:
         ours, its = socket.socketpair()
         with ours, its:
             os.set_inheritable(its.fileno(), True)
-            took = self.place.seconds(self.program, "--use-vnet", f"--fd={its.fileno()}", "--br=benchbr1",
-                                      pass_fds=[its.fileno()])
+            took = self.place.milliseconds(self.program, "--use-vnet", f"--fd={its.fileno()}", "--br=benchbr1",
+                                           pass_fds=[its.fileno()])
             _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
             (self.tap,) = array.array("i", ancillary[0][2])
         return took

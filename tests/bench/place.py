@@ -5,7 +5,6 @@ import contextlib
 import os
 import re
 import subprocess
-import time
 
 from rig import users
 from rig.host import BUS_POLICY, Host, identity, program_environment
@@ -60,19 +59,22 @@ class Place(Host):
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, cwd="/",
                               env=program_environment(user), **identity(user)).stdout
 
-    def seconds(self, *argv, user="root", **how):
-        """How long a program takes from its start to its end."""
-        start = time.monotonic()
-        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                 cwd="/", env=program_environment(user), **identity(user), **how)
-        _, said = popen.communicate()
-        took = time.monotonic() - start
-        if popen.returncode:
-            raise RuntimeError(f"{' '.join(argv)}: status {popen.returncode}, {said.decode()}")
-        return took
+    def command(self, *argv, user="root", **how):
+        """A whole program of a user's: its time in milliseconds, and the most memory that it had, in KiB."""
+        done = subprocess.run([self.measurer, "command", *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, cwd="/", env=program_environment(user),
+                              **identity(user), **how)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {done.stderr}")
+        found = times_of(done.stdout.splitlines())
+        return found["took"][0] / 1000, found["resident"][0]
 
-    def ctl_seconds(self, *words, user=USER):
-        return self.seconds("qemu-tapctl", *words, user=user)
+    def milliseconds(self, *argv, **how):
+        return self.command(*argv, **how)[0]
+
+    def ctl(self, *words, user=USER):
+        """The same of the client."""
+        return self.milliseconds("qemu-tapctl", *words, user=user)
 
 
 def times_of(lines):

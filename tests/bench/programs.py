@@ -5,7 +5,7 @@ import time
 
 import peers
 from figures import Row, median, number, spread
-from place import MANY, UID, Place
+from place import MANY, USER, Place
 
 
 def taken_in_turns(rounds, *runs):
@@ -30,12 +30,12 @@ def beside_peers(quick):
 
 def _beside_peers(place, rounds):
     def up_two():
-        took = place.ctl_seconds("up", "--count", "2")
-        place.ctl_seconds("down", "--all")
+        took = place.ctl("up", "--count", "2")
+        place.ctl("down", "--all")
         return took
 
     def up_and_down():
-        return place.ctl_seconds("up") + place.ctl_seconds("down", "--all")
+        return place.ctl("up") + place.ctl("down", "--all")
 
     def twice(peer):
         def run():
@@ -58,18 +58,18 @@ def _beside_peers(place, rounds):
             rounds, up_two, up_and_down, twice(yocto), both(yocto), both(libvirt), both(shell), first_half(bridge))
     finally:
         libvirt.close()
-    yield Row(2, "`qemu-tapctl up --count 2`, a user's, the whole process", spread(two, 1000))
-    yield Row(2, f"{yocto.name}: up, twice; ours is so many times faster", spread(their_two, 1000),
+    yield Row(2, "`qemu-tapctl up --count 2`, a user's, the whole process", spread(two))
+    yield Row(2, f"{yocto.name}: up, twice; ours is so many times faster", spread(their_two),
               median(their_two) / median(two), 8, least=True)
-    yield Row(2, "`qemu-tapctl up` and `down` of one tap", spread(one, 1000))
-    yield Row(2, f"{yocto.name}: up and down; ours is so many times faster", spread(their_one, 1000),
+    yield Row(2, "`qemu-tapctl up` and `down` of one tap", spread(one))
+    yield Row(2, f"{yocto.name}: up and down; ours is so many times faster", spread(their_one),
               median(their_one) / median(one), 4, least=True)
-    yield Row(2, f"{libvirt.name}; ours of two taps is so many times faster", spread(network, 1000),
+    yield Row(2, f"{libvirt.name}; ours of two taps is so many times faster", spread(network),
               median(network) / median(two), 1, least=True)
-    yield Row(2, "the same, by ours of one tap, up and down", spread(network, 1000), median(network) / median(one), 1,
+    yield Row(2, "the same, by ours of one tap, up and down", spread(network), median(network) / median(one), 1,
               least=True)
-    yield Row(2, f"{shell.name}, and one to delete it; for comparison", spread(commands, 1000))
-    yield Row(2, f"{bridge.name}, no address, to the descriptor; for comparison", spread(descriptor, 1000))
+    yield Row(2, f"{shell.name}, and one to delete it; for comparison", spread(commands))
+    yield Row(2, f"{bridge.name}, no address, to the descriptor; for comparison", spread(descriptor))
 
 
 def until_exec(quick):
@@ -104,11 +104,11 @@ def memory(quick):
     count, seconds = (200, 10) if quick else (1000, 60)
     with Place(*MANY) as place:
         daemon = place.daemon.pid
-        place.ctl_seconds("list")
+        place.ctl("list")
         idle = resident_kib(daemon)
         place.measure("fill", count)
         each = (resident_kib(daemon) - idle) / count
-        client = max(place.measure("resident", UID, place.client, *words)["resident"][0]
+        client = max(place.command("qemu-tapctl", *words, user=USER)[1]
                      for words in (["list"], ["up"], ["down", "--all"]))
         # The kernel tells of carriers that went some hundred a second.
         before = -1
