@@ -28,6 +28,8 @@ MAY = {
     "client/options.cpp": (("common/", "client/"), ("CLI/",)),
     "client/password_agent.cpp": (("common/", "client/"), ("systemd/",)),
     "client": (("common/", "client/"), ()),
+    "client/helper/options.cpp": (("common/", "client/helper/"), ("CLI/",)),
+    "client/helper": (("common/", "client/helper/", "client/manager_proxy.hpp"), ()),
     "client/vm/powerdown_dialogue.cpp": (("common/", "client/vm/"), ("nlohmann/",)),
     "client/vm": (("common/", "client/vm/", "client/become_user.hpp"), ()),
 }

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: MIT
+"""qemu-tap-helper, called by a real QEMU as its `helper=` and by a stand-in for QEMU that does what QEMU never would. A
+refusal must reach QEMU's user, and QEMU takes whatever is there for the tap when the status is 0."""
+
+import array
+import json
+import os
+import select
+import socket
+import subprocess
+
+from rig import kernel
+from ring import MANAGER, TAP_FLAGS, BusRing
+from stand_in import tap_of
+
+QEMU = "qemu-system-x86_64"
+# The least that is a QEMU: no guest, no board, and it says on QMP that it has accepted its command line.
+BARE = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio")
+AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
+ACQUIRE = f"type='method_call',interface='{MANAGER[2]}'"
+
+
+class Qemu:
+    """A running QEMU, spoken to by QMP."""
+
+    def __init__(self, popen):
+        self.popen = popen
+        self.greeting = self.line()
+
+    def line(self, limit=20):
+        ready, _, _ = select.select([self.popen.stdout], [], [], limit)
+        if not ready:
+            raise AssertionError(f"QEMU said nothing within {limit} s")
+        line = self.popen.stdout.readline()
+        return json.loads(line) if line else None
+
+    def execute(self, command, **arguments):
+        self.popen.stdin.write(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        self.popen.stdin.flush()
+        while True:
+            answer = self.line()
+            if "event" not in answer:
+                return answer
+
+    def refused(self):
+        """Its status and what it said, of a QEMU that has ended by itself."""
+        _, errors = self.popen.communicate(timeout=20)
+        return self.popen.returncode, errors.decode()
+
+
+class HelperRing(BusRing):
+    def setUp(self):
+        super().setUp()
+        self.helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
+
+    def qemu(self, user, *words, machine=BARE):
+        popen = self.host.start(user, QEMU, *machine, *words, stdin=subprocess.PIPE)
+        self.addCleanup(self._end, popen)
+        return Qemu(popen)
+
+    def running(self, user, *words, **settings):
+        qemu = self.qemu(user, *words, **settings)
+        self.assertIsNotNone(qemu.greeting, "QEMU did not start")
+        return qemu
+
+    def assert_end_leaves_nothing(self, *qemus):
+        for qemu in qemus:
+            qemu.popen.kill()
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the taps end with their QEMU")
+        self.host.no_trace()
+
+    def index_of(self, label):
+        """What a label finds, whichever way the lease is held."""
+        grant = self.up("alice", "--label", label)
+        self.ok("alice", "down", grant["lease"])
+        return grant["taps"][0]["index"]
+
+
+class Forms(HelperRing):
+    def assert_one_tap(self, qemu, label, index):
+        (lease,) = self.leases("alice")
+        self.assert_grant(lease, "alice", [index], label=label, hold="fd")
+        self.assert_end_leaves_nothing(qemu)
+
+    def test_netdev_tap(self):
+        """`-netdev tap,helper=`: QEMU has a lease of one tap without a label, and its end leaves nothing."""
+        self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper}"), "", 7)
+
+    def test_netdev_tap_label(self):
+        """`-netdev tap,br=web,helper=`: the bridge is the label."""
+        index = self.index_of("web")
+        self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,br=web,helper={self.helper}"), "web", index)
+
+    def test_netdev_bridge(self):
+        """`-netdev bridge,br=web,helper=`: the same, and the label finds the index that it finds with `up`."""
+        index = self.index_of("web")
+        self.assertNotEqual(index, 7)
+        self.assert_one_tap(self.running("alice", "-netdev", f"bridge,id=n,br=web,helper={self.helper}"), "web", index)
+
+    def test_nic_bridge(self):
+        """`-nic bridge,br=web,helper=`: the same with the NIC in one word."""
+        index = self.index_of("web")
+        machine = ("-machine", "pc,accel=tcg", *BARE[2:])
+        qemu = self.running("alice", "-nic", f"bridge,br=web,model=virtio-net-pci,helper={self.helper}", machine=machine)
+        self.assert_one_tap(qemu, "web", index)
+
+    def test_command(self):
+        """A helper= with words of its own, which QEMU gives to a shell: its --br= counts."""
+        index = self.index_of("web")
+        self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper} --br=web"), "web", index)
+
+    def test_long_label(self):
+        """A label may be longer than a bridge's name."""
+        label = 63 * "x"
+        index = self.index_of(label)
+        self.assert_one_tap(self.running("alice", "-netdev", f"bridge,id=n,br={label},helper={self.helper}"), label,
+                            index)
+
+    def test_several(self):
+        """Each -netdev has a lease of its own, also with one label, and QEMU's end ends all."""
+        words = [word for number in range(3) for word in ("-netdev", f"bridge,id=n{number},br=web,helper={self.helper}")]
+        qemu = self.running("alice", *words)
+        leases = self.leases("alice")
+        self.assertEqual([lease["label"] for lease in leases], 3 * ["web"])
+        self.assertEqual(len({lease["taps"][0]["index"] for lease in leases}), 3)
+        self.assert_end_leaves_nothing(qemu)
+
+    def test_eight_at_once(self):
+        """Eight QEMUs started at the same time, none with a name for its network: eight different taps."""
+        popens = [self.host.start("alice", QEMU, *BARE, "-netdev", f"bridge,id=n,helper={self.helper}",
+                                  stdin=subprocess.PIPE) for _ in range(8)]
+        for popen in popens:
+            self.addCleanup(self._end, popen)
+        qemus = [Qemu(popen) for popen in popens]
+        self.assertNotIn(None, [qemu.greeting for qemu in qemus])
+        leases = self.leases("alice")
+        self.assertEqual([(lease["label"], len(lease["taps"])) for lease in leases], 8 * [("", 1)])
+        self.assertEqual([lease["taps"][0]["index"] for lease in leases], list(range(7, 15)))
+        self.assert_end_leaves_nothing(*qemus)
+
+    def test_hot_plug(self):
+        """A running QEMU gets a tap by `netdev_add`, and `netdev_del` ends its lease."""
+        qemu = self.running("alice")
+        self.assertEqual(qemu.execute("qmp_capabilities"), {"return": {}})
+        added = qemu.execute("netdev_add", type="bridge", id="n", br="web", helper=self.helper)
+        self.assertEqual(added, {"return": {}})
+        (lease,) = self.leases("alice")
+        self.assertEqual((lease["label"], lease["hold"]), ("web", "fd"))
+        self.assertEqual(qemu.execute("netdev_del", id="n"), {"return": {}})
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the netdev")
+        self.host.no_trace()
+
+
+class Refused(HelperRing):
+    def assert_refused_by_qemu(self, user, words, *parts):
+        """QEMU does not start, and the one line of the helper's says why."""
+        qemu = self.qemu(user, "-netdev", f"{words},id=n,helper={self.helper}")
+        self.assertIsNone(qemu.greeting)
+        status, errors = qemu.refused()
+        self.assertEqual(status, 1, errors)
+        (line,) = [line for line in errors.splitlines() if line.startswith("qemu-tap-helper: ")]
+        for part in parts:
+            self.assertIn(part, line)
+        self.assertIn("bridge helper failed", errors)
+        self.assertEqual(len(errors.splitlines()), 2, errors)
+        self.host.no_trace()
+
+    def test_polkit(self):
+        """Whom polkit does not let have taps is told by QEMU which action it is, and the group."""
+        self.assert_refused_by_qemu("dave", "bridge", "org.qemutap.acquire", "qemu-tap")
+
+    def test_no_daemon(self):
+        """Where the service is not, QEMU's user is told, and what to do."""
+        self.host.stop_daemon()
+        self.assert_refused_by_qemu("alice", "tap", "qemu-tapd is not running", "systemctl start qemu-tapd")
+
+    def test_limit(self):
+        """At the user's limit QEMU's user is told of it; the other leases stay."""
+        grant = self.up("alice", "--count", "32")
+        self.host.mark()
+        qemu = self.qemu("alice", "-netdev", f"bridge,id=n,helper={self.helper}")
+        status, errors = qemu.refused()
+        self.assertEqual((qemu.greeting, status), (None, 1))
+        self.assertIn("holds 32 taps and may hold 32", errors)
+        self.assertEqual(self.leases("alice"), [grant])
+
+    def test_options(self):
+        """What one descriptor can't carry is refused, and where it can be had is said."""
+        self.assert_refused_by_qemu("alice", "bridge,br=web,,queues=2", "one tap with one queue", "qemu-tapctl run")
+
+    def test_hot_plug(self):
+        """A QEMU that is refused a tap when it runs goes on, and has no descriptor more than before."""
+        qemu = self.running("dave")
+        self.assertEqual(qemu.execute("qmp_capabilities"), {"return": {}})
+        before = sorted(os.listdir(f"/proc/{qemu.popen.pid}/fd"))
+        answer = qemu.execute("netdev_add", type="bridge", id="n", helper=self.helper)
+        self.assertIn("bridge helper failed", answer["error"]["desc"])
+        self.assertEqual(sorted(os.listdir(f"/proc/{qemu.popen.pid}/fd")), before)
+        self.assertIsNone(qemu.popen.poll())
+        self.host.no_trace()
+
+
+class Caller(HelperRing):
+    """The caller's side as the test's own process has it."""
+
+    def setUp(self):
+        super().setUp()
+        self.ours, self.its = socket.socketpair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.its.close)
+
+    def start(self, user, *words):
+        popen = self.host.start(user, self.helper, *words, f"--fd={self.its.fileno()}", pass_fds=[self.its.fileno()])
+        self.addCleanup(self._end, popen)
+        self.its.close()
+        return popen
+
+    def outcome(self, popen):
+        out, err = popen.communicate(timeout=30)
+        return popen.returncode, out.decode(), err.decode()
+
+    def assert_complains(self, outcome, status, *parts):
+        self.assertEqual(outcome[:2], (status, ""), outcome)
+        self.assertRegex(outcome[2], r"\Aqemu-tap-helper: [^\n]+\n\Z")
+        for part in parts:
+            self.assertIn(part, outcome[2])
+
+    def taken(self):
+        """The descriptor that came, and that it came alone with one byte before the end."""
+        data, ancillary, _, _ = self.ours.recvmsg(16, socket.CMSG_SPACE(64))
+        self.assertEqual(len(data), 1)
+        ((level, kind, numbers),) = ancillary
+        self.assertEqual((level, kind), (socket.SOL_SOCKET, socket.SCM_RIGHTS))
+        (descriptor,) = array.array("i", numbers)
+        self.assertEqual(self.ours.recv(16), b"")
+        return descriptor
+
+    def test_handed_over(self):
+        """One byte, one descriptor, silence and status 0; with and without --use-vnet the tap has virtio headers."""
+        for words in (("--use-vnet", "--br=br0"), ("--br=br0",)):
+            with self.subTest(words=words):
+                self.its.close()
+                self.ours.close()
+                self.ours, self.its = socket.socketpair()
+                popen = self.start("alice", *words)
+                descriptor = self.taken()
+                self.assertEqual(self.outcome(popen), (0, "", ""))
+                tap = tap_of(descriptor)
+                self.assertEqual((tap["name"], tap["flags"] & TAP_FLAGS), ("tap7", TAP_FLAGS))
+                os.close(descriptor)
+                kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptor")
+                self.host.no_trace()
+
+    def test_gone_before(self):
+        """A caller that is gone when the tap is there: status 1, the reason, and the lease is gone again."""
+        popen = self.host.start("alice", self.helper, f"--fd={self.its.fileno()}", pass_fds=[self.its.fileno()])
+        self.addCleanup(self._end, popen)
+        self.its.close()
+        self.ours.close()
+        self.assert_complains(self.outcome(popen), 1, "tap7", "Broken pipe")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        self.host.no_trace()
+
+    def test_gone_meanwhile(self):
+        """A caller that goes while polkit is asked: the same."""
+        with self.host.connect() as ear:
+            ear.watch(AUTHORITY)
+            self.host.polkit.freeze()
+            popen = self.start("alice", "--br=web")
+            ear.next(lambda message: message.member.endswith(".CheckAuthorization"))
+            self.ours.close()
+            self.host.polkit.thaw()
+        self.assert_complains(self.outcome(popen), 1, "Broken pipe")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        self.host.no_trace()
+
+    def test_never_taken(self):
+        """A descriptor that its caller never takes from the socket ends with the socket, and so does the lease."""
+        popen = self.start("alice", "--br=web")
+        self.assertEqual(self.outcome(popen), (0, "", ""))
+        self.assertEqual(len(self.leases("alice")), 1)
+        self.ours.close()
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the socket")
+        self.host.no_trace()
+
+    def test_killed(self):
+        """A helper that is killed while polkit is asked leaves nothing, and its caller sees the socket's end."""
+        with self.host.connect() as ear:
+            ear.watch(AUTHORITY)
+            self.host.polkit.freeze()
+            popen = self.start("alice")
+            ear.next(lambda message: message.member.endswith(".CheckAuthorization"))
+            popen.kill()
+            self.host.polkit.thaw()
+        self.assertEqual(self.ours.recv(16), b"")
+        # Answered in order, so after this answer the daemon is done with the call.
+        self.leases("root", "--all")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        self.host.no_trace()
+
+    def test_no_socket(self):
+        """--fd= that is closed, a file, a pipe, no Unix socket or none that is connected: status 2, nobody is asked."""
+        with open("/dev/null", "rb") as file, socket.socket() as inet, socket.socket(socket.AF_UNIX) as alone:
+            reader, writer = os.pipe()
+            self.addCleanup(os.close, reader)
+            self.addCleanup(os.close, writer)
+
+            def act():
+                for number in (file.fileno(), inet.fileno(), alone.fileno(), reader, 900):
+                    with self.subTest(what=number):
+                        done = self.host.run("alice", self.helper, "--use-vnet", f"--fd={number}", "--br=web",
+                                             pass_fds=[number] if number != 900 else [])
+                        self.assert_complains((done.status, done.out, done.err), 2, f"--fd={number}", "Unix socket")
+            self.assertEqual(self.heard(act, ACQUIRE), [])
+        self.host.no_trace()
+
+    def test_never_asks_for_a_password(self):
+        """polkit is asked once, and told that nobody may be asked for a password."""
+        def act():
+            self.assert_complains(self.outcome(self.start("dave")), 4, "org.qemutap.acquire")
+        (question,) = self.heard(act, AUTHORITY)
+        self.assertEqual(question.body[3] & 1, 0)
+
+    def test_statuses(self):
+        """The statuses are the client's."""
+        self.assert_complains(self.outcome(self.start("dave")), 4)
+        self.ours.close()
+        self.ours, self.its = socket.socketpair()
+        self.host.stop_daemon()
+        self.assert_complains(self.outcome(self.start("alice")), 3)
+        done = self.host.run("alice", self.helper)
+        self.assert_complains((done.status, done.out, done.err), 2, "--fd")
