@@ -12,8 +12,10 @@ from xml.etree import ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or ROOT / "build")
 CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd"
+HELPER = BUILD / "client" / "helper" / "qemu-tap-helper"
 PAGES = {
     ("qemu-tapctl", "1"): ROOT / "client" / "qemu-tapctl.1",
+    ("qemu-tap-helper", "1"): ROOT / "client" / "helper" / "qemu-tap-helper.1",
     ("qemu-tapd", "8"): ROOT / "daemon" / "qemu-tapd.8",
     ("qemu-tapd.conf", "5"): ROOT / "daemon" / "qemu-tapd.conf.5",
     ("org.qemutap1", "5"): ROOT / "dbus" / "org.qemutap1.5",
@@ -159,6 +161,16 @@ class Client(Pages):
         for verb, words in calls:
             with self.subTest(call=verb + words):
                 self.assertLessEqual(set(re.findall(r" (--[a-z-]+)", words)), set(help_options(CLIENT, verb)))
+
+
+class Helper(Pages):
+    def test_options(self):
+        """synopsis and OPTIONS of qemu-tap-helper(1) have the options of its --help, in both directions"""
+        page, shown = Page("qemu-tap-helper", "1"), help_options(HELPER)
+        self.assertEqual(set(page.options("OPTIONS")), set(shown))
+        synopsis = re.findall(r"Fl -([a-z-]+)", page.section("SYNOPSIS"))
+        self.assertEqual({f"--{option}" for option in synopsis}, set(shown))
+        self.assert_defaults(shown, page.options("OPTIONS"))
 
 
 class Daemon(Pages):
