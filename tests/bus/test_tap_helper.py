@@ -101,8 +101,8 @@ class Forms(HelperRing):
         """`-nic bridge,br=web,helper=`: the same with the NIC in one word."""
         index = self.index_of("web")
         machine = ("-machine", "pc,accel=tcg", *BARE[2:])
-        qemu = self.running("alice", "-nic", f"bridge,br=web,model=virtio-net-pci,helper={self.helper}", machine=machine)
-        self.assert_one_tap(qemu, "web", index)
+        words = f"bridge,br=web,model=virtio-net-pci,helper={self.helper}"
+        self.assert_one_tap(self.running("alice", "-nic", words, machine=machine), "web", index)
 
     def test_command(self):
         """A helper= with words of its own, which QEMU gives to a shell: its --br= counts."""
@@ -118,7 +118,9 @@ class Forms(HelperRing):
 
     def test_several(self):
         """Each -netdev has a lease of its own, also with one label, and QEMU's end ends all."""
-        words = [word for number in range(3) for word in ("-netdev", f"bridge,id=n{number},br=web,helper={self.helper}")]
+        words = []
+        for number in range(3):
+            words += ["-netdev", f"bridge,id=n{number},br=web,helper={self.helper}"]
         qemu = self.running("alice", *words)
         leases = self.leases("alice")
         self.assertEqual([lease["label"] for lease in leases], 3 * ["web"])

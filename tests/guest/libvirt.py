@@ -7,6 +7,7 @@ import re
 import select
 import socket
 import time
+import uuid
 
 from rig import furnish
 from rig.host import identity, program_environment
@@ -16,7 +17,7 @@ from rig.process import Process, until
 BOOT_LIMIT = 60
 
 DOMAIN = """<domain type='qemu'>
-  <name>{name}</name>
+  <name>{name}</name><uuid>{uuid}</uuid>
   <memory unit='MiB'>256</memory>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
@@ -74,7 +75,6 @@ class Libvirt:
 
     def __init__(self, host, user, uri, configuration, folder):
         self.host, self.user, self.uri, self.folder = host, user, uri, folder
-        self.write(configuration, 'stdio_handler = "file"\n')
         self.configuration = configuration
         self.daemon = None
 
@@ -84,17 +84,18 @@ class Libvirt:
         if done.status:
             raise RuntimeError(f"{path}: {done}")
 
-    def configure(self, line):
-        self.write(self.configuration, f'stdio_handler = "file"\n{line}\n')
+    def configure(self, *lines):
+        """What a domain says is for the test and not for a virtlogd."""
+        self.write(self.configuration, "\n".join(['stdio_handler = "file"', *lines, ""]))
 
-    def start(self, *under):
+    def start(self):
         sockets = os.path.join(self.folder, "libvirt-sock")
         if os.path.exists(sockets):
             os.unlink(sockets)
         log = f"{furnish.RIG}/libvirtd.log"
         open(log, "wb").close()
         environment = program_environment(self.user)
-        self.daemon = Process([*under, "libvirtd"], log, env=environment,
+        self.daemon = Process(["libvirtd"], log, env=environment,
                               cwd=environment["HOME"], **identity(self.user))
         until(lambda: os.path.exists(sockets) or not self.daemon.alive(), f"libvirtd listens on {sockets}")
         if not self.daemon.alive():
@@ -113,8 +114,10 @@ class Libvirt:
         return self.host.run(self.user, "virsh", "-q", "-c", self.uri, *arguments, timeout=60)
 
     def define(self, name, **parts):
-        path = f"{program_environment(self.user)['HOME']}/{name}.xml"
-        self.write(path, DOMAIN.format(name=name, **parts))
+        """The domain with this name, there already or not."""
+        path = f"{furnish.RIG}/{name}.xml"
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(DOMAIN.format(name=name, uuid=uuid.uuid5(uuid.NAMESPACE_DNS, name), **parts))
         done = self.virsh("define", path)
         if done.status:
             raise RuntimeError(f"virsh define: {done}")

@@ -155,7 +155,7 @@ class Script(Session):
         self.assert_gone()
 
     def test_bridge(self):
-        """A bridge that exists is left to QEMU's own program, which has something to say in a place without its list."""
+        """A bridge that exists is left to QEMU's own program, which says here that it lacks its list of bridges."""
         self.define("vm1", bridge="virbr7")
         kernel.ip("link", "add", "virbr7", "type", "bridge")
         self.host.mark()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A guest whose QEMU gets its tap from qemu-tap-helper: nobody tells it its address, so its user has asked for it before,
-as the page says."""
+"""A guest whose QEMU gets its tap from qemu-tap-helper: nobody tells it its address, so its user has asked for it
+before, as the page says."""
 
 from rig import kernel
 from echo import answers

@@ -1,0 +1,27 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""with-tap.py QEMU [ARG...]: becomes QEMU, with a tap that ends with it.
+
+Shows hold "fd" of org.qemutap1 with python3-dbus. The lease is the descriptor: it is inherited by QEMU, nobody else has
+a copy, and when QEMU ends, however it ends, the kernel deletes the device. There is nothing to release.
+"""
+
+import os
+import sys
+
+import dbus
+
+try:
+    service = dbus.SystemBus().get_object("org.qemutap1", "/org/qemutap1", introspect=False)
+    manager = dbus.Interface(service, "org.qemutap1.Manager")
+    # The service may wait 20 s for polkit.
+    lease, taps, descriptors = manager.Acquire(1, {"hold": "fd"}, signature="ua{sv}", timeout=40)
+except dbus.DBusException as error:
+    sys.exit(f"{error.get_dbus_name()}: {error.get_dbus_message()}")
+
+tap, descriptor = taps[0], descriptors[0].take()
+print(f"lease {lease}: {tap['name']}, {tap['gateway']}/{tap['prefix-length']}, for the guest {tap['client']}",
+      file=sys.stderr)
+os.set_inheritable(descriptor, True)
+os.execvp(sys.argv[1], [*sys.argv[1:], "-netdev", f"tap,id=net0,fd={descriptor}",
+                        "-device", f"virtio-net-pci,netdev=net0,mac={tap['mac']}"])
