@@ -15,7 +15,7 @@ CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd
 HELPER = BUILD / "client" / "helper" / "qemu-tap-helper"
 PAGES = {
     ("qemu-tapctl", "1"): ROOT / "client" / "qemu-tapctl.1",
-    ("qemu-tap-helper", "1"): ROOT / "client" / "helper" / "qemu-tap-helper.1",
+    ("qemu-tap-helper", "8"): ROOT / "client" / "helper" / "qemu-tap-helper.8",
     ("qemu-tapd", "8"): ROOT / "daemon" / "qemu-tapd.8",
     ("qemu-tapd.conf", "5"): ROOT / "daemon" / "qemu-tapd.conf.5",
     ("org.qemutap1", "5"): ROOT / "dbus" / "org.qemutap1.5",
@@ -165,8 +165,8 @@ class Client(Pages):
 
 class Helper(Pages):
     def test_options(self):
-        """synopsis and OPTIONS of qemu-tap-helper(1) have the options of its --help, in both directions"""
-        page, shown = Page("qemu-tap-helper", "1"), help_options(HELPER)
+        """synopsis and OPTIONS of qemu-tap-helper(8) have the options of its --help, in both directions"""
+        page, shown = Page("qemu-tap-helper", "8"), help_options(HELPER)
         self.assertEqual(set(page.options("OPTIONS")), set(shown))
         synopsis = re.findall(r"Fl -([a-z-]+)", page.section("SYNOPSIS"))
         self.assertEqual({f"--{option}" for option in synopsis}, set(shown))
