@@ -57,8 +57,11 @@ void ask_for_successor(sdbus::IConnection &connection)
 } // namespace
 
 Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
-    : options_{std::move(options)}, read_options_{std::move(read_options)},
-      service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, new_lease_id, now},
+    : options_{std::move(options)}, read_options_{std::move(read_options)}, marks_{options_.runqemu_locks,
+                                                                                   [](const std::string &problem) {
+                                                                                       log_warning(problem);
+                                                                                   }},
+      service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, marks_, new_lease_id, now},
       connection_{connect()}, manager_{*connection_,
                                        service_,
                                        {QEMU_TAPCTL_VERSION, [this] { return tun_.has_vhost(); }}},
@@ -70,6 +73,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
 int Daemon::run()
 {
     take_name();
+    service_.restore_marks();
     log_info("serving " + in_words(service_.plan()) + "; leases found: " + std::to_string(service_.leases({}).size()));
     notify_ready();
     const int status = loop_.run();

@@ -8,6 +8,7 @@
 #include "daemon/core/tap_service.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/host/links.hpp"
+#include "daemon/host/skip_files.hpp"
 #include "daemon/host/tun.hpp"
 #include "daemon/options.hpp"
 
@@ -40,6 +41,7 @@ private:
     ReadOptions read_options_;
     Tun tun_;
     Links links_;
+    SkipFiles marks_;
     TapService service_;
     std::unique_ptr<sdbus::IConnection> connection_;
     Manager manager_;

@@ -22,11 +22,13 @@ int end_leases(const DaemonOptions &options)
 {
     Tun tun;
     Links links;
-    TapService service{AddressPlan{options.plan, machine_byte()}, options.limits, tun, links, new_lease_id, now};
+    SkipFiles marks{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); }};
+    TapService service{AddressPlan{options.plan, machine_byte()}, options.limits, tun, links, marks, new_lease_id, now};
     for (const auto &lease : service.leases({}))
         service.release(lease.lease);
     for (const auto &[name, tag] : service.sweep())
         std::printf("ended: %s lease %s uid %u\n", quote(name).c_str(), tag.lease.c_str(), tag.uid);
+    service.restore_marks();
     return 0;
 }
 

@@ -150,6 +150,9 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     const auto *idle_exit =
         add_number(app, "--idle-exit", idle_exit_seconds, "Seconds without a call after which to leave; 0: never")
             ->default_str(std::to_string(default_idle_exit_seconds));
+    app.add_option("--runqemu-locks", options.runqemu_locks, "Where Yocto's runqemu is told that taps are not for it")
+        ->capture_default_str()
+        ->configurable(false);
     app.add_flag("--end-leases", options.end_leases, "Delete the devices of all leases, whosever they are, and end")
         ->configurable(false);
     if (std::none_of(argv + 1, argv + argc, [](std::string_view word) { return word.substr(0, 8) == "--config"; }))
@@ -167,6 +170,9 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     options.plan.exclusions.clear();
     for (const auto &text : exclusions)
         options.plan.exclusions.push_back(require_prefix("exclude", text));
+    if (options.runqemu_locks.substr(0, 1) != "/")
+        throw TapError{ErrorCode::invalid_argument,
+                       "runqemu-locks " + quote(options.runqemu_locks) + " is no path that begins with /"};
     if (idle_exit->count() > 0)
         options.idle_exit_seconds = idle_exit_seconds;
     return options;

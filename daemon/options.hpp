@@ -19,12 +19,16 @@ inline constexpr unsigned default_idle_exit_seconds = 30;
 
 inline constexpr const char *default_config_path = "/etc/qemu-tapd.conf";
 
+// Where Yocto's runqemu looks which taps it may take; fixed in that script.
+inline constexpr const char *default_runqemu_locks = "/tmp/qemu-tap-locks";
+
 struct DaemonOptions {
     PlanSettings plan;
     Limits limits;
     std::string log_level = "info";            // spdlog's names
     std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
-    bool end_leases = false;                   // instead of serving
+    std::string runqemu_locks = default_runqemu_locks;
+    bool end_leases = false; // instead of serving
 };
 
 // nullopt: never leave.

@@ -13,10 +13,10 @@
 
 namespace qemutap {
 
-Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host, Terms terms)
-    : plan_{plan}, table_{table}, creator_{creator}, host_{host}, terms_{std::move(terms)}, start_{plan.search_start(
-                                                                                                terms_.uid,
-                                                                                                terms_.request.label)}
+Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host,
+                 NameMarks &marks, Terms terms)
+    : plan_{plan}, table_{table}, creator_{creator}, host_{host}, marks_{marks}, terms_{std::move(terms)},
+      start_{plan.search_start(terms_.uid, terms_.request.label)}
 {}
 
 Attempt::~Attempt()
@@ -48,10 +48,10 @@ std::optional<OpenTap> Attempt::create_next()
 {
     const auto &request = terms_.request;
     while (const auto index = next_free_index()) {
-        auto tap = creator_.create(plan_.device_name(*index), terms_.uid, request.queues, request.hold == Hold::fd);
+        auto tap = create(plan_.device_name(*index));
         if (!tap)
             continue;
-        made_.push_back(tap->ifindex);
+        made_.emplace(tap->ifindex, tap->name);
         promised_.push_back({TapTag{.lease = terms_.lease,
                                     .position = static_cast<unsigned>(taps_.size()),
                                     .count = request.count,
@@ -68,6 +68,22 @@ std::optional<OpenTap> Attempt::create_next()
         return tap;
     }
     return std::nullopt;
+}
+
+// Marked before the device is there for anybody to see.
+std::optional<OpenTap> Attempt::create(const std::string &name)
+{
+    const auto &request = terms_.request;
+    marks_.mark(name);
+    try {
+        auto tap = creator_.create(name, terms_.uid, request.queues, request.hold == Hold::fd);
+        if (!tap)
+            marks_.unmark(name);
+        return tap;
+    } catch (...) {
+        marks_.unmark(name);
+        throw;
+    }
 }
 
 std::optional<unsigned> Attempt::next_free_index()
@@ -133,13 +149,24 @@ void Attempt::take_back()
         return;
     taps_.clear(); // with their last descriptors the kernel deletes them
     const auto &state = host_.refresh();
+    unmark_gone(state);
     std::vector<int> left;
-    std::copy_if(made_.begin(), made_.end(), std::back_inserter(left), [&](int ifindex) {
+    for (const auto &[ifindex, name] : made_) {
         const auto *link = state.link(ifindex);
-        return link && link->is_tap;
-    });
-    if (!left.empty())
-        host_.remove(left);
+        if (link && link->is_tap)
+            left.push_back(ifindex);
+    }
+    if (left.empty())
+        return;
+    host_.remove(left);
+    unmark_gone(host_.refresh());
+}
+
+void Attempt::unmark_gone(const HostState &state)
+{
+    for (const auto &[ifindex, name] : made_)
+        if (!state.link(ifindex))
+            marks_.unmark(name);
 }
 
 } // namespace qemutap

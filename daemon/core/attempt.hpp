@@ -12,6 +12,7 @@
 #include "daemon/core/ports.hpp"
 #include "daemon/core/verify.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct Terms {
 class Attempt {
 public:
     // All must outlive this; the table must not change meanwhile.
-    Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host, Terms terms);
+    Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host, NameMarks &marks,
+            Terms terms);
     Attempt(const Attempt &) = delete;
     Attempt &operator=(const Attempt &) = delete;
     // What was not handed over is deleted, also where others got hold of it.
@@ -55,19 +57,22 @@ public:
 private:
     std::optional<unsigned> next_free_index();
     std::optional<OpenTap> create_next();
+    std::optional<OpenTap> create(const std::string &name);
     void persist();
     void take_back();
+    void unmark_gone(const HostState &state);
 
     const AddressPlan &plan_;
     const LeaseTable &table_;
     TapCreator &creator_;
     HostLinks &host_;
+    NameMarks &marks_;
     const Terms terms_;
     const unsigned start_;   // the index that the search began with
     unsigned looked_at_ = 0; // how many indexes from there on
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap
-    std::vector<int> made_;             // the ifindexes of all that was created and not handed over
+    std::map<int, std::string> made_;   // by ifindex the names of all that was created and not handed over
 };
 
 } // namespace qemutap

@@ -2,7 +2,8 @@
 //
 // The two doors through which the core reaches the kernel: one creates taps, one sees and changes links.
 // Both throw std::system_error with the call and the device in the text when the kernel refuses, unless
-// said otherwise, and have then changed nothing that outlives the tap's descriptors.
+// said otherwise, and have then changed nothing that outlives the tap's descriptors. A third leads to programs
+// that choose among the host's taps.
 
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "daemon/core/host_state.hpp"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +78,22 @@ public:
 
     // Returns when the links are gone. The caller has made sure that they are ours (I3).
     virtual void remove(const std::vector<int> &ifindexes) = 0;
+};
+
+// Marks on the names of our taps, by which programs that take any tap whose name they like pass over them. Nothing
+// here throws, and no lease fails for want of a mark.
+class NameMarks {
+public:
+    virtual ~NameMarks() = default;
+
+    // Before a device of ours has the name. A second time it changes nothing.
+    virtual void mark(const std::string &name) noexcept = 0;
+
+    // No device of ours has the name any more. Marks of others stay.
+    virtual void unmark(const std::string &name) noexcept = 0;
+
+    // Of our marks, those on these names and no others.
+    virtual void mark_only(const std::set<std::string> &names) noexcept = 0;
 };
 
 // rp_filter keeps a guest to its subnet's addresses, arp_ignore from other taps' addresses; redirects would

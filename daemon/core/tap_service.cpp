@@ -51,9 +51,9 @@ struct TapService::Outcome {
     std::optional<Setback> setback;
 };
 
-TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host,
+TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
                        std::function<std::string()> new_lease_id, std::function<Moment()> clock)
-    : plan_{std::move(plan)}, limits_{limits}, creator_{creator}, host_{host},
+    : plan_{std::move(plan)}, limits_{limits}, creator_{creator}, host_{host}, marks_{marks},
       new_lease_id_{std::move(new_lease_id)}, clock_{std::move(clock)}
 {
     refresh();
@@ -72,17 +72,46 @@ HostState &TapService::refresh()
     return state;
 }
 
+void TapService::restore_marks()
+{
+    refresh();
+    std::set<std::string> names;
+    for (const auto &[id, lease] : table_.leases())
+        for (const auto &[position, ifindex] : lease.taps)
+            names.insert(table_.tap(ifindex).name);
+    marks_.mark_only(names);
+}
+
+bool TapService::has_name(const std::string &name) const
+{
+    return std::any_of(table_.leases().begin(), table_.leases().end(), [&](const auto &lease) {
+        return std::any_of(lease.second.taps.begin(), lease.second.taps.end(),
+                           [&](const auto &tap) { return table_.tap(tap.second).name == name; });
+    });
+}
+
 void TapService::follow(HostState &state)
 {
     state_ = &state;
+    std::vector<EndedTap> left; // their names
     for (const int ifindex : state.take_changed()) {
         std::optional<EndedTap> before;
         if (const auto *tap = table_.find_tap(ifindex))
             before = EndedTap{tap->name, tap->tag};
         table_.update(ifindex, state.link(ifindex), clock_());
-        if (before && !table_.find_tap(ifindex))
+        const auto *after = table_.find_tap(ifindex);
+        if (!before || (after && after->name == before->name))
+            continue;
+        left.push_back(*before);
+        if (after)
+            marks_.mark(after->name); // somebody with root renamed it
+        else
             ended_.push_back(std::move(*before));
     }
+    // The next tap may have the name already.
+    for (const auto &tap : left)
+        if (!table_.index_leased(tap.tag.index) || !has_name(tap.name))
+            marks_.unmark(tap.name);
 }
 
 void TapService::check_own_limit(uid_t uid, unsigned count)
@@ -147,7 +176,7 @@ TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request
     const auto lease = new_lease_id_();
     Outcome outcome;
     try {
-        Attempt attempt{plan_, table_, creator_, host_, {lease, uid, request, vhost}};
+        Attempt attempt{plan_, table_, creator_, host_, marks_, {lease, uid, request, vhost}};
         for (unsigned made = 0; made < request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
         if (!outcome.setback)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The one place that puts the plan, the table and the two ports together: gives a lease, ends leases, tells
+// The one place that puts the plan, the table and the ports together: gives a lease, ends leases, tells
 // what there is. It never waits between choosing an index and creating its device, so that one thread is the
 // proof that no two leases get the same one (I2); against the rest of the world the exclusive create is.
 
@@ -40,13 +40,17 @@ struct EndedTap {
 class TapService {
 public:
     // `new_lease_id` gives 16 hex digits, other ones at each call; `clock` reads CLOCK_BOOTTIME.
-    TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host,
+    TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
                std::function<std::string()> new_lease_id, std::function<Moment()> clock);
 
     const AddressPlan &plan() const { return plan_; }
 
     // For leases given from now on; the others stay as they are.
     void reconfigure(AddressPlan plan, Limits limits);
+
+    // The marks of what there is, whatever a predecessor left of them. Only for who is alone in giving leases: another
+    // one's mark on a name that has no device yet would go.
+    void restore_marks();
 
     // Throws TapError limit_exceeded if `count` taps more are too many for this user.
     void check_own_limit(uid_t uid, unsigned count);
@@ -78,6 +82,7 @@ private:
     HostState &refresh();
     void check_common_limit(unsigned count) const;
     void follow(HostState &state);
+    bool has_name(const std::string &name) const;
     struct Outcome;
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
     Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost);
@@ -90,6 +95,7 @@ private:
     Limits limits_;
     TapCreator &creator_;
     HostLinks &host_;
+    NameMarks &marks_;
     std::function<std::string()> new_lease_id_;
     std::function<Moment()> clock_;
     LeaseTable table_;

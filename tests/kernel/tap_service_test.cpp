@@ -19,6 +19,7 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 using namespace qemutap;
@@ -38,17 +39,26 @@ struct WatchedTun : Tun {
     }
 };
 
+// No file is made for these: skip_files_test.cpp has them.
+struct NoMarks : NameMarks {
+    void mark(const std::string &) noexcept override {}
+    void unmark(const std::string &) noexcept override {}
+    void mark_only(const std::set<std::string> &) noexcept override {}
+};
+
 // A daemon without its bus. A second one on the same network is its successor.
 struct Service {
     AddressPlan plan{{}, 1};
     WatchedTun tun;
     Links links;
+    NoMarks marks;
     Moment now = 1000s;
     unsigned ids = static_cast<unsigned>(::getpid());
     TapService service{plan,
                        {},
                        tun,
                        links,
+                       marks,
                        [this] {
                            auto digits = std::to_string(++ids);
                            return std::string(16 - digits.size(), '0') + digits;

@@ -12,6 +12,8 @@ from rig import users
 RIG = "/run/rig"
 ACTIONS = f"{RIG}/polkit/actions"
 RULES = f"{RIG}/polkit/rules.d"
+# In the place of /tmp/qemu-tap-locks: /tmp is the machine's.
+RUNQEMU_LOCKS = f"{RIG}/qemu-tap-locks"
 # Any fixed value: guest MACs hold a byte of it, so results repeat on every machine, also on one that has no id.
 MACHINE_ID = "5c7a7c40517e4b0f9d3e2a1b6c8d0e4f"
 

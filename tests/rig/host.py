@@ -186,6 +186,8 @@ class Host:
     # The daemon
 
     def daemon_command(self, *options):
+        if not any(option.startswith("--runqemu-locks") for option in options):
+            options = (f"--runqemu-locks={furnish.RUNQEMU_LOCKS}", *options)
         return [self.share(f"{self.build}/daemon/qemu-tapd"), *options]
 
     def start_daemon(self, *options, environment=None, under=()):

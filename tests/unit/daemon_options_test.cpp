@@ -126,6 +126,15 @@ TEST_CASE("daemon options: without a word and without a file the documented defa
     CHECK(options.limits.max_taps_per_user == 32);
     CHECK(options.limits.max_taps == 4096);
     CHECK(options.log_level == "info");
+    CHECK(options.runqemu_locks == "/tmp/qemu-tap-locks");
+}
+
+TEST_CASE("daemon options: runqemu's directory is an absolute path, and the command line's alone")
+{
+    CHECK(from_words({"--runqemu-locks", "/run/locks"}).runqemu_locks == "/run/locks");
+    for (const std::string path : {"locks", "", "./locks"})
+        check_refused([&] { from_words({"--runqemu-locks=" + path}); }, "runqemu-locks");
+    check_refused([] { from_file("runqemu-locks = /run/locks\n"); }, "runqemu-locks");
 }
 
 TEST_CASE("daemon options: every option is read from the command line")

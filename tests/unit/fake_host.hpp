@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Both ports of the core over a kernel in memory. A tap lives while the write end of a pipe, its "queue", is
+// All ports of the core over a kernel in memory. A tap lives while the write end of a pipe, its "queue", is
 // open: so closing descriptors is seen here as the kernel sees it. Any call can be made to fail.
 
 #pragma once
@@ -23,7 +23,7 @@
 
 namespace qemutap {
 
-class FakeHost : public TapCreator, public HostLinks {
+class FakeHost : public TapCreator, public HostLinks, public NameMarks {
 public:
     // Calls are counted from 1; this one throws std::system_error(EIO). 0: none.
     unsigned fail_at = 0;
@@ -34,6 +34,8 @@ public:
     std::function<void(Link &)> meddle;          // somebody else's hand in a link as it comes up
     std::vector<std::vector<int>> removals;
     std::vector<std::string> journal;
+    std::set<std::string> marks;
+    std::set<std::string> unmarked; // names of devices that were made without a mark, or lost it before they went
 
     std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) override
     {
@@ -48,6 +50,8 @@ public:
             readers_[tap.ifindex].emplace_back(ends[0]);
             tap.queues.emplace_back(ends[1]);
         }
+        if (!marks.count(name))
+            unmarked.insert(name);
         Link link;
         link.ifindex = tap.ifindex;
         link.name = name;
@@ -129,6 +133,19 @@ public:
             readers_.erase(ifindex);
         }
     }
+
+    // Not in the journal, which is the kernel's.
+    void mark(const std::string &name) noexcept override { marks.insert(name); }
+
+    void unmark(const std::string &name) noexcept override
+    {
+        close_abandoned();
+        marks.erase(name);
+        if (state_.name_taken(name))
+            unmarked.insert(name);
+    }
+
+    void mark_only(const std::set<std::string> &names) noexcept override { marks = names; }
 
     // For tests: also the kernel's, to be changed by others.
     HostState &state() override { return state_; }

@@ -9,6 +9,7 @@
 #include "tests/catch.hpp"
 #include "tests/unit/fake_host.hpp"
 
+#include <set>
 #include <string>
 
 using namespace qemutap;
@@ -27,6 +28,7 @@ struct Bench {
     explicit Bench(PlanSettings settings = {}, Limits with = {})
         : plan{std::move(settings), 1}, limits{with}, service{plan,
                                                               limits,
+                                                              host,
                                                               host,
                                                               host,
                                                               [this] {
@@ -69,6 +71,7 @@ std::vector<std::string> names(const LeaseGrant &grant)
 }
 
 using Names = std::vector<std::string>;
+using Marks = std::set<std::string>;
 
 } // namespace
 
@@ -111,6 +114,7 @@ TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and nobod
         REQUIRE_THROWS_AS(bench.acquire(asked), std::system_error);
         bench.host.fail_at = 0;
         REQUIRE(bench.host.refresh().links().empty());
+        REQUIRE(bench.host.marks.empty());
         REQUIRE_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80000}, 16}));
         REQUIRE(bench.service.leases({}).empty());
         REQUIRE(bench.service.sweep().empty());
@@ -406,7 +410,76 @@ TEST_CASE("I1 crash-safe: another service on the same host finds the same leases
     const auto named = bench.acquire(request(2, Hold::name)).grant;
     const auto held = bench.acquire(request(1));
     bench.host.state().replace_with(HostState{bench.host.state()});
-    TapService successor{bench.plan, bench.limits, bench.host, bench.host, [] { return ""; }, [] { return Moment{}; }};
+    TapService successor{bench.plan,        bench.limits,           bench.host, bench.host, bench.host,
+                         [] { return ""; }, [] { return Moment{}; }};
     CHECK(successor.leases({}) == std::vector<LeaseGrant>{named, held.grant});
     CHECK(successor.sweep().empty());
+}
+
+TEST_CASE("a name is marked before its device is there, and until after it is gone, however it goes")
+{
+    Bench bench;
+    const auto named = bench.acquire(request(2, Hold::name)).grant;
+    {
+        const auto held = bench.acquire(request(2));
+        CHECK(bench.host.marks == Marks{"tap7", "tap8", "tap9", "tap10"});
+    }
+    CHECK(bench.host.marks == Marks{"tap7", "tap8", "tap9", "tap10"});
+    bench.service.sweep();
+    CHECK(bench.host.marks == Marks{"tap7", "tap8"});
+    bench.service.release(named.lease);
+    bench.service.sweep();
+    CHECK(bench.host.marks.empty());
+    bench.acquire(request(1, Hold::name));
+    bench.host.remove({14}); // by somebody else
+    bench.service.sweep();
+    CHECK(bench.host.marks.empty());
+    CHECK(bench.host.unmarked.empty());
+}
+
+TEST_CASE("a name is marked as long as its device is there also if the lease is not given")
+{
+    Bench bench;
+    bench.host.taken_behind_our_back = {"tap8"};
+    bench.acquire(request(2, Hold::name));
+    CHECK(bench.host.marks == Marks{"tap7", "tap9"});
+    auto asked = request(2);
+    asked.queues = 2;
+    bench.host.meddle = [](Link &link) { link.disabled_queues = 1; };
+    CHECK(bench.refusal(asked) == ErrorCode::host_refused);
+    CHECK(bench.host.marks == Marks{"tap7", "tap9"});
+    bench.host.meddle = nullptr;
+    bench.host.failing = {"persist tap11", "unpersist tap10", "remove"};
+    REQUIRE_THROWS_AS(bench.acquire(request(2, Hold::name)), std::system_error);
+    CHECK(bench.host.marks == Marks{"tap7", "tap9", "tap10"});
+    bench.host.failing.clear();
+    bench.service.sweep();
+    CHECK(bench.host.marks == Marks{"tap7", "tap9"});
+    CHECK(bench.host.unmarked.empty());
+}
+
+TEST_CASE("a mark is its name's: the next tap of the name keeps it, and one that is renamed gets another")
+{
+    Bench bench;
+    auto asked = request(1, Hold::name);
+    asked.label = "web";
+    const auto first = bench.acquire(asked).grant;
+    bench.host.remove({10}); // by somebody else
+    const auto second = bench.acquire(asked).grant;
+    REQUIRE(second.taps[0].name == first.taps[0].name);
+    bench.service.sweep();
+    CHECK(bench.host.marks == Marks{first.taps[0].name});
+    bench.host.change(11, [](Link &link) { link.name = "tap300"; });
+    bench.service.sweep();
+    CHECK(bench.host.marks == Marks{"tap300"});
+    CHECK(bench.host.unmarked.empty());
+}
+
+TEST_CASE("a successor marks what there is and nothing else")
+{
+    Bench bench;
+    bench.acquire(request(2, Hold::name));
+    bench.host.marks = {"tap8", "tap40"};
+    bench.service.restore_marks();
+    CHECK(bench.host.marks == Marks{"tap7", "tap8"});
 }

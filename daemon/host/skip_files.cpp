@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+//
+// A file is ours if root made it as only we do: in one step with a mode that nobody else gives, and with our text, of
+// which a maker that died has left out the end. What stands at a name is looked at through a descriptor that was
+// opened without following or waiting. If the name is given away before it is removed, then by somebody who could
+// have removed it just as well: in a sticky directory of root's nobody can.
+
+#include "daemon/host/skip_files.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+constexpr uid_t root = 0;
+constexpr mode_t directory_mode = S_ISVTX | 0777;
+constexpr mode_t file_mode = 0444;
+constexpr std::string_view text = "A tap of qemu-tapd, not for runqemu: see qemu-tapctl(1), list.\n";
+constexpr std::string_view suffix = ".skip";
+
+// What runqemu takes for a tap unless it is told another prefix.
+bool is_runqemus(std::string_view name)
+{
+    return name.substr(0, 3) == "tap" && name.size() > 3 &&
+           name.find_first_not_of("0123456789", 3) == std::string_view::npos;
+}
+
+std::string file_of(const std::string &name)
+{
+    return name + std::string{suffix};
+}
+
+// The service's umask would take from all others what they are to have.
+class NoUmask {
+public:
+    NoUmask() : before_{::umask(0)} {}
+    NoUmask(const NoUmask &) = delete;
+    NoUmask &operator=(const NoUmask &) = delete;
+    ~NoUmask() { ::umask(before_); }
+
+private:
+    mode_t before_;
+};
+
+struct DirectoryCloser {
+    void operator()(DIR *directory) const { ::closedir(directory); }
+};
+
+bool is_ours(int directory, const char *file)
+{
+    // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
+    // waited for.
+    const UniqueFd opened{::openat(directory, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
+    struct stat status {};
+    if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    if (status.st_uid != root || status.st_nlink != 1 || (status.st_mode & 07777) != file_mode)
+        return false;
+    std::array<char, text.size() + 1> found{};
+    const auto length = ::read(opened.get(), found.data(), found.size());
+    return length >= 0 && text.substr(0, static_cast<std::size_t>(length)) ==
+                              std::string_view{found.data(), static_cast<std::size_t>(length)};
+}
+
+template <typename Work>
+void quietly(Work work) noexcept
+{
+    try {
+        work();
+    } catch (const std::exception &) {
+        // Without memory: a mark less.
+    }
+}
+
+} // namespace
+
+SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn)
+    : path_{std::move(directory)}, warn_{std::move(warn)}
+{}
+
+void SkipFiles::mark(const std::string &name) noexcept
+{
+    quietly([&] {
+        if (!is_runqemus(name))
+            return;
+        if (const auto directory = open_directory(true))
+            make(directory.get(), name);
+    });
+}
+
+void SkipFiles::unmark(const std::string &name) noexcept
+{
+    quietly([&] {
+        if (!is_runqemus(name))
+            return;
+        if (const auto directory = open_directory(false))
+            remove(directory.get(), file_of(name));
+    });
+}
+
+void SkipFiles::mark_only(const std::set<std::string> &names) noexcept
+{
+    quietly([&] {
+        if (const auto directory = open_directory(false))
+            remove_all_but(directory.get(), names);
+    });
+    for (const auto &name : names)
+        mark(name);
+}
+
+// Each time anew: it is found at its path by everybody, and can be replaced there.
+UniqueFd SkipFiles::open_directory(bool make_it)
+{
+    constexpr int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    UniqueFd directory{::open(path_.c_str(), flags)};
+    if (!directory && errno == ENOENT && make_it) {
+        const NoUmask all;
+        if (::mkdir(path_.c_str(), directory_mode) != 0 && errno != EEXIST) {
+            warn_once("can't make " + path_ + ": " + std::strerror(errno));
+            return {};
+        }
+        directory = UniqueFd{::open(path_.c_str(), flags)};
+    }
+    if (directory)
+        return is_usable(directory.get()) ? std::move(directory) : UniqueFd{};
+    if (errno == ENOTDIR)
+        warn_once(path_ + " is a link, or no directory; remove it");
+    else if (errno != ENOENT)
+        warn_once("can't open " + path_ + ": " + std::strerror(errno));
+    return {};
+}
+
+bool SkipFiles::is_usable(int directory)
+{
+    struct stat status {};
+    if (::fstat(directory, &status) != 0) {
+        warn_once("can't look at " + path_ + ": " + std::strerror(errno));
+        return false;
+    }
+    const bool all_may_write = (status.st_mode & S_IWOTH) != 0;
+    if (status.st_uid == root && !all_may_write) {
+        // Of no use to those who run runqemu. In the unit a link that somebody put there would have become such a
+        // directory of root's: systemd's BindPaths= follows it.
+        warn_once(path_ + " is not everybody's; make it so (chmod 1777), or remove it");
+        return false;
+    }
+    if (status.st_uid != root)
+        warn_once(path_ + " belongs to uid " + std::to_string(status.st_uid) +
+                  ", who can remove our files there; make it root's (chown root, chmod 1777), or remove it");
+    else if ((status.st_mode & S_ISVTX) == 0)
+        warn_once(path_ + " lets everybody remove our files; make it sticky (chmod 1777)");
+    return true;
+}
+
+void SkipFiles::make(int directory, const std::string &name)
+{
+    const NoUmask all;
+    const auto file = file_of(name);
+    const UniqueFd made{
+        ::openat(directory, file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode)};
+    if (made) {
+        // Of a full disk it has no text. It is there all the same, and ours.
+        [[maybe_unused]] const auto written = ::write(made.get(), text.data(), text.size());
+        return;
+    }
+    if (errno != EEXIST) {
+        warn_once("can't make files in " + path_ + ": " + std::strerror(errno));
+        return;
+    }
+    // Whoever made it, runqemu heeds it, unless it is a link that leads nowhere.
+    struct stat status {};
+    if (::fstatat(directory, file.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode))
+        warn_once("in " + path_ + " uid " + std::to_string(status.st_uid) +
+                  " has put links in the place of our files; remove them");
+}
+
+void SkipFiles::remove(int directory, const std::string &file)
+{
+    if (is_ours(directory, file.c_str()) && ::unlinkat(directory, file.c_str(), 0) != 0 && errno != ENOENT)
+        warn_once("can't remove files from " + path_ + ": " + std::strerror(errno));
+}
+
+void SkipFiles::remove_all_but(int directory, const std::set<std::string> &names)
+{
+    UniqueFd listed{::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    const std::unique_ptr<DIR, DirectoryCloser> stream{listed ? ::fdopendir(listed.get()) : nullptr};
+    if (!stream) {
+        warn_once("can't list " + path_ + ": " + std::strerror(errno));
+        return;
+    }
+    listed.release();
+    while (const auto *entry = ::readdir(stream.get())) {
+        const std::string file{entry->d_name};
+        if (file.size() <= suffix.size() || file.substr(file.size() - suffix.size()) != suffix)
+            continue;
+        const auto name = file.substr(0, file.size() - suffix.size());
+        if (is_runqemus(name) && names.count(name) == 0)
+            remove(directory, file);
+    }
+}
+
+void SkipFiles::warn_once(const std::string &problem)
+{
+    if (told_.insert(problem).second)
+        warn_("runqemu may take taps of ours: " + problem);
+}
+
+} // namespace qemutap

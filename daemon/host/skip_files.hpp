@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// The marks that Yocto's runqemu heeds (openembedded-core, scripts/runqemu): of all links named tap and a number it
+// takes the first that it can lock, unless there is a file NAME.skip in its lock directory. That directory is in /tmp
+// and everybody's, so whatever is found in it may be meant to harm: no link is followed, nothing of others is
+// written to or removed, nothing is waited for, and what can't be done is told once and costs no lease.
+
+#pragma once
+
+#include "common/unique_fd.hpp"
+#include "daemon/core/ports.hpp"
+
+#include <functional>
+#include <set>
+#include <string>
+
+namespace qemutap {
+
+class SkipFiles : public NameMarks {
+public:
+    // `warn` gets each problem once, as a line for people; it must not throw.
+    SkipFiles(std::string directory, std::function<void(const std::string &)> warn);
+
+    // Makes the directory if it is missing, as everybody's. A name that runqemu would not take gets no mark.
+    void mark(const std::string &name) noexcept override;
+    void unmark(const std::string &name) noexcept override;
+    void mark_only(const std::set<std::string> &names) noexcept override;
+
+private:
+    UniqueFd open_directory(bool make_it);
+    bool is_usable(int directory);
+    void make(int directory, const std::string &name);
+    void remove(int directory, const std::string &file);
+    void remove_all_but(int directory, const std::set<std::string> &names);
+    void warn_once(const std::string &problem);
+
+    std::string path_;
+    std::function<void(const std::string &)> warn_;
+    std::set<std::string> told_;
+};
+
+} // namespace qemutap

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+//
+// The files that runqemu heeds, in a directory of the test's own that is as hostile as /tmp may be: what is ours comes
+// and goes, what is another's stays as it is, nothing hangs, and each problem is told once.
+
+#include "daemon/host/skip_files.hpp"
+
+#include "tests/catch.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uid_t somebody = 64123;
+constexpr mode_t everything = 07777;
+
+struct stat status_of(const fs::path &path)
+{
+    struct stat status {};
+    INFO(path);
+    REQUIRE(::lstat(path.c_str(), &status) == 0);
+    return status;
+}
+
+void write(const fs::path &path, const std::string &text)
+{
+    std::ofstream{path} << text;
+    REQUIRE(fs::exists(path));
+}
+
+std::string read(const fs::path &path)
+{
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+// A directory of the test's own, in which the lock directory is to be.
+struct Place {
+    fs::path top;
+    fs::path locks;
+    std::vector<std::string> warnings;
+    SkipFiles files;
+
+    Place()
+        : top{make_top()}, locks{top / "locks"}, files{locks, [this](const auto &line) { warnings.push_back(line); }}
+    {}
+    Place(const Place &) = delete;
+    Place &operator=(const Place &) = delete;
+    ~Place() { fs::remove_all(top); }
+
+    static fs::path make_top()
+    {
+        auto pattern = (fs::temp_directory_path() / "skip-files-test-XXXXXX").string();
+        REQUIRE(::mkdtemp(pattern.data()));
+        return pattern;
+    }
+
+    void make_locks(mode_t mode = 01777, uid_t owner = 0)
+    {
+        fs::create_directory(locks);
+        REQUIRE(::chown(locks.c_str(), owner, 0) == 0);
+        REQUIRE(::chmod(locks.c_str(), mode) == 0);
+    }
+
+    std::set<std::string> names() const
+    {
+        std::set<std::string> found;
+        for (const auto &entry : fs::directory_iterator{locks})
+            found.insert(entry.path().filename());
+        return found;
+    }
+
+    // All that a lease has done with its mark.
+    void use(const std::string &name)
+    {
+        files.mark(name);
+        files.unmark(name);
+        files.mark_only({name});
+        files.mark_only({});
+    }
+
+    // One line, with these words, however often it happened.
+    void check_warned(const std::string &words)
+    {
+        CAPTURE(warnings, words);
+        REQUIRE(warnings.size() == 1);
+        CHECK(warnings[0].find("runqemu may take taps of ours: ") == 0);
+        CHECK(warnings[0].find(words) != std::string::npos);
+    }
+};
+
+using Names = std::set<std::string>;
+
+} // namespace
+
+TEST_CASE("skip files: a mark is a file of root's for all to see, in a directory for all to use, under any umask")
+{
+    const auto before = ::umask(0077);
+    Place place;
+    place.files.mark("tap7");
+    place.files.mark("tap7");
+    place.files.mark("tap4000");
+    CHECK(::umask(before) == 0077);
+    CHECK((status_of(place.locks).st_mode & everything) == 01777);
+    CHECK(place.names() == Names{"tap7.skip", "tap4000.skip"});
+    const auto status = status_of(place.locks / "tap7.skip");
+    CHECK(S_ISREG(status.st_mode));
+    CHECK((status.st_mode & everything) == 0444);
+    CHECK(status.st_uid == 0);
+    CHECK(read(place.locks / "tap7.skip").find("qemu-tapd") != std::string::npos);
+    place.files.unmark("tap7");
+    place.files.unmark("tap7");
+    CHECK(place.names() == Names{"tap4000.skip"});
+    CHECK(place.warnings.empty());
+}
+
+TEST_CASE("skip files: names that runqemu does not take get none, and no path leads out of the directory")
+{
+    Place place;
+    for (const char *name : {"vmtap7", "tap", "tap7x", "Tap7", "rq0123t7", "tap7/../../tap8", "../tap7"})
+        place.use(name);
+    CHECK_FALSE(fs::exists(place.locks));
+    CHECK(place.warnings.empty());
+}
+
+TEST_CASE("skip files: nothing is made where there is nothing to mark")
+{
+    Place place;
+    place.files.unmark("tap7");
+    place.files.mark_only({});
+    CHECK_FALSE(fs::exists(place.locks));
+    CHECK(place.warnings.empty());
+}
+
+TEST_CASE("skip files: a successor removes what is stale and ours, also half made, and makes what is missing")
+{
+    Place place;
+    for (const char *name : {"tap7", "tap8", "tap9"})
+        place.files.mark(name);
+    REQUIRE(::truncate((place.locks / "tap8.skip").c_str(), 0) == 0);
+    REQUIRE(::truncate((place.locks / "tap9.skip").c_str(), 5) == 0);
+    fs::remove(place.locks / "tap7.skip");
+    write(place.locks / "tap7.lock", "");
+    place.files.mark_only({"tap7", "tap10"});
+    CHECK(place.names() == Names{"tap7.skip", "tap10.skip", "tap7.lock"});
+}
+
+TEST_CASE("skip files: what others made stays as it is and counts as a mark")
+{
+    Place place;
+    place.make_locks();
+    const auto file = place.locks / "tap7.skip";
+    const auto text = [] {
+        Place other;
+        other.files.mark("tap1");
+        return read(other.locks / "tap1.skip");
+    }();
+    SECTION("an administrator's, as runqemu says")
+    {
+        write(file, "");
+    }
+    SECTION("one of another text")
+    {
+        write(file, "mine");
+        fs::permissions(file, fs::perms{0444});
+    }
+    SECTION("one of a longer text")
+    {
+        write(file, text + "!");
+        fs::permissions(file, fs::perms{0444});
+    }
+    SECTION("another user's that looks like ours")
+    {
+        write(file, text);
+        fs::permissions(file, fs::perms{0444});
+        REQUIRE(::chown(file.c_str(), somebody, 0) == 0);
+    }
+    SECTION("one with two names")
+    {
+        place.files.mark("tap7");
+        fs::create_hard_link(file, place.top / "second");
+    }
+    SECTION("a directory")
+    {
+        fs::create_directory(file);
+    }
+    SECTION("a fifo, which nobody will ever write to")
+    {
+        REQUIRE(::mkfifo(file.c_str(), 0444) == 0);
+    }
+    const auto before = status_of(file);
+    place.use("tap7");
+    place.files.mark_only({"tap8"});
+    const auto after = status_of(file);
+    CHECK(after.st_ino == before.st_ino);
+    CHECK(after.st_size == before.st_size);
+    CHECK(after.st_mode == before.st_mode);
+    CHECK(after.st_uid == before.st_uid);
+    CHECK(place.names() == Names{"tap7.skip", "tap8.skip"});
+    CHECK(place.warnings.empty());
+}
+
+TEST_CASE("skip files: a file whose owner holds a lease on it is not waited for")
+{
+    Place place;
+    place.files.mark("tap7");
+    const UniqueFd leased{::open((place.locks / "tap7.skip").c_str(), O_WRONLY | O_CLOEXEC)};
+    REQUIRE(::fcntl(leased.get(), F_SETLEASE, F_WRLCK) == 0);
+    // The one who holds it is told by a signal that would end the test.
+    REQUIRE(::fcntl(leased.get(), F_SETOWN, 0) == 0);
+    place.files.unmark("tap7");
+    CHECK(place.names() == Names{"tap7.skip"});
+}
+
+TEST_CASE("skip files: no link in the place of a file is followed, and it is told whose it is")
+{
+    Place place;
+    place.make_locks();
+    const auto target = place.top / "target";
+    const bool dangling = GENERATE(true, false);
+    if (!dangling)
+        write(target, "theirs");
+    fs::create_symlink(target, place.locks / "tap7.skip");
+    fs::create_symlink(target, place.locks / "tap8.skip");
+    REQUIRE(::lchown((place.locks / "tap7.skip").c_str(), somebody, 0) == 0);
+    REQUIRE(::lchown((place.locks / "tap8.skip").c_str(), somebody, 0) == 0);
+    place.use("tap7");
+    place.use("tap8");
+    CHECK(fs::exists(target) == !dangling);
+    if (!dangling)
+        CHECK(read(target) == "theirs");
+    CHECK(fs::is_symlink(place.locks / "tap7.skip"));
+    place.check_warned("uid 64123 has put links");
+}
+
+TEST_CASE("skip files: what stands in the place of the directory is neither followed nor changed")
+{
+    Place place;
+    const auto elsewhere = place.top / "elsewhere";
+    fs::create_directory(elsewhere);
+    REQUIRE(::chmod(elsewhere.c_str(), 01777) == 0);
+    SECTION("a link to a directory")
+    {
+        fs::create_directory_symlink(elsewhere, place.locks);
+    }
+    SECTION("a link to nothing")
+    {
+        fs::create_symlink(place.top / "nothing", place.locks);
+    }
+    SECTION("a file")
+    {
+        write(place.locks, "theirs");
+    }
+    SECTION("a fifo")
+    {
+        REQUIRE(::mkfifo(place.locks.c_str(), 0666) == 0);
+    }
+    const auto before = status_of(place.locks);
+    place.use("tap7");
+    place.use("tap8");
+    CHECK(status_of(place.locks).st_ino == before.st_ino);
+    CHECK(fs::is_empty(elsewhere));
+    CHECK_FALSE(fs::exists(place.top / "nothing"));
+    place.check_warned(place.locks.string() + " is a link, or no directory; remove it");
+}
+
+TEST_CASE("skip files: a directory of root's that is not everybody's is left alone")
+{
+    Place place;
+    place.make_locks(0755);
+    place.use("tap7");
+    place.files.mark("tap8");
+    CHECK(fs::is_empty(place.locks));
+    place.check_warned("is not everybody's");
+}
+
+TEST_CASE("skip files: a directory of somebody's, or one that is not sticky, is used and told of")
+{
+    Place place;
+    const bool foreign = GENERATE(true, false);
+    place.make_locks(0777, foreign ? somebody : 0);
+    place.files.mark("tap7");
+    place.files.mark("tap8");
+    CHECK(place.names() == Names{"tap7.skip", "tap8.skip"});
+    place.files.mark_only({});
+    CHECK(fs::is_empty(place.locks));
+    place.check_warned(foreign ? "belongs to uid 64123" : "make it sticky");
+}
+
+TEST_CASE("skip files: a disk that is read-only or full costs a warning of each kind")
+{
+    // Mounted where only this thread of the process sees it; the tests share no other mounts.
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    Place place;
+    REQUIRE(::mount("tmpfs", place.top.c_str(), "tmpfs", 0, "nr_inodes=3") == 0);
+    place.files.mark("tap7");
+    CHECK(place.names() == Names{"tap7.skip"});
+    place.files.mark("tap8");
+    place.files.mark("tap9");
+    REQUIRE(::mount(nullptr, place.top.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+    place.files.mark("tap8");
+    place.files.unmark("tap7");
+    place.files.mark_only({});
+    CHECK(place.names() == Names{"tap7.skip"});
+    CAPTURE(place.warnings);
+    REQUIRE(place.warnings.size() == 3);
+    CHECK(place.warnings[0].find("can't make files in " + place.locks.string() + ": No space left") !=
+          std::string::npos);
+    CHECK(place.warnings[1].find("Read-only file system") != std::string::npos);
+    CHECK(place.warnings[2].find("can't remove files from") != std::string::npos);
+    REQUIRE(::umount2(place.top.c_str(), MNT_DETACH) == 0);
+}
+
+TEST_CASE("skip files: on a disk without room for a text the file is there, ours, and goes")
+{
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    Place place;
+    REQUIRE(::mount("tmpfs", place.top.c_str(), "tmpfs", 0, "size=4k") == 0);
+    write(place.top / "ballast", std::string(4096, 'x'));
+    place.files.mark("tap7");
+    CHECK(status_of(place.locks / "tap7.skip").st_size == 0);
+    place.files.unmark("tap7");
+    CHECK(fs::is_empty(place.locks));
+    CHECK(place.warnings.empty());
+    REQUIRE(::umount2(place.top.c_str(), MNT_DETACH) == 0);
+}
