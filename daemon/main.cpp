@@ -29,6 +29,7 @@ int end_leases(const DaemonOptions &options)
     for (const auto &[name, tag] : service.sweep())
         std::printf("ended: %s lease %s uid %u\n", quote(name).c_str(), tag.lease.c_str(), tag.uid);
     service.restore_marks();
+    marks.remove_directory();
     return 0;
 }
 

@@ -119,6 +119,16 @@ void SkipFiles::mark_only(const std::set<std::string> &names) noexcept
         mark(name);
 }
 
+void SkipFiles::remove_directory()
+{
+    struct stat status {};
+    const auto directory = open_directory(false);
+    if (!directory || ::fstat(directory.get(), &status) != 0 || status.st_uid != root)
+        return;
+    if (::rmdir(path_.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
+        warn_once("can't remove " + path_ + ": " + std::strerror(errno));
+}
+
 // Each time anew: it is found at its path by everybody, and can be replaced there.
 UniqueFd SkipFiles::open_directory(bool make_it)
 {
@@ -152,7 +162,7 @@ bool SkipFiles::is_usable(int directory)
     if (status.st_uid == root && !all_may_write) {
         // Of no use to those who run runqemu. In the unit a link that somebody put there would have become such a
         // directory of root's: systemd's BindPaths= follows it.
-        warn_once(path_ + " is not everybody's; make it so (chmod 1777), or remove it");
+        warn_once(path_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
         return false;
     }
     if (status.st_uid != root)

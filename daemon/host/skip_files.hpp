@@ -26,6 +26,9 @@ public:
     void unmark(const std::string &name) noexcept override;
     void mark_only(const std::set<std::string> &names) noexcept override;
 
+    // Takes the directory away if it is root's and nobody has anything in it.
+    void remove_directory();
+
 private:
     UniqueFd open_directory(bool make_it);
     bool is_usable(int directory);

@@ -160,6 +160,26 @@ TEST_CASE("skip files: a successor removes what is stale and ours, also half mad
     CHECK(place.names() == Names{"tap7.skip", "tap10.skip", "tap7.lock"});
 }
 
+TEST_CASE("skip files: at the end the directory goes if it is root's and empty")
+{
+    Place place;
+    place.files.remove_directory();
+    place.files.mark("tap7");
+    place.files.remove_directory();
+    CHECK(place.names() == Names{"tap7.skip"});
+    place.files.unmark("tap7");
+    write(place.locks / "tap7.lock", "");
+    place.files.remove_directory();
+    CHECK(place.names() == Names{"tap7.lock"});
+    fs::remove(place.locks / "tap7.lock");
+    place.files.remove_directory();
+    CHECK_FALSE(fs::exists(place.locks));
+    CHECK(place.warnings.empty());
+    place.make_locks(01777, somebody);
+    place.files.remove_directory();
+    CHECK(fs::exists(place.locks));
+}
+
 TEST_CASE("skip files: what others made stays as it is and counts as a mark")
 {
     Place place;

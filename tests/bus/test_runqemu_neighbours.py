@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""Beside Yocto's runqemu, which takes any device named tap and a number: none of its starts takes a tap of ours, none of
+our leases is in its way, and what its scripts delete ends as a lease. With OE_SCRIPTS, openembedded-core's folder of
+that name, the script's own code chooses; else tests/bus/runqemu_choice.py."""
+
+import collections
+import fcntl
+import ipaddress
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+
+from rig import furnish, kernel, users
+from rig.bus import Variant
+from rig.process import until
+from ring import HERE, BusRing
+
+LOCKS = furnish.RUNQEMU_LOCKS
+SCRIPTS = f"{furnish.RIG}/oe-scripts"
+# What runqemu calls; without sudo it can't make devices.
+PROGRAMS = f"{furnish.RIG}/oe-bin"
+# The lock directory where that script has it fixed, without the machine's /tmp, for one of its users.
+ENTER = f"""
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mkdir /tmp/qemu-tap-locks
+mount --bind {LOCKS} /tmp/qemu-tap-locks
+user=$1
+shift
+exec setpriv --reuid=$user --regid=$user --clear-groups "$@"
+"""
+TUNSETIFF, TUNSETPERSIST, TUNSETOWNER = 0x400454CA, 0x400454CB, 0x400454CC
+IFF_TAP_NO_PI = 0x1002
+YOCTOS = ipaddress.ip_network("192.168.7.0/24")
+ROUNDS = 200
+
+
+def skips():
+    """The names whose devices runqemu passes over."""
+    return {file.removesuffix(".skip") for file in os.listdir(LOCKS) if file.endswith(".skip")}
+
+
+def numbers(*indexes):
+    return {f"tap{index}" for index in indexes}
+
+
+def runqemu_ifup(user):
+    """A device as runqemu-ifup makes it, of the lowest free name: its name."""
+    with open("/dev/net/tun", "r+b", buffering=0) as tun:
+        made = fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"tap%d", IFF_TAP_NO_PI))
+        fcntl.ioctl(tun, TUNSETOWNER, users.USERS[user])
+        fcntl.ioctl(tun, TUNSETPERSIST, 1)
+    name = made[:16].split(b"\0")[0].decode()
+    number = 2 * int(name[3:]) + 1
+    kernel.ip("address", "add", f"192.168.7.{number}/32", "broadcast", "192.168.7.255", "dev", name)
+    kernel.ip("link", "set", name, "up")
+    kernel.ip("route", "add", f"192.168.7.{number + 1}", "dev", name)
+    return name
+
+
+def delete_taps():
+    """What runqemu-gen-tapdevs begins with: each device whose line has the word goes, unless a program has it open."""
+    shown = kernel.ip("-o", "link")
+    for name in [line.split(":")[1].strip() for line in shown.splitlines() if "tap" in line]:
+        subprocess.run(["ip", "tuntap", "del", "dev", name, "mode", "tap"], stderr=subprocess.DEVNULL, check=False)
+
+
+class Runqemu:
+    """The part of a user's runqemu that chooses."""
+
+    def __init__(self, test, user):
+        program = test.host.share(f"{HERE}/runqemu_choice.py")
+        self.user = user
+        self.popen = test.host.start("root", "unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh",
+                                     str(users.USERS[user]), "env", f"PATH={PROGRAMS}", program, *test.scripts,
+                                     stdin=subprocess.PIPE, stderr=None)
+        test.addCleanup(test._end, self.popen)
+
+    def ask(self, *words):
+        self.popen.stdin.write(" ".join(words).encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def answer(self):
+        line = self.popen.stdout.readline()
+        if not line:
+            raise AssertionError(f"it ended with {self.popen.wait(10)}")
+        return json.loads(line)
+
+    def choose(self):
+        self.ask("choose")
+        return self.answer()
+
+    def start(self):
+        """A whole start: the device that it chose, or had made."""
+        return self.choose() or self.make()
+
+    def make(self):
+        name = runqemu_ifup(self.user)
+        self.ask("lock", name)
+        assert self.answer(), f"{self.user} can't lock the new {name}"
+        return name
+
+    def leave(self, name):
+        self.ask("leave", name)
+        self.answer()
+
+
+class Beside(BusRing):
+    # Of the subnets that a lease may have, runqemu's is none.
+    options = ("--exclude", str(YOCTOS))
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        shutil.rmtree(PROGRAMS, ignore_errors=True)
+        os.makedirs(PROGRAMS)
+        programs = {name: shutil.which(name) for name in ("ip", "python3")}
+        cls.scripts = ()
+        if os.environ.get("OE_SCRIPTS"):
+            shutil.copytree(os.environ["OE_SCRIPTS"], SCRIPTS, dirs_exist_ok=True)
+            cls.scripts = (SCRIPTS,)
+        # It only looks whether these are there.
+        programs.update({name: shutil.which("true") for name in ("runqemu-ifup", "runqemu-ifdown")})
+        for name, program in programs.items():
+            os.symlink(program, f"{PROGRAMS}/{name}")
+
+    def setUp(self):
+        shutil.rmtree(LOCKS, ignore_errors=True)
+        # As tmpfiles.d makes it.
+        os.mkdir(LOCKS)
+        os.chmod(LOCKS, 0o1777)
+        super().setUp()
+
+    def connect(self, user):
+        bus = self.host.connect(user)
+        self.addCleanup(bus.close)
+        return bus
+
+    def acquire(self, bus, count=1, **options):
+        """The lease, its names and its descriptors."""
+        lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", count, options)
+        return lease, [tap["name"] for tap in taps], descriptors
+
+    def complaints(self):
+        return [line for line in self.host.daemon.log().splitlines() if not line.startswith("qemu-tapd: info: ")]
+
+
+class Choice(Beside):
+    def test_none_of_ours(self):
+        """Of 3 leases each by descriptors, by name and with labels runqemu takes no tap; without the files it does (I2)."""
+        for _ in range(3):
+            self.run_stand_in("alice")
+            self.up("alice")
+            self.up("alice", "--label", f"web{len(kernel.ours())}")
+        ours = set(kernel.ours())
+        self.assertEqual(len(ours), 9)
+        self.assertEqual(skips(), ours)
+        for user in ("alice", "bob"):
+            self.assertIsNone(Runqemu(self, user).choose())
+        for name in skips():
+            os.unlink(f"{LOCKS}/{name}.skip")
+        self.assertIn(Runqemu(self, "alice").choose(), ours)
+        self.assertEqual(self.complaints(), [])
+
+    def test_its_own(self):
+        """Of what runqemu made, uses or left we take nothing, and it takes its own again (I2, I3)."""
+        first = Runqemu(self, "bob")
+        names = [first.start() for _ in range(9)]
+        self.assertEqual(names, [f"tap{number}" for number in range(9)])
+        self.host.mark()
+        grant = self.up("alice", "--count", "3")
+        self.assertEqual([tap["name"] for tap in grant["taps"]], ["tap9", "tap10", "tap11"])
+        self.assertEqual(skips(), numbers(9, 10, 11))
+        first.leave("tap5")
+        self.assertEqual(Runqemu(self, "bob").start(), "tap5")
+        self.ok("alice", "down", "--all")
+        self.host.no_trace()
+        self.assertEqual(skips(), set())
+
+    def test_other_names(self):
+        """Devices whose names it does not look for get no file."""
+        self.host.restart_daemon("--device-prefix=vmtap")
+        self.up("alice", "--count", "2")
+        self.assertEqual(sorted(kernel.ours()), ["vmtap7", "vmtap8"])
+        self.assertEqual(skips(), set())
+        self.assertIsNone(Runqemu(self, "alice").choose())
+
+
+class Interleaved(Beside):
+    def setUp(self):
+        super().setUp()
+        self.dice = random.Random(20261123)
+        self.counts = collections.Counter()
+        self.bus = self.connect("alice")
+        # Of alice, who may open our taps. runqemu can't lock what another user's has locked before, and goes on.
+        self.others = [Runqemu(self, "alice"), Runqemu(self, "alice")]
+        self.ours = {}  # by lease the names and the descriptors
+        self.theirs = {}  # by name whose it is
+
+    def begin_both(self):
+        """One of ours and two of runqemu at the same time."""
+        hold, count = self.dice.choice(("fd", "name")), self.dice.randint(1, 3)
+        options = {"hold": Variant("s", hold)}
+        if self.dice.random() < 0.3:
+            options["label"] = Variant("s", f"vm{self.dice.randrange(5)}")
+        for other in self.others:
+            other.ask("choose")
+        lease, taps, descriptors = self.call(self.bus, "Acquire", "ua{sv}", count, options)
+        self.ours[lease] = [tap["name"] for tap in taps], descriptors
+        # A device of its own it locks only after it is there for others: their starts are to be over by then.
+        chosen = [other.answer() for other in self.others]
+        for other, name in zip(self.others, chosen):
+            name = name or other.make()
+            self.counts["taken by both"] += name in self.theirs or name in self.names()
+            self.theirs[name] = other
+
+    def names(self):
+        return [name for names, _ in self.ours.values() for name in names]
+
+    def judge(self):
+        """No name twice, no address in another's subnet, a file for each of ours and none for theirs."""
+        names = self.names()
+        self.counts["names"] += len(names) - len(set(names)) + len(set(names) & set(self.theirs))
+        networks = {name: ipaddress.ip_interface(address).network for name, address in kernel.addresses()
+                    if name != "lo"}
+        for name in names:
+            self.counts["addresses"] += any(networks[name].overlaps(network) for other, network in networks.items()
+                                            if other != name)
+        self.counts["files"] += skips() != set(names)
+
+    def end_some(self):
+        for lease in self.dice.sample(sorted(self.ours), max(0, len(self.ours) - self.dice.randint(0, 4))):
+            names, descriptors = self.ours.pop(lease)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if not descriptors:
+                self.call(self.bus, "Release", "s", lease)
+            self.assertTrue(kernel.absent(*names)())
+        # Half of what it leaves is deleted, as its ifdown does; the rest stays for its next start.
+        for name in self.dice.sample(sorted(self.theirs), max(0, len(self.theirs) - self.dice.randint(0, 6))):
+            self.theirs.pop(name).leave(name)
+            if self.dice.random() < 0.5:
+                kernel.ip("link", "delete", name)
+        # Answered after what ended has been noticed.
+        self.call(self.bus, "List", "a{sv}", {})
+
+    def test_rounds(self):
+        """200 rounds of a lease and two starts of runqemu at the same time: no name, address or file collides (I2)."""
+        given = 0
+        for _ in range(ROUNDS):
+            self.begin_both()
+            self.judge()
+            given += len(self.others)
+            self.end_some()
+        self.shows = f"{ROUNDS} rounds, {given} starts of runqemu, collisions: {dict(+self.counts)}"
+        self.assertEqual(+self.counts, {})
+        self.assertEqual(self.complaints(), [])
+
+
+class Cleaned(Beside):
+    def test_gen_tapdevs(self):
+        """A cleaner of all taps not in use ends those leases: not listed, told in the log, no file; new ones are given."""
+        lease, names, descriptors = self.acquire(self.connect("bob"), 2)
+        self.addCleanup(lambda: [os.close(descriptor) for descriptor in descriptors])
+        ended = [self.up("alice", "--count", "2"), self.up("alice", "--label", "web")]
+        gone = [tap["name"] for grant in ended for tap in grant["taps"]]
+        delete_taps()
+        kernel.wait_for(kernel.absent(*gone), 2, "they are deleted")
+        self.assertEqual([grant["lease"] for grant in self.leases("root", "--all")], [lease])
+        self.assertEqual(skips(), set(names))
+        for name in gone:
+            until(lambda: f'ended: "{name}" lease ' in self.host.daemon.log(), f"the end of {name} is in the log")
+        again = self.up("alice", "--count", "2")
+        self.assertEqual([tap["name"] for tap in again["taps"]], [tap["name"] for tap in ended[0]["taps"]])
+        self.assertEqual(skips(), {*names, *(tap["name"] for tap in again["taps"])})
+        self.assertIsNone(Runqemu(self, "alice").choose())
+
+    def test_half_a_lease(self):
+        """Of a lease of three that lost one tap to a cleaner nothing is left, neither devices nor files."""
+        self.up("alice", "--count", "3")
+        kernel.ip("tuntap", "del", "dev", "tap9", "mode", "tap")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is swept")
+        self.assertEqual(self.leases("alice"), [])
+        self.assertEqual(skips(), set())
+
+
+class Restart(Beside):
+    def test_stale_and_missing(self):
+        """After SIGKILL the next start removes stale files, makes those that are missing, and leaves those of others."""
+        holder = self.run_stand_in("alice", "--count", "2")
+        self.up("alice", "--count", "2")
+        self.assertEqual(skips(), numbers(8, 9, 10, 11))
+        self.host.daemon.kill()
+        holder.kill()
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the holder's taps end with it")
+        self.assertEqual(skips(), numbers(8, 9, 10, 11))
+        os.unlink(f"{LOCKS}/tap10.skip")
+        open(f"{LOCKS}/tap50.skip", "wb").close()
+        self.host.restart_daemon(*self.options)
+        self.assertEqual(skips(), numbers(10, 11, 50))
+
+    def test_end_leases(self):
+        """--end-leases leaves no file of ours, not even a stale one, and those of others."""
+        self.up("alice", "--count", "2")
+        self.host.daemon.kill()
+        kernel.ip("link", "delete", "tap8")
+        open(f"{LOCKS}/tap50.skip", "wb").close()
+        done = self.host.run("root", *self.host.daemon_command("--end-leases"))
+        self.assertEqual((done.status, done.err), (0, ""), done)
+        self.assertEqual(skips(), numbers(50))
+        self.assertEqual(list(kernel.ours()), [])
+
+    def test_end_leases_for_good(self):
+        """--end-leases removes the directory if nothing of anybody's is in it; a daemon that runs then makes it again."""
+        self.up("alice")
+        self.host.run("root", *self.host.daemon_command("--end-leases"))
+        self.assertFalse(os.path.exists(LOCKS))
+        self.up("alice")
+        self.assertEqual(skips(), numbers(8))
+        self.assertEqual(self.complaints(), [])
+
+
+class Hostile(Beside):
+    """Whatever stands where the directory should be."""
+
+    def in_trouble(self, words):
+        """Three leases are given and ended; one line in the log says what is wrong."""
+        for _ in range(3):
+            self.up("alice", "--count", "2")
+        self.ok("alice", "down", "--all")
+        lines = self.complaints()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertTrue(lines[0].startswith("qemu-tapd: warning: runqemu may take taps of ours: "), lines[0])
+        self.assertIn(words, lines[0])
+
+    def test_link(self):
+        """A user's link to a directory that only root may write to: nothing is made there."""
+        os.rmdir(LOCKS)
+        os.symlink("/etc", LOCKS)
+        self.addCleanup(os.unlink, LOCKS)
+        before = sorted(os.listdir("/etc"))
+        self.in_trouble(f"{LOCKS} is a link")
+        self.assertEqual(sorted(os.listdir("/etc")), before)
+
+    def test_users(self):
+        """A directory that a user's runqemu made first is used, with a warning that names the user."""
+        os.rmdir(LOCKS)
+        os.mkdir(LOCKS)
+        os.chmod(LOCKS, 0o777)
+        os.chown(LOCKS, users.USERS["bob"], users.USERS["bob"])
+        self.in_trouble(f"belongs to uid {users.USERS['bob']}")
+        self.up("alice")
+        self.assertEqual(skips(), numbers(8))
+
+    def test_missing(self):
+        """A directory that is missing is made, root's and everybody's."""
+        os.rmdir(LOCKS)
+        self.up("alice")
+        facts = os.stat(LOCKS)
+        self.assertEqual((facts.st_mode & 0o7777, facts.st_uid), (0o1777, 0))
+        self.assertEqual(skips(), numbers(8))
+        self.assertEqual(self.complaints(), [])
