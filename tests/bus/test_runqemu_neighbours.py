@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Beside Yocto's runqemu, which takes any device named tap and a number: none of its starts takes a tap of ours, none of
-our leases is in its way, and what its scripts delete ends as a lease. With OE_SCRIPTS, openembedded-core's folder of
-that name, the script's own code chooses; else tests/bus/runqemu_choice.py."""
+"""Beside Yocto's runqemu, which takes any device named tap and a number: none of its starts takes a tap of ours, none
+of our leases is in its way, and what its scripts delete ends as a lease. With OE_SCRIPTS, openembedded-core's folder
+of that name, the script's own code chooses; else tests/bus/runqemu_choice.py."""
 
 import collections
 import fcntl
@@ -149,7 +149,7 @@ class Beside(BusRing):
 
 class Choice(Beside):
     def test_none_of_ours(self):
-        """Of 3 leases each by descriptors, by name and with labels runqemu takes no tap; without the files it does (I2)."""
+        """Of 3 leases each by descriptor, name and label runqemu takes no tap; without the files it takes one (I2)."""
         for _ in range(3):
             self.run_stand_in("alice")
             self.up("alice")
@@ -261,7 +261,7 @@ class Interleaved(Beside):
 
 class Cleaned(Beside):
     def test_gen_tapdevs(self):
-        """A cleaner of all taps not in use ends those leases: not listed, told in the log, no file; new ones are given."""
+        """A cleaner of all taps not in use ends those leases: not listed, in the log, no file; new ones are given."""
         lease, names, descriptors = self.acquire(self.connect("bob"), 2)
         self.addCleanup(lambda: [os.close(descriptor) for descriptor in descriptors])
         ended = [self.up("alice", "--count", "2"), self.up("alice", "--label", "web")]
@@ -288,7 +288,7 @@ class Cleaned(Beside):
 
 class Restart(Beside):
     def test_stale_and_missing(self):
-        """After SIGKILL the next start removes stale files, makes those that are missing, and leaves those of others."""
+        """After SIGKILL the next start removes stale files, makes missing ones, and leaves those of others."""
         holder = self.run_stand_in("alice", "--count", "2")
         self.up("alice", "--count", "2")
         self.assertEqual(skips(), numbers(8, 9, 10, 11))
@@ -313,7 +313,7 @@ class Restart(Beside):
         self.assertEqual(list(kernel.ours()), [])
 
     def test_end_leases_for_good(self):
-        """--end-leases removes the directory if nothing of anybody's is in it; a daemon that runs then makes it again."""
+        """--end-leases removes the directory if nothing is in it; a daemon that runs then makes it again."""
         self.up("alice")
         self.host.run("root", *self.host.daemon_command("--end-leases"))
         self.assertFalse(os.path.exists(LOCKS))

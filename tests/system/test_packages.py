@@ -16,6 +16,7 @@ from rig import kernel
 # which Debian's policy says to keep, for files may still be theirs. Besides, what other services have for the moment.
 KEPT = re.compile(r"/(var/(lib/(dpkg|apt|systemd)|cache|log|backups|tmp)/|etc/(passwd|group|shadow|gshadow|sub[ug]id)-?$"
                   r"|var/lib/(dpkg|apt|systemd|polkit-1)$|etc/\.pwd\.lock$|opt/debs|tmp/|root/)")
+LOCKS = "/tmp/qemu-tap-locks"
 # In QEMU's place: `run` adds words, which a shell's command does not mind.
 HOLDER = ("sh", "-c", "exec sleep 600")
 QEMU = ("qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display",
@@ -73,16 +74,20 @@ class Purge(Packages):
         for user in ("alice", "bob"):
             self.container.root("gpasswd", "--add", user, "qemu-tap")
         self.assertGreater(len(self.files() - files), 20)
+        self.assertEqual(self.container.root("stat", "--format=%a %U %F", LOCKS).out, "1777 root directory\n")
         self.ok("alice", "up", "--count", "2", "--label", "web")
         self.ok("root", "up", "--idle-timeout", "1h")
         held = self.container.start("bob", "qemu-tapctl", "run", "--count", "2", "--", *HOLDER)
         self.container.write("/etc/qemu-vm/shop.conf", "QEMU='sh -c \"exec sleep 600\"'\n")
         self.container.root("systemctl", "enable", "--now", "qemu-tapd", "qemu-vm@shop")
         self.container.wait_for(lambda: len(self.container.taps()) == 6, what="6 taps")
+        self.assertEqual(self.container.root("ls", LOCKS).out.split(), sorted(f"{tap}.skip" for tap in
+                                                                              self.container.taps()))
         done = self.container.run("root", "apt-get", "--yes", "purge", "qemu-tapctl", "qemu-tapd", timeout=120,
                                   environment={"DEBIAN_FRONTEND": "noninteractive"})
         self.assertEqual(done.status, 0, done)
         self.assertEqual(self.container.taps(), [])
+        self.assertEqual(self.container.root("ls", "-d", LOCKS, check=False).out, "")
         self.assertEqual(kernel.differences(network, self.container.network()), [])
         held.kill()
         self.container.root("systemctl", "daemon-reload")

@@ -10,6 +10,9 @@ from ring import HOLDER, UNIT, SystemRing
 
 MOST = 1.8
 CAP_NET_ADMIN = 1 << 12
+LOCKS = "/tmp/qemu-tap-locks"
+CLEANING = "/etc/tmpfiles.d/tmp.conf"  # hides the one that every Debian has
+MASK = "/etc/tmpfiles.d/qemu-tapd.conf"
 KERNEL_LOG = "/dev/rig-kmsg"  # a node of its own: there is none in a container
 PROBE = f"/opt/tests/system/probe.py {KERNEL_LOG} /dev/net/tun /dev/null"
 # In the place of the service, under all else that the unit says.
@@ -160,3 +163,94 @@ class Working(SystemRing):
         done = self.container.ctl("alice", "run", "--vhost", "auto", "--", "true")
         self.assertEqual((done.status, done.err), (0, ""), done)
         self.container.wait_for(lambda: not self.container.taps(), 10, "no tap is left")
+
+
+class RunqemuLocks(SystemRing):
+    """The one directory of the host's /tmp that the service sees, whoever was there before it."""
+
+    members = ("alice",)
+
+    def setUp(self):
+        super().setUp()
+        self.make_anew()
+        self.addCleanup(self.make_anew)
+
+    def make_anew(self):
+        self.container.root("rm", "-rf", LOCKS)
+        self.container.root("systemd-tmpfiles", "--create", "qemu-tapd.conf")
+
+    def files(self):
+        return self.container.root("ls", LOCKS).out.split()
+
+    def facts(self):
+        return self.container.root("stat", "--format=%a %U %F", LOCKS).out.strip()
+
+    def warnings(self):
+        return [line for line in self.log().splitlines() if "runqemu may take taps of ours" in line]
+
+    def test_shared(self):
+        """The service's files for runqemu are in the host's directory, and that is all it sees of the host's /tmp."""
+        self.container.root("touch", "/tmp/of-the-host")
+        self.addCleanup(self.container.root, "rm", "/tmp/of-the-host")
+        self.assertEqual(self.facts(), "1777 root directory")
+        grant = self.up("alice", "--count", "2")
+        names = [tap["name"] for tap in grant["taps"]]
+        self.assertEqual(self.files(), [f"{name}.skip" for name in names])
+        self.assertEqual(self.container.root("stat", "--format=%a %U", f"{LOCKS}/{names[0]}.skip").out, "444 root\n")
+        seen = self.container.root("ls", f"/proc/{self.container.main_pid()}/root/tmp").out
+        self.assertEqual(seen, "qemu-tap-locks\n")
+        self.ok("alice", "down", grant["lease"])
+        self.assertEqual((self.files(), self.warnings()), ([], []))
+
+    def test_users_first(self):
+        """A directory that a user's runqemu made before becomes root's when the service starts; his lock stays his."""
+        self.container.root("rm", "-rf", LOCKS)
+        done = self.container.run("bob", "sh", "-c", f"mkdir {LOCKS} && chmod 777 {LOCKS} && touch {LOCKS}/tap0.lock")
+        self.assertEqual((done.status, self.facts()), (0, "777 bob directory"), done)
+        (tap,) = self.up("alice")["taps"]
+        self.assertEqual((self.facts(), self.files()), ("1777 root directory", ["tap0.lock", f"{tap['name']}.skip"]))
+        self.assertEqual(self.container.root("stat", "--format=%U", f"{LOCKS}/tap0.lock").out, "bob\n")
+        self.assertEqual(self.warnings(), [])
+
+    def test_missing(self):
+        """A directory that is not there is made when the service starts."""
+        self.container.root("rm", "-rf", LOCKS)
+        (tap,) = self.up("alice")["taps"]
+        self.assertEqual((self.facts(), self.files()), ("1777 root directory", [f"{tap['name']}.skip"]))
+
+    def test_link(self):
+        """A user's link to a directory of root's makes the service write nothing there: a warning, and a lease."""
+        self.container.root("rm", "-rf", LOCKS)
+        self.assertEqual(self.container.run("bob", "ln", "-s", "/etc", LOCKS).status, 0)
+        before = self.container.root("ls", "-A", "/etc").out
+        for _ in range(2):
+            self.up("alice")
+        self.ok("alice", "down", "--all")
+        self.assertEqual(self.container.root("ls", "-A", "/etc").out, before)
+        self.assertEqual(len(self.warnings()), 1, self.warnings())
+
+    def test_taken_away(self):
+        """If root removes the directory while the service runs, it says so once; its next start makes all good."""
+        self.up("alice", "--label", "first")
+        self.container.root("rm", "-rf", LOCKS)
+        for _ in range(2):
+            self.up("alice")
+        self.assertEqual(len(self.warnings()), 1, self.warnings())
+        self.container.root("systemctl", "restart", UNIT)
+        names = [tap["name"] for lease in self.leases("alice") for tap in lease["taps"]]
+        self.assertEqual(len(names), 3)
+        self.assertEqual(sorted(self.files()), sorted(f"{name}.skip" for name in names))
+
+    def test_age(self):
+        """Where all of /tmp is cleaned by age, the files of leases stay, however old; without our line they go."""
+        (tap,) = self.up("alice")["taps"]
+        self.container.write(CLEANING, "d /tmp 1777 root root 1us\n")
+        self.addCleanup(self.container.root, "rm", "-f", CLEANING, MASK)
+        clean = ("systemd-tmpfiles", "--clean", "--prefix=/tmp")
+        self.container.root("touch", "/tmp/old")
+        self.container.root(*clean)
+        self.assertNotIn("old", self.container.root("ls", "/tmp").out.split())
+        self.assertEqual(self.files(), [f"{tap['name']}.skip"])
+        self.container.root("ln", "-s", "/dev/null", MASK)
+        self.container.root(*clean)
+        self.assertEqual(self.container.root("find", LOCKS, "-type", "f", check=False).out, "")
