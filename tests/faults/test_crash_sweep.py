@@ -3,10 +3,13 @@
 moment: after one clean restart there is nothing, or a complete lease, and what a caller had been told of is there
 (I1, I9)."""
 
+import os
+
 import strace
 from operations import ACQUIRES, IdleEnd, Leave, Release, Start
+from rig import furnish, kernel
 from rig.wire import Variant
-from sweep import Sweep
+from sweep import SETTLED, Sweep
 
 
 class Crashes(Sweep):
@@ -18,6 +21,19 @@ class Crashes(Sweep):
     def note(self, told, where):
         self.counts["not reached"] += self.host.daemon.alive() or self.host.daemon.wait() >= 0
         self.host.restart_daemon()
+
+    def leases_beside_bystanders(self, where):
+        """Besides, each tap has its file for runqemu and no other is left."""
+        leases, differing = super().leases_beside_bystanders(where), []
+
+        def settled():
+            nonlocal differing
+            taps = {f"{tap['name']}.skip" for lease in self.everyone() for tap in lease["taps"]}
+            differing = sorted(taps ^ set(os.listdir(furnish.RUNQEMU_LOCKS)))
+            return not differing
+        kernel.seconds_until(settled, SETTLED)
+        self.found(where, "broken", [f"{file} without its tap, or missing" for file in differing])
+        return leases
 
     def sweep(self, *operations, sample=10):
         super().sweep(*operations, sample=sample)
