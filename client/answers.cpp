@@ -95,6 +95,7 @@ struct Columns {
     Column<std::uint32_t> uid{key_uid};
     Column<std::string> hold{key_hold};
     Column<std::uint64_t> idle_timeout{key_idle_timeout};
+    Column<bool> attended{key_attended};
     Column<std::uint32_t> taps{key_taps};
     Column<std::string> name{key_name};
     Column<std::uint32_t> index{key_index};
@@ -108,7 +109,7 @@ struct Columns {
     template <typename Use>
     void each_of_lease(Use use)
     {
-        use(lease), use(label), use(uid), use(hold), use(idle_timeout), use(taps);
+        use(lease), use(label), use(uid), use(hold), use(idle_timeout), use(attended), use(taps);
     }
 
     template <typename Use>
@@ -160,6 +161,7 @@ struct Columns {
                              uid.values[row],
                              parsed(key_hold, hold.values[row], parse_hold),
                              idle_timeout.values[row],
+                             attended.values[row],
                              {}};
             if (taps.values[row] == 0)
                 refuse_answer("a lease without taps");

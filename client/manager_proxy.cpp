@@ -104,6 +104,8 @@ Dictionary options_of(const TapRequest &request, bool interactive)
         options.emplace(key_label, sdbus::Variant{request.label});
     if (request.idle_timeout_seconds != 0)
         options.emplace(key_idle_timeout, sdbus::Variant{request.idle_timeout_seconds});
+    if (request.attended)
+        options.emplace(key_attended, sdbus::Variant{true});
     return options;
 }
 
@@ -120,9 +122,9 @@ std::vector<UniqueFd> take_descriptors(std::vector<sdbus::UnixFd> received)
 AcquiredTaps read_answer(const TapRequest &request, const std::string &lease, const std::vector<Dictionary> &taps,
                          std::vector<UniqueFd> descriptors)
 {
-    AcquiredTaps acquired{
-        {lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds, read_taps(taps)},
-        std::move(descriptors)};
+    AcquiredTaps acquired{{lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds,
+                           request.attended, read_taps(taps)},
+                          std::move(descriptors)};
     std::size_t owed = 0;
     for (const auto &tap : acquired.grant.taps)
         owed += descriptor_count(1, tap.queues, tap.vhost);

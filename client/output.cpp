@@ -110,6 +110,7 @@ nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &option
     object["label"] = lease.label;
     object["uid"] = lease.uid;
     object["hold"] = text_of(lease.hold);
+    object["attended"] = lease.attended;
     auto &taps = object["taps"] = nlohmann::ordered_json::array();
     for (const auto &tap : lease.taps)
         taps.push_back(json_of(tap));

@@ -21,12 +21,13 @@ inline constexpr const char *key_label = "label";
 inline constexpr const char *key_queues = "queues";
 inline constexpr const char *key_vhost = "vhost";
 inline constexpr const char *key_idle_timeout = "idle-timeout";
+inline constexpr const char *key_attended = "attended";
 inline constexpr const char *key_interactive = "interactive";
 inline constexpr const char *key_all = "all";
 inline constexpr const char *key_columns = "columns";
 
-// Keys of a lease and of its taps in the answers; a lease has key_hold, key_label, key_idle_timeout too,
-// a tap key_queues and key_vhost. In columns, key_taps is how many taps the lease has.
+// Keys of a lease and of its taps in the answers; a lease has key_hold, key_label, key_idle_timeout, key_attended
+// too, a tap key_queues and key_vhost. In columns, key_taps is how many taps the lease has.
 inline constexpr const char *key_lease = "lease";
 inline constexpr const char *key_uid = "uid";
 inline constexpr const char *key_taps = "taps";

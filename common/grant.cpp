@@ -77,6 +77,8 @@ void validate(const TapRequest &request)
     }
     if (request.idle_timeout_seconds != 0)
         refuse("idle-timeout needs hold 'name': a lease held by descriptors ends with them");
+    if (request.attended)
+        refuse("attended needs hold 'name': a lease held by descriptors ends with them");
     const bool vhost = request.vhost == VhostChoice::required;
     const auto descriptors = descriptor_count(request.count, request.queues, vhost);
     if (descriptors > max_descriptors)

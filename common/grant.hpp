@@ -42,6 +42,7 @@ struct TapRequest {
     unsigned queues = 1;
     VhostChoice vhost = VhostChoice::no;
     std::uint64_t idle_timeout_seconds = 0; // 0: none
+    bool attended = false;                  // it ends with the caller's connection to the bus
     bool interactive = false;
 
     friend bool operator==(const TapRequest &, const TapRequest &) = default;
@@ -79,6 +80,7 @@ struct LeaseGrant {
     uid_t uid = 0;
     Hold hold = Hold::fd;
     std::uint64_t idle_timeout_seconds = 0;
+    bool attended = false;
     std::vector<TapGrant> taps;
 
     friend bool operator==(const LeaseGrant &, const LeaseGrant &) = default;

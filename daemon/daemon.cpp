@@ -111,6 +111,7 @@ TurnResult Daemon::take_turn()
         problem = std::current_exception();
     }
     manager_.answer_releases(problem);
+    manager_.watch_attendants();
     TurnResult result;
     result.done = !problem;
     if (const auto next = service_.next_deadline())

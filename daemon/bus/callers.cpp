@@ -38,8 +38,7 @@ void Callers::connect()
     bus_ = sdbus::createProxy(*connection_, BusServiceName{"org.freedesktop.DBus"},
                               BusObjectPath{"/org/freedesktop/DBus"});
     // When this is answered the greetings have come, and are taken off the queue.
-    std::string id;
-    bus_->callMethod("GetId").onInterface(bus_interface).storeResultsTo(id);
+    bus_->callMethod("GetId").onInterface(bus_interface).storeResultsTo(bus_id_);
     for (int greetings = 0; greetings < most_greetings && process_pending(*connection_); ++greetings) {
     }
 }

@@ -33,6 +33,9 @@ public:
     // For one that may have left while polkit was asked: throws TapError failed.
     void require_present(const Caller &caller);
 
+    // The id of the bus, another one each time that a bus starts (D-Bus Specification, GetId).
+    const std::string &bus_id() const { return bus_id_; }
+
 private:
     void connect();
     template <typename Reply>
@@ -40,6 +43,7 @@ private:
 
     std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> bus_;
+    std::string bus_id_;
     // A unique name is one connection's for as long as the bus lives, so its uid never changes.
     std::unordered_map<std::string, uid_t> known_;
 };

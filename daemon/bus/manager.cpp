@@ -54,14 +54,18 @@ std::string in_words(const LeaseGrant &grant)
     for (const auto &tap : grant.taps)
         taps += (taps.empty() ? "" : ",") + tap.name + "=" + Ipv4Prefix{tap.gateway, tap.prefix_length}.text();
     return "lease " + grant.lease + " uid " + std::to_string(grant.uid) + " hold " + std::string{text_of(grant.hold)} +
-           " label " + quote(grant.label) + " taps " + taps;
+           (grant.attended ? " attended" : "") + " label " + quote(grant.label) + " taps " + taps;
 }
 
 } // namespace
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
     : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
-      authority_{connection}, deliveries_{connection}
+      authority_{connection}, deliveries_{connection},
+      attendance_{connection,
+                  callers_.bus_id(),
+                  {[this](const std::string &attendant) { service_.attendant_left(attendant); },
+                   [this](const std::set<std::string> &present) { service_.attendants_are(present); }}}
 {
     registerAdaptor();
 }
@@ -106,7 +110,7 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
                 require_granted(caller.uid, action_acquire, authority);
                 if (caller.uid != 0)
                     callers_.require_present(caller);
-                hand_over(*answer, service_.acquire(caller.uid, request), caller);
+                hand_over(*answer, service_.acquire(caller.uid, request, attendance_.attendant(caller.sender)), caller);
             });
         };
         authorize(caller, action_acquire, request.interactive, give);

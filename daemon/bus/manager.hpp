@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/bus/answer.hpp"
+#include "daemon/bus/attendance.hpp"
 #include "daemon/bus/authority.hpp"
 #include "daemon/bus/callers.hpp"
 #include "daemon/bus/deliveries.hpp"
@@ -38,6 +39,9 @@ public:
     // threw, or nullptr.
     void answer_releases(const std::exception_ptr &problem);
 
+    // Call it once a turn: from then on who attends leases is watched, as long as there are such.
+    void watch_attendants() { attendance_.watch(service_.has_attended()); }
+
     // Whether a caller waits for an answer, or it is open whether one got it; one who has a password to type can take
     // minutes, the others some seconds.
     bool owes_answers() const { return !releases_.empty() || !questions_.empty() || deliveries_.is_waiting(); }
@@ -66,6 +70,7 @@ private:
     Authority authority_;
     Callers callers_;
     Deliveries deliveries_;
+    Attendance attendance_;
     // After what those who pass need.
     Turnstile questions_{question_limits};
     Turnstile prompts_{prompt_limits};

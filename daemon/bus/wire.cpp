@@ -112,6 +112,7 @@ TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
                  if (request.idle_timeout_seconds == 0)
                      refuse("idle-timeout 0 is out of range: leave it out for none");
              }},
+            {key_attended, [&](const auto &key, const auto &value) { request.attended = read<bool>(key, value); }},
             {key_interactive,
              [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
         });
@@ -159,6 +160,7 @@ Dictionary lease_on_wire(const LeaseGrant &lease)
         {key_uid, sdbus::Variant{std::uint32_t{lease.uid}}},
         {key_hold, sdbus::Variant{std::string{text_of(lease.hold)}}},
         {key_idle_timeout, sdbus::Variant{lease.idle_timeout_seconds}},
+        {key_attended, sdbus::Variant{lease.attended}},
         {key_taps, sdbus::Variant{taps_on_wire(lease.taps)}},
     };
 }
@@ -185,6 +187,7 @@ Dictionary leases_in_columns(const std::vector<LeaseGrant> &leases)
         {key_uid, column(leases, [](Lease lease) { return std::uint32_t{lease.uid}; })},
         {key_hold, column(leases, [](Lease lease) { return std::string{text_of(lease.hold)}; })},
         {key_idle_timeout, column(leases, [](Lease lease) { return lease.idle_timeout_seconds; })},
+        {key_attended, column(leases, [](Lease lease) { return lease.attended; })},
         {key_taps, column(leases, [](Lease lease) { return static_cast<std::uint32_t>(lease.taps.size()); })},
         {key_name, column(taps, [](Tap tap) { return name_on_wire(tap->name); })},
         {key_index, column(taps, [](Tap tap) { return std::uint32_t{tap->index}; })},

@@ -63,6 +63,7 @@ std::optional<OpenTap> Attempt::create_next()
                                     .queues = request.queues,
                                     .vhost = terms_.vhost,
                                     .idle_timeout_seconds = request.idle_timeout_seconds,
+                                    .attendant = terms_.attendant,
                                     .label = request.label},
                              plan_.host_mac(*index), plan_.gateway(*index)});
         return tap;

@@ -32,6 +32,7 @@ struct Terms {
     uid_t uid = 0;
     TapRequest request;
     bool vhost = false;
+    std::string attendant; // of an attended lease
 };
 
 class Attempt {

@@ -23,7 +23,7 @@ namespace {
 
 bool is_watched(const TapTag &tag)
 {
-    return tag.hold == Hold::fd || tag.idle_timeout_seconds != 0;
+    return tag.hold == Hold::fd || tag.idle_timeout_seconds != 0 || !tag.attendant.empty();
 }
 
 } // namespace
@@ -63,6 +63,8 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
     ++indexes_[tag.index];
     ++taps_of_[tag.uid];
     watched_ += is_watched(tag) ? 1 : 0;
+    if (!tag.attendant.empty())
+        attended_[tag.attendant].insert(ifindex);
 }
 
 void LeaseTable::forget(int ifindex, Moment now)
@@ -71,6 +73,11 @@ void LeaseTable::forget(int ifindex, Moment now)
     taps_.erase(ifindex);
     suspects_.insert(tag.lease);
     watched_ -= is_watched(tag) ? 1 : 0;
+    if (const auto attended = attended_.find(tag.attendant); attended != attended_.end()) {
+        attended->second.erase(ifindex);
+        if (attended->second.empty())
+            attended_.erase(attended);
+    }
     if (--indexes_[tag.index] == 0)
         indexes_.erase(tag.index);
     if (--taps_of_[tag.uid] == 0)
@@ -127,6 +134,21 @@ std::size_t LeaseTable::tap_count(uid_t uid) const
 {
     const auto found = taps_of_.find(uid);
     return found == taps_of_.end() ? 0 : found->second;
+}
+
+std::set<int> LeaseTable::attended_by(const std::string &attendant) const
+{
+    const auto found = attended_.find(attendant);
+    return found == attended_.end() ? std::set<int>{} : found->second;
+}
+
+std::set<int> LeaseTable::deserted(const std::set<std::string> &present) const
+{
+    std::set<int> deserted;
+    for (const auto &[attendant, taps] : attended_)
+        if (present.count(attendant) == 0)
+            deserted.insert(taps.begin(), taps.end());
+    return deserted;
 }
 
 bool LeaseTable::is_over(const Lease &lease, Moment now) const

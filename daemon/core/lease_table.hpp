@@ -60,9 +60,15 @@ public:
     std::size_t tap_count() const { return taps_.size(); }
     std::size_t tap_count(uid_t uid) const;
 
-    // Whether somebody must be there when leases end: an idle timeout runs out, or the holder of descriptors
-    // left a tap behind (I6). Leases held by name without a timeout only end when they are asked to.
+    // Whether somebody must be there when leases end: an idle timeout runs out, an attendant leaves, or the holder of
+    // descriptors left a tap behind (I6). Other leases held by name only end when they are asked to.
     bool needs_watching() const { return watched_ != 0; }
+
+    bool has_attended() const { return !attended_.empty(); }
+    // The taps of the leases that end with this attendant.
+    std::set<int> attended_by(const std::string &attendant) const;
+    // The taps of attended leases whose attendant is none of these.
+    std::set<int> deserted(const std::set<std::string> &present) const;
 
     // The leases that something happened to since the last call, or whose time is up: those to look at.
     std::set<std::string> take_suspects(Moment now);
@@ -87,8 +93,9 @@ private:
     std::unordered_map<std::string, Lease> leases_;
     std::unordered_map<unsigned, unsigned> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
-    std::size_t watched_ = 0;        // taps whose lease must be watched
-    std::set<std::string> suspects_; // leases to look at: something about them changed
+    std::map<std::string, std::set<int>> attended_; // taps by attendant
+    std::size_t watched_ = 0;                       // taps whose lease must be watched
+    std::set<std::string> suspects_;                // leases to look at: something about them changed
     std::set<std::pair<Moment, std::string>> deadlines_;
 };
 

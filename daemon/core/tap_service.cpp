@@ -5,6 +5,7 @@
 #include "daemon/core/tap_service.hpp"
 
 #include "common/error.hpp"
+#include "common/quote.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -147,15 +148,19 @@ std::vector<UniqueFd> TapService::open_vhost(const TapRequest &request)
     }
 }
 
-Acquired TapService::acquire(uid_t uid, const TapRequest &request)
+Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::string &attendant)
 {
     validate(request);
+    if (request.attended && !is_attendant(attendant))
+        throw TapError{ErrorCode::failed,
+                       "can't attend a lease as " + quote(attendant) + ": the name does not fit into an alias"};
     check_own_limit(uid, request.count);
     check_common_limit(request.count);
     auto vhost = open_vhost(request);
     std::optional<Setback> setback;
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
-        auto outcome = try_acquire(uid, request, !vhost.empty());
+        auto outcome =
+            try_acquire({new_lease_id_(), uid, request, !vhost.empty(), request.attended ? attendant : std::string{}});
         if (outcome.acquired) {
             outcome.acquired->descriptors =
                 interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
@@ -171,13 +176,13 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request)
     refuse(*setback, request);
 }
 
-TapService::Outcome TapService::try_acquire(uid_t uid, const TapRequest &request, bool vhost)
+TapService::Outcome TapService::try_acquire(const Terms &terms)
 {
-    const auto lease = new_lease_id_();
+    const auto &lease = terms.lease;
     Outcome outcome;
     try {
-        Attempt attempt{plan_, table_, creator_, host_, marks_, {lease, uid, request, vhost}};
-        for (unsigned made = 0; made < request.count && !outcome.setback; ++made)
+        Attempt attempt{plan_, table_, creator_, host_, marks_, terms};
+        for (unsigned made = 0; made < terms.request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
         if (!outcome.setback)
             outcome.setback = attempt.verify();
@@ -229,7 +234,8 @@ void TapService::refuse(Setback setback, const TapRequest &request) const
 LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
 {
     const auto &common = table_.tag(lease);
-    LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, {}};
+    LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, !common.attendant.empty(),
+                     {}};
     for (const auto &[position, ifindex] : lease.taps) {
         const auto &[name, tag, carrier, persistent, up, group] = table_.tap(ifindex);
         TapGrant tap{name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
@@ -275,6 +281,16 @@ void TapService::release(const std::string &lease)
     if (const auto *known = table_.find(lease))
         for (const auto &[position, ifindex] : known->taps)
             condemned_.insert(ifindex);
+}
+
+void TapService::attendant_left(const std::string &attendant)
+{
+    condemned_.merge(table_.attended_by(attendant));
+}
+
+void TapService::attendants_are(const std::set<std::string> &present)
+{
+    condemned_.merge(table_.deserted(present));
 }
 
 std::optional<Moment> TapService::next_deadline() const

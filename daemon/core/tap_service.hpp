@@ -57,8 +57,9 @@ public:
 
     // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of
     // what is named in the request, the limits, the pool and the devices; std::system_error if the kernel refused
-    // a step.
-    Acquired acquire(uid_t uid, const TapRequest &request);
+    // a step. `attendant` is the caller, and needed for an attended lease only (tap_tag.hpp); TapError failed if it
+    // can't be written down.
+    Acquired acquire(uid_t uid, const TapRequest &request, const std::string &attendant = {});
 
     // Of one owner, or of all; by their first taps' indexes.
     std::vector<LeaseGrant> leases(std::optional<uid_t> uid);
@@ -67,6 +68,12 @@ public:
 
     // Marks the lease's taps for the next sweep().
     void release(const std::string &lease);
+
+    // Whether there are attended leases. Then who left must be told, and once, after such telling began, who is there.
+    // Each marks what is over for the next sweep().
+    bool has_attended() const { return table_.has_attended(); }
+    void attendant_left(const std::string &attendant);
+    void attendants_are(const std::set<std::string> &present);
 
     // Deletes in one go what was released, is over or incomplete; call it once a turn of the event loop.
     // Returns the taps of ours that went since the last call, whoever deleted them.
@@ -85,7 +92,7 @@ private:
     bool has_name(const std::string &name) const;
     struct Outcome;
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
-    Outcome try_acquire(uid_t uid, const TapRequest &request, bool vhost);
+    Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
     void forget_end_of(const std::string &lease);
     [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;

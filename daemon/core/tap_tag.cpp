@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The codec of tags: `qemu-tap1 key=value ...`, all keys, in one order, single spaces.
+// The codec of tags: `qemu-tap1 key=value ...`, in one order, single spaces; all keys but `attended`, which only
+// attended leases have.
 
 #include "daemon/core/tap_tag.hpp"
 
@@ -14,6 +15,9 @@ namespace qemutap {
 namespace {
 
 constexpr std::string_view magic = "qemu-tap1";
+// With a longer name the longest tag would not fit. dbus-daemon's are shorter.
+constexpr std::size_t max_unique_name = 14;
+constexpr std::size_t bus_digits = 8;
 
 // Reads `separator key=value` after `separator key=value`; any mismatch makes all that follows fail.
 class TagReader {
@@ -33,6 +37,12 @@ public:
         const auto text = rest_.substr(0, rest_.find(end));
         rest_.remove_prefix(text.size());
         return text;
+    }
+
+    bool is_next(std::string_view key) const
+    {
+        return rest_.substr(0, 1) == " " && rest_.substr(1, key.size()) == key &&
+               rest_.substr(1 + key.size(), 1) == "=";
     }
 
     void expect(std::string_view text)
@@ -66,10 +76,24 @@ bool in_range(const TapTag &tag)
 {
     return is_lease_id(tag.lease) && tag.position < tag.count && tag.count <= max_count && tag.index <= 0xffff &&
            tag.ifindex > 0 && tag.queues >= 1 && tag.queues <= max_queues &&
-           tag.idle_timeout_seconds <= max_idle_timeout_seconds && (tag.label.empty() || is_label(tag.label));
+           tag.idle_timeout_seconds <= max_idle_timeout_seconds && (tag.label.empty() || is_label(tag.label)) &&
+           (tag.attendant.empty() || (tag.hold == Hold::name && is_attendant(tag.attendant)));
 }
 
 } // namespace
+
+// D-Bus Specification, "Valid Names": a unique name is a colon, then letters, digits and . _ -
+bool is_attendant(std::string_view text)
+{
+    const auto at = text.find('@');
+    if (at == std::string_view::npos || at < 2 || at > max_unique_name || text.front() != ':')
+        return false;
+    const auto name = text.substr(1, at - 1);
+    const auto bus = text.substr(at + 1);
+    return name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+               std::string_view::npos &&
+           bus.size() == bus_digits && bus.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
 
 std::string encode(const TapTag &tag)
 {
@@ -87,6 +111,8 @@ std::string encode(const TapTag &tag)
     put("queues", std::to_string(tag.queues));
     put("vhost", tag.vhost ? "1" : "0");
     put("idle", std::to_string(tag.idle_timeout_seconds));
+    if (!tag.attendant.empty())
+        put("attended", tag.attendant);
     put("label", tag.label);
     return text;
 }
@@ -112,6 +138,10 @@ std::optional<TapTag> decode_tag(std::string_view alias)
     reader.require(vhost <= 1);
     tag.vhost = vhost == 1;
     tag.idle_timeout_seconds = reader.number<std::uint64_t>("idle");
+    if (reader.is_next("attended")) {
+        tag.attendant = reader.value("attended");
+        reader.require(!tag.attendant.empty());
+    }
     tag.label = reader.value("label");
     if (!reader.finished() || !in_range(tag))
         return std::nullopt;

@@ -27,10 +27,15 @@ struct TapTag {
     unsigned queues = 1;
     bool vhost = false;
     std::uint64_t idle_timeout_seconds = 0; // 0: none
+    std::string attendant;                  // who must be there for the lease to go on; empty: nobody
     std::string label;                      // empty: none
 
     friend bool operator==(const TapTag &, const TapTag &) = default;
 };
+
+// A caller as the bus it is on knows it: its unique name, `@`, and the first 8 hex digits of the bus's id, so that a
+// name of an earlier bus is not taken for the same name on this one: `:1.23@5f0c9a1e`.
+bool is_attendant(std::string_view text);
 
 // At most 255 bytes (IFALIASZ less its end), for every tag whose values are in their ranges.
 std::string encode(const TapTag &tag);

@@ -214,7 +214,7 @@ class BusRing(unittest.TestCase):
         if qemu_args is None:
             qemu_args = name_arguments(taps) if hold == "name" else []
         expected = {"lease": grant["lease"], "label": label, "uid": users.USERS.get(user, 0), "hold": hold,
-                    "taps": taps, "qemu_args": qemu_args, "kernel_cmdline": kernel_cmdline(taps)}
+                    "attended": False, "taps": taps, "qemu_args": qemu_args, "kernel_cmdline": kernel_cmdline(taps)}
         self.assertEqual(grant, expected)
         for tap in taps:
             self.assert_device(tap, user)

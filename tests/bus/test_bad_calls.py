@@ -61,13 +61,18 @@ class BadCalls(BusRing):
                 self.acquire_refused(words=("idle-timeout",), hold=(S, "name"), idle_timeout=(T, value))
         self.acquire_refused(words=("idle-timeout",), hold=(S, "fd"), idle_timeout=(T, 60))
 
+    def test_attended_descriptors(self):
+        """Attendance is for leases by name: with descriptors, the default, it is refused."""
+        self.acquire_refused(words=("attended", "name"), attended=(B, True))
+        self.acquire_refused(words=("attended", "name"), hold=(S, "fd"), attended=(B, True))
+
     def test_vhost_by_name(self):
         """vhost is for descriptors: `yes` with hold `name` is refused."""
         self.acquire_refused(words=("vhost",), hold=(S, "name"), vhost=(S, "yes"))
 
     def test_wrong_types(self):
         """A wrong type inside a variant is refused, whichever it is, and its key is named."""
-        right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "interactive": B}
+        right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "attended": B, "interactive": B}
         samples = ((S, "fd"), (U, 1), (T, 1), (B, True), ("i", 1), ("x", 1), ("q", 1), ("y", 1), ("d", 1.0),
                    ("o", "/x"), ("g", "s"), ("as", ["fd"]), ("a{sv}", {}), ("(s)", ("fd",)), ("v", Variant(S, "fd")),
                    ("ay", b""))
@@ -188,7 +193,7 @@ class Answers(BusRing):
             self.assertEqual(taps, wire_taps(self.expected_taps({"taps": taps}, [7, 8])))
             (leases,) = self.call(bus, "List", "a{sv}", {})
             self.assertEqual(leases, [{"lease": lease, "label": "", "uid": 64101, "hold": "name", "idle-timeout": 0,
-                                       "taps": taps}])
+                                       "attended": False, "taps": taps}])
             self.assertEqual(self.call(bus, "Release", "s", lease), [])
         self.host.no_trace()
 

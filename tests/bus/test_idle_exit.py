@@ -86,6 +86,28 @@ class Leaving(Idle):
         self.assert_leaves()
         self.host.no_trace()
 
+    def test_attendants_are_watched(self):
+        """While the caller of an attended lease is there the daemon stays, ends the lease with it, and then leaves."""
+        self.host.restart_daemon("--idle-exit=3")
+        with self.host.connect("alice") as bus:
+            _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
+            self.assert_stays(4.0)
+        kernel.wait_for(kernel.absent(taps[0]["name"]), 2, "the attended lease ends")
+        self.assert_leaves()
+        self.host.no_trace()
+
+    def test_strangers_put_nothing_off(self):
+        """It is not told of connections that end where no lease depends on one, also when one did before."""
+        self.host.restart_daemon("--idle-exit=3")
+        with self.host.connect("alice") as bus:
+            _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
+        kernel.wait_for(kernel.absent(taps[0]["name"]), 2, "the attended lease ends")
+        began = time.monotonic()
+        while not select.select([self.host.notify], [], [], 0.3)[0]:
+            self.host.connect("bob").close()
+            self.assertLess(time.monotonic() - began, 8, "the daemon hears of strangers")
+        self.assert_leaves()
+
     def test_waiting_callers(self):
         """It does not leave while a call waits for polkit, and answers it."""
         self.host.restart_daemon("--idle-exit=3")

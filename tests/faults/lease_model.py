@@ -16,7 +16,7 @@ NUMBER = r"(0|[1-9][0-9]*)"
 TAG = re.compile(
     rf"qemu-tap1 lease=([0-9a-f]{{16}}) tap={NUMBER}/{NUMBER} index={NUMBER} ifindex={NUMBER} uid={NUMBER} "
     rf"hold=(fd|name) mac=((?:[0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}) queues={NUMBER} vhost=([01]) idle={NUMBER} "
-    r"label=((?:[A-Za-z0-9][A-Za-z0-9._:@+-]{0,62})?)", re.ASCII)
+    r"(?:attended=(:[A-Za-z0-9._-]{1,13}@[0-9a-f]{8}) )?label=((?:[A-Za-z0-9][A-Za-z0-9._:@+-]{0,62})?)", re.ASCII)
 
 
 class Tag(NamedTuple):
@@ -32,11 +32,13 @@ class Tag(NamedTuple):
     vhost: int
     idle: int
     label: str
+    attendant: str = ""
 
     def text(self):
         return (f"qemu-tap1 lease={self.lease} tap={self.position}/{self.count} index={self.index} "
                 f"ifindex={self.ifindex} uid={self.uid} hold={self.hold} mac={self.mac} queues={self.queues} "
-                f"vhost={self.vhost} idle={self.idle} label={self.label}")
+                f"vhost={self.vhost} idle={self.idle} " +
+                (f"attended={self.attendant} " if self.attendant else "") + f"label={self.label}")
 
 
 def decode(alias):
@@ -45,9 +47,10 @@ def decode(alias):
     if not match:
         return None
     words = match.groups()
-    tag = Tag(words[0], *map(int, words[1:6]), *words[6:8], *map(int, words[8:11]), words[11])
+    tag = Tag(words[0], *map(int, words[1:6]), *words[6:8], *map(int, words[8:11]), words[12], words[11] or "")
     fits = (tag.position < tag.count <= 32 and tag.index <= 0xffff and 0 < tag.ifindex <= 0x7fffffff and
-            tag.uid <= 0xffffffff and 1 <= tag.queues <= 16 and tag.idle <= 365 * 86400)
+            tag.uid <= 0xffffffff and 1 <= tag.queues <= 16 and tag.idle <= 365 * 86400 and
+            not (tag.attendant and tag.hold == "fd"))
     return tag if fits else None
 
 
@@ -119,6 +122,7 @@ def lease_fits(entry, reading, links, addresses):
     common = own_tag(links[ifindexes[0]])
     return (entry["label"], entry["uid"], entry["hold"], entry["idle-timeout"], len(entry["taps"])) == \
         (common.label, common.uid, common.hold, common.idle, len(ifindexes)) and \
+        entry["attended"] == bool(common.attendant) and \
         all(tap_fits(tap, links[ifindex], addresses.get(ifindex, set()))
             for tap, ifindex in zip(entry["taps"], ifindexes))
 

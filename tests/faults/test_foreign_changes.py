@@ -220,7 +220,8 @@ def link(of, ifindex=7, **other):
 
 
 def entry(*taps, **other):
-    return {"lease": LEASE, "label": "", "uid": 0, "hold": "name", "idle-timeout": 0, "taps": list(taps), **other}
+    return {"lease": LEASE, "label": "", "uid": 0, "hold": "name", "idle-timeout": 0, "attended": False,
+            "taps": list(taps), **other}
 
 
 def listed_tap(**other):
@@ -268,7 +269,8 @@ class Law(unittest.TestCase):
         self.assertEqual(lease_model.disagreements([bare], links, {}), [])
         wrong = [[], [right, right], [bare], [entry(listed_tap(), lease="f" * 16)], [entry(listed_tap(), uid=1)],
                  [entry(listed_tap(), label="x")], [entry(listed_tap(), hold="fd")], [entry()],
-                 [entry(listed_tap(), listed_tap())], [entry(listed_tap(name="tap8"))], [entry(listed_tap(index=8))],
+                 [entry(listed_tap(), attended=True)], [entry(listed_tap(), listed_tap())],
+                 [entry(listed_tap(name="tap8"))], [entry(listed_tap(index=8))],
                  [entry(listed_tap(gateway="192.168.9.9", client="192.168.9.10", **{"prefix-length": 32}))]]
         for entries in wrong:
             with self.subTest(entries=entries):

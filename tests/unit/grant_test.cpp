@@ -96,6 +96,7 @@ TEST_CASE("grant: without a word more a request is for one tap with one queue, h
     CHECK(request.vhost == VhostChoice::no);
     CHECK(request.label.empty());
     CHECK(request.idle_timeout_seconds == 0);
+    CHECK_FALSE(request.attended);
     CHECK_FALSE(request.interactive);
     check_accepted(request);
 }
@@ -165,6 +166,17 @@ TEST_CASE("grant: an idle timeout needs a lease held by name")
 {
     check_refused(idle_request(Hold::fd, 1), {"idle-timeout", "name"});
     check_refused(idle_request(Hold::fd, 31'536'000), {"idle-timeout", "name"});
+}
+
+TEST_CASE("grant: attendance needs a lease held by name, and goes with an idle timeout")
+{
+    auto request = idle_request(Hold::name, 60);
+    request.attended = true;
+    check_accepted(request);
+    request.idle_timeout_seconds = 0;
+    check_accepted(request);
+    request.hold = Hold::fd;
+    check_refused(request, {"attended", "name"});
 }
 
 TEST_CASE("grant: a lease's id is 16 lower-case hex digits and nothing else")

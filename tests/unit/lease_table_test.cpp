@@ -46,6 +46,14 @@ Link with_idle_timeout(Link link, std::uint64_t seconds)
     return link;
 }
 
+Link attended(Link link, const std::string &attendant)
+{
+    auto tag = *decode_tag(link.alias);
+    tag.attendant = attendant;
+    link.alias = encode(tag);
+    return link;
+}
+
 std::vector<int> doomed(LeaseTable &table, Moment now)
 {
     auto ifindexes = table.doomed(table.take_suspects(now), now);
@@ -264,5 +272,45 @@ TEST_CASE("leases by descriptors and with an idle timeout need watching, for as 
     CHECK(table.needs_watching());
     const auto no_longer_timed = with_idle_timeout(timed, 0);
     table.update(9, &no_longer_timed, start);
+    CHECK_FALSE(table.needs_watching());
+}
+
+TEST_CASE("an attended lease needs watching, and whoever is not there deserts all taps of theirs and no other's")
+{
+    const std::string alice = ":1.5@0123abcd";
+    const std::string bob = ":1.6@0123abcd";
+    const auto of_alice = attended(tap(10, 0, 2, Hold::name, "00000000000000aa"), alice);
+    const auto second_of_alice = attended(tap(11, 1, 2, Hold::name, "00000000000000aa"), alice);
+    const auto more_of_alice = attended(tap(12, 0, 1, Hold::name, "00000000000000bb"), alice);
+    const auto of_bob = attended(tap(13, 0, 1, Hold::name, "00000000000000cc"), bob);
+    const auto nobodys = tap(14, 0, 1, Hold::name, "00000000000000dd");
+    LeaseTable table;
+    table.update(14, &nobodys, start);
+    CHECK_FALSE(table.has_attended());
+    CHECK_FALSE(table.needs_watching());
+    for (const auto &link : {of_alice, second_of_alice, more_of_alice, of_bob})
+        table.update(link.ifindex, &link, start);
+    CHECK(table.has_attended());
+    CHECK(table.needs_watching());
+    CHECK(doomed(table, start).empty());
+
+    CHECK(table.attended_by(alice) == std::set<int>{10, 11, 12});
+    CHECK(table.attended_by(bob) == std::set<int>{13});
+    CHECK(table.attended_by("").empty());
+    CHECK(table.attended_by(":1.5@0123abce").empty());
+
+    CHECK(table.deserted({alice, bob, ":1.7@0123abcd"}).empty());
+    CHECK(table.deserted({alice}) == std::set<int>{13});
+    CHECK(table.deserted({bob}) == std::set<int>{10, 11, 12});
+    CHECK(table.deserted({}) == std::set<int>{10, 11, 12, 13});
+    // The same names on another bus are others.
+    CHECK(table.deserted({":1.5@ffffffff", ":1.6@ffffffff"}) == std::set<int>{10, 11, 12, 13});
+
+    for (const int ifindex : {10, 11, 12})
+        table.update(ifindex, nullptr, start);
+    CHECK(table.attended_by(alice).empty());
+    CHECK(table.has_attended());
+    table.update(13, nullptr, start);
+    CHECK_FALSE(table.has_attended());
     CHECK_FALSE(table.needs_watching());
 }

@@ -122,6 +122,7 @@ TEST_CASE("output: json is one object with the documented keys in their order")
   "label": "ci",
   "uid": 1000,
   "hold": "name",
+  "attended": false,
   "taps": [
     {
       "name": "tap7",
@@ -171,9 +172,11 @@ TEST_CASE("output: a lease held by descriptors has no QEMU arguments in the list
 {
     auto lease = sample_lease(1);
     lease.hold = Hold::fd;
+    lease.attended = true;
     lease.taps[0].vhost = true;
     CHECK(nlohmann::ordered_json::parse(list_as_json({lease})).dump() ==
-          R"([{"lease":"0123456789abcdef","label":"","uid":1000,"hold":"fd","taps":[{"name":"tap7","index":7,)"
+          R"([{"lease":"0123456789abcdef","label":"","uid":1000,"hold":"fd","attended":true,)"
+          R"("taps":[{"name":"tap7","index":7,)"
           R"("gateway":"192.168.7.1","client":"192.168.7.2","prefix_length":24,"mac":"52:54:00:ab:00:07",)"
           R"("queues":1,"vhost":true}],"qemu_args":[],)"
           R"("kernel_cmdline":"ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0"}])");

@@ -39,6 +39,11 @@ struct Bench {
     {}
 
     Acquired acquire(const TapRequest &request, uid_t uid = 1000) { return service.acquire(uid, request); }
+    LeaseGrant acquire_attended(TapRequest request, const std::string &attendant)
+    {
+        request.attended = true;
+        return service.acquire(1000, request, attendant).grant;
+    }
 
     ErrorCode refusal(const TapRequest &request, uid_t uid = 1000)
     {
@@ -392,6 +397,67 @@ TEST_CASE("an idle lease ends when it is due")
     bench.now += 1s;
     CHECK(bench.service.sweep().size() == 1);
     CHECK_FALSE(bench.service.next_deadline());
+}
+
+TEST_CASE("an attended lease ends with its attendant, whole and alone")
+{
+    Bench bench;
+    const auto first = bench.acquire_attended(request(2, Hold::name), ":1.5@0123abcd");
+    CHECK(first.attended);
+    const auto others = bench.acquire_attended(request(1, Hold::name), ":1.6@0123abcd");
+    const auto nobodys = bench.acquire(request(1, Hold::name)).grant;
+    CHECK_FALSE(nobodys.attended);
+    CHECK(bench.service.has_attended());
+    bench.service.attendants_are({":1.5@0123abcd", ":1.6@0123abcd"});
+    bench.service.attendant_left(":1.7@0123abcd");
+    bench.service.attendant_left("");
+    CHECK(bench.service.sweep().empty());
+    bench.service.attendant_left(":1.5@0123abcd");
+    CHECK(bench.service.sweep().size() == 2);
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11}});
+    CHECK(bench.service.leases({}) == std::vector<LeaseGrant>{others, nobodys});
+}
+
+TEST_CASE("an attendant's leaving is not forgotten when the kernel refuses the removal")
+{
+    Bench bench;
+    bench.acquire_attended(request(1, Hold::name), ":1.5@0123abcd");
+    bench.service.attendant_left(":1.5@0123abcd");
+    bench.host.failing = {"remove"};
+    CHECK_THROWS_AS(bench.service.sweep(), std::system_error);
+    bench.host.failing.clear();
+    CHECK(bench.service.sweep().size() == 1);
+    CHECK_FALSE(bench.service.has_attended());
+}
+
+TEST_CASE("I1 crash-safe: another service ends the leases whose attendants are not there any more, and no other")
+{
+    Bench bench;
+    bench.acquire_attended(request(1, Hold::name), ":1.5@0123abcd");
+    const auto stays = bench.acquire_attended(request(1, Hold::name), ":1.6@0123abcd");
+    bench.acquire_attended(request(1, Hold::name), ":1.6@fedcba98"); // of an earlier bus
+    bench.host.state().replace_with(HostState{bench.host.state()});
+    TapService successor{bench.plan,        bench.limits,           bench.host, bench.host, bench.host,
+                         [] { return ""; }, [] { return Moment{}; }};
+    CHECK(successor.sweep().empty());
+    successor.attendants_are({":1.0@0123abcd", ":1.6@0123abcd"});
+    CHECK(successor.sweep().size() == 2);
+    CHECK(successor.leases({}) == std::vector<LeaseGrant>{stays});
+}
+
+TEST_CASE("a caller whose name fits into no alias attends nothing")
+{
+    Bench bench;
+    for (const auto *name : {"", ":1.5", ":1.123456789012345@0123abcd", ":1 5@0123abcd"}) {
+        CAPTURE(name);
+        try {
+            bench.acquire_attended(request(1, Hold::name), name);
+            FAIL("it was granted");
+        } catch (const TapError &error) {
+            CHECK(error.code() == ErrorCode::failed);
+        }
+    }
+    CHECK(bench.host.journal.empty());
 }
 
 TEST_CASE("leases are told by owner, or all, in the order of their first taps")

@@ -42,6 +42,7 @@ TapTag longest_tag()
     tag.queues = 16;
     tag.vhost = true;
     tag.idle_timeout_seconds = max_idle_timeout_seconds;
+    tag.attendant = ":1.42949672950@0123abcd";
     tag.label = std::string(63, 'x');
     return tag;
 }
@@ -73,6 +74,34 @@ TEST_CASE("a tag without a label ends with the empty label")
     tag.label.clear();
     CHECK(encode(tag).substr(encode(tag).size() - 7) == " label=");
     CHECK(decode_tag(encode(tag)) == tag);
+}
+
+TEST_CASE("only an attended lease's tag names an attendant, before the label")
+{
+    auto tag = plain_tag();
+    tag.attendant = ":1.23@0123abcd";
+    CHECK(encode(tag) == replaced(" label=web", " attended=:1.23@0123abcd label=web"));
+    CHECK(decode_tag(encode(tag)) == tag);
+    tag.hold = Hold::fd;
+    CHECK_FALSE(decode_tag(encode(tag)));
+}
+
+TEST_CASE("an attendant is a unique name on a bus, and nothing else")
+{
+    for (const auto *text :
+         {":1.0@00000000", ":1.4294967295@ffffffff", ":2147483647.1@01234567", ":a-b_C.9@89abcdef"}) {
+        CAPTURE(text);
+        CHECK(is_attendant(text));
+        CHECK(decode_tag(replaced(" label", " attended=" + std::string{text} + " label")));
+    }
+    for (const auto *text :
+         {"", ":1.23", "1.23@0123abcd", ":@0123abcd", "@0123abcd", ":1.23@", ":1.23@0123abc", ":1.23@0123abcde",
+          ":1.23@0123ABCD", ":1.23@@0123abcd", ":1.23@0123abcd@", ":1 23@0123abcd", ":1.23/x@0123abcd",
+          ":1.429496729501@0123abcd", "org.x@0123abcd", ":1.23@0123abcd\n", ":\xc3\xbc.1@0123abcd"}) {
+        CAPTURE(text);
+        CHECK_FALSE(is_attendant(text));
+        CHECK_FALSE(decode_tag(replaced(" label", " attended=" + std::string{text} + " label")));
+    }
 }
 
 TEST_CASE("a tag cut short anywhere is none")
@@ -130,6 +159,8 @@ TEST_CASE("keys missing, doubled or in another order make no tag")
     CHECK_FALSE(decode_tag(replaced(" vhost=0", " vhost=0 vhost=0")));
     CHECK_FALSE(decode_tag(replaced("queues=1 vhost=0", "vhost=0 queues=1")));
     CHECK_FALSE(decode_tag(plain + " more=1"));
+    CHECK_FALSE(decode_tag(plain + " attended=:1.23@0123abcd"));
+    CHECK_FALSE(decode_tag(replaced(" label", " attended=:1.2@0123abcd attended=:1.2@0123abcd label")));
     CHECK_FALSE(decode_tag(""));
     CHECK_FALSE(decode_tag(std::string(100'000, 'x')));
 }

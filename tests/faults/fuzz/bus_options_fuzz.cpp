@@ -132,7 +132,7 @@ bool may_be_option(const std::string &key, const Value &value)
         return value.type == 's' && one_of(value.text, {"no", "auto", "yes"});
     if (key == "idle-timeout")
         return value.type == 't' && value.number >= 1 && value.number <= 31'536'000;
-    return key == "interactive" && value.type == 'b';
+    return (key == "attended" || key == "interactive") && value.type == 'b';
 }
 
 // And all together.
@@ -155,11 +155,12 @@ std::optional<TapRequest> expected(std::uint32_t count, const Options &options)
                     : vhost == "auto" ? VhostChoice::when_possible
                                       : VhostChoice::no;
     request.idle_timeout_seconds = value("idle-timeout").number;
+    request.attended = value("attended").number % 2 == 1;
     request.interactive = value("interactive").number % 2 == 1;
     const bool by_name = request.hold == Hold::name;
     if (count < 1 || count > 32 || request.queues < 1 || request.queues > 16)
         return std::nullopt;
-    if (by_name ? vhost == "yes" : request.idle_timeout_seconds != 0)
+    if (by_name ? vhost == "yes" : request.idle_timeout_seconds != 0 || request.attended)
         return std::nullopt;
     if (!by_name && count * request.queues * (vhost == "yes" ? 2 : 1) > 16)
         return std::nullopt;

@@ -60,6 +60,9 @@ TapTag tag_of(std::string_view bytes)
     if (const auto size = choose.number(0, 63); size != 0)
         tag.label = choose.text(1, letters) + choose.text(size - 1, letters + "._:@+-");
     tag.lease = choose.text(16, "0123456789abcdef");
+    if (tag.hold == Hold::name && choose.number(0, 1) != 0)
+        tag.attendant =
+            ":" + choose.text(choose.number(1, 13), letters + "._-") + "@" + choose.text(8, "0123456789abcdef");
     return tag;
 }
 
@@ -72,6 +75,9 @@ void require_ranges(const TapTag &tag)
     require(tag.index <= 0xffff && tag.ifindex > 0, "index and ifindex are in their ranges");
     require(tag.queues >= 1 && tag.queues <= 16, "queues are 1 to 16");
     require(tag.idle_timeout_seconds <= 31'536'000, "the idle timeout is at most a year");
+    require(tag.attendant.empty() || (tag.hold == Hold::name && tag.attendant.size() <= 23 &&
+                                      std::all_of(tag.attendant.begin(), tag.attendant.end(), is_word)),
+            "an attendant is a word, and of leases by name");
     require(tag.label.size() <= 63 && std::all_of(tag.label.begin(), tag.label.end(), is_word), "a label is a word");
 }
 

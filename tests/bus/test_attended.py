@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""Attended leases: they end with the connection that asked for them, however it ends and whatever the daemon does
+meanwhile, and nobody else's end with them."""
+
+import multiprocessing
+import signal
+
+from rig import kernel
+from rig.bus import BUS, Variant
+from ring import BusRing
+
+ATTENDED = {"hold": Variant("s", "name"), "attended": Variant("b", True)}
+# Deletion itself takes some tens of milliseconds.
+WELL_UNDER_A_SECOND = 0.5
+
+
+def attend(host, user, count, told):
+    """A process of its own that asks for a lease and stays."""
+    bus = host.connect(user)
+    told.send(bus.call("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager.Acquire", "ua{sv}", count, ATTENDED)[0])
+    signal.pause()
+
+
+class AttendedRing(BusRing):
+    def connect(self, user="alice"):
+        bus = self.host.connect(user)
+        self.addCleanup(bus.close)
+        return bus
+
+    def attend(self, bus, count=1, **more):
+        """The lease and its devices."""
+        options = {**ATTENDED, **{key.replace("_", "-"): value for key, value in more.items()}}
+        lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", count, options)
+        self.assertEqual(descriptors, [])
+        return lease, [tap["name"] for tap in taps]
+
+    def assert_gone(self, *names):
+        took = kernel.seconds_until(kernel.absent(*names), 5)
+        self.assertIsNotNone(took, f"still there after 5 s: {names}")
+        self.assertLess(took, WELL_UNDER_A_SECOND)
+
+    def bus_id(self, bus):
+        return bus.call(*BUS[:2], f"{BUS[2]}.GetId")[0]
+
+
+class Leaving(AttendedRing):
+    def test_closed(self):
+        """When the caller closes its connection the devices, addresses and routes go, well under a second later."""
+        bus = self.connect()
+        _, names = self.attend(bus, 3)
+        bus.close()
+        self.assert_gone(*names)
+        self.host.no_trace()
+        self.assertEqual(self.leases("alice"), [])
+
+    def test_killed(self):
+        """So they do when its process is killed (SIGKILL)."""
+        for user in ("alice", "root"):
+            with self.subTest(user=user):
+                ours, theirs = multiprocessing.Pipe()
+                caller = multiprocessing.get_context("fork").Process(target=attend, args=(self.host, user, 2, theirs))
+                caller.start()
+                self.addCleanup(caller.kill)
+                lease = ours.recv()
+                listed = self.leases(user)
+                self.assertEqual([(entry["lease"], entry["attended"]) for entry in listed], [(lease, True)])
+                caller.kill()
+                caller.join()
+                self.assert_gone(*[tap["name"] for tap in listed[0]["taps"]])
+                self.host.no_trace()
+
+    def test_all_of_one_caller(self):
+        """All leases of the connection end; those of the user's other one, another's and unattended ones stay."""
+        leaving, staying, others = self.connect(), self.connect(), self.connect("bob")
+        gone = [name for count in (1, 2) for name in self.attend(leaving, count)[1]]
+        stays = [lease for lease, _ in (self.attend(staying), self.attend(others))] + [self.up("alice")["lease"]]
+        leaving.close()
+        self.assert_gone(*gone)
+        self.assertEqual(sorted(lease["lease"] for lease in self.leases("root", "--all")), sorted(stays))
+        # Also when nothing else is left to be heard of.
+        others.close()
+        staying.close()
+        kernel.wait_for(lambda: len(kernel.ours()) == 1, 5, "the attended leases end")
+
+    def test_open_device(self):
+        """The devices go while a program has them open, too."""
+        bus = self.connect()
+        _, (name,) = self.attend(bus)
+        self.run_stand_in("alice", alone=True).tell("attach", name, "0x5002")
+        bus.close()
+        self.assert_gone(name)
+        self.host.no_trace()
+
+    def test_before_the_answer(self):
+        """A caller that leaves while polkit is asked gets nothing, and nothing is left."""
+        bus, behind = self.connect(), self.connect()
+        self.host.polkit.freeze()
+        self.send(bus, "Acquire", "ua{sv}", 2, ATTENDED)
+        self.bus_id(bus)
+        bus.close()
+        self.host.polkit.thaw()
+        # polkit is asked one of a user's questions after the other.
+        lease, names = self.attend(behind)
+        self.assertEqual(list(kernel.ours()), names)
+        self.call(behind, "Release", "s", lease)
+        self.host.no_trace()
+
+    def test_released_before(self):
+        """It is released as any other, by another connection of its owner's; leaving afterwards ends nothing more."""
+        bus = self.connect()
+        lease, _ = self.attend(bus)
+        self.ok("alice", "down", lease)
+        self.host.no_trace()
+        other = self.up("alice")
+        bus.close()
+        attendant = self.connect()
+        _, names = self.attend(attendant)
+        attendant.close()
+        self.assert_gone(*names)
+        self.assertEqual(self.leases("alice"), [other])
+
+    def test_idle_timeout(self):
+        """With an idle timeout it ends by whichever comes first."""
+        bus = self.connect()
+        _, idle = self.attend(bus, idle_timeout=Variant("t", 1))
+        _, left = self.attend(bus, idle_timeout=Variant("t", 3600))
+        kernel.wait_for(kernel.absent(*idle), 5, "the idle lease ends")
+        self.assertTrue(kernel.present(*left)())
+        bus.close()
+        self.assert_gone(*left)
+
+
+class Kept(AttendedRing):
+    def test_alias(self):
+        """The alias names the connection and its bus: the kernel is the only store."""
+        bus = self.connect()
+        lease, (name,) = self.attend(bus, label=Variant("s", "web"))
+        link = kernel.link(name)
+        words = kernel.alias_in(link)
+        self.assertEqual(words["attended"], f"{bus.name}@{self.bus_id(bus)[:8]}")
+        self.assertEqual(link["ifalias"],
+                         f"qemu-tap1 lease={lease} tap=0/1 index={words['index']} ifindex={link['ifindex']} uid=64101 "
+                         f"hold=name mac={words['mac']} queues=1 vhost=0 idle=0 attended={words['attended']} label=web")
+
+    def test_listed(self):
+        """List shows which leases are attended."""
+        bus = self.connect()
+        lease, _ = self.attend(bus)
+        other = self.up("alice")["lease"]
+        (leases,) = self.call(bus, "List", "a{sv}", {})
+        self.assertEqual({entry["lease"]: entry["attended"] for entry in leases}, {lease: True, other: False})
+        self.assertEqual({entry["lease"]: entry["attended"] for entry in self.leases("alice")},
+                         {lease: True, other: False})
+
+    def test_others_come_and_go(self):
+        """Connections that end meanwhile are not the caller's."""
+        bus = self.connect()
+        lease, names = self.attend(bus)
+        for user in ("alice", "bob", "root") * 5:
+            self.host.connect(user).close()
+        self.assertEqual([entry["lease"] for entry in self.leases("alice")], [lease])
+        self.assertTrue(kernel.present(*names)())
+
+    def test_daemon_crash(self):
+        """A caller that stays keeps its lease through a crash and a restart, and leaving ends it then as ever (I1)."""
+        bus, other = self.connect(), self.connect("bob")
+        _, names = self.attend(bus, 2)
+        self.attend(other)
+        before = self.ok("root", "list", "--json", "--all")
+        self.host.daemon.kill()
+        self.host.restart_daemon()
+        self.assertEqual(self.ok("root", "list", "--json", "--all"), before)
+        bus.close()
+        self.assert_gone(*names)
+        self.assertEqual([entry["uid"] for entry in self.leases("root", "--all")], [64102])
+
+    def test_left_without_daemon(self):
+        """Of a caller that left while no daemon ran the next one ends the lease, and of nobody else (I1)."""
+        leaving, staying = self.connect(), self.connect()
+        _, gone = self.attend(leaving, 2)
+        stays, _ = self.attend(staying)
+        self.host.daemon.kill()
+        leaving.close()
+        self.assertTrue(kernel.present(*gone)())
+        self.host.restart_daemon()
+        self.assert_gone(*gone)
+        self.assertEqual([entry["lease"] for entry in self.leases("alice")], [stays])
+
+    def test_left_unheard(self):
+        """So it is of one that left while the daemon did not run on (SIGSTOP)."""
+        bus = self.connect()
+        _, names = self.attend(bus)
+        self.host.daemon.freeze()
+        bus.close()
+        self.assertTrue(kernel.present(*names)())
+        self.host.daemon.thaw()
+        self.assert_gone(*names)
+
+    def test_another_bus(self):
+        """A connection of the same name on a bus that was started anew is another: the lease of before ends."""
+        bus = self.connect()
+        _, names = self.attend(bus)
+        self.host.close()
+        self.assertTrue(kernel.present(*names)())
+        self.host.start_bus()
+        namesake = self.connect()
+        while namesake.name != bus.name:
+            self.assertLess(int(namesake.name.rpartition(".")[2]), int(bus.name.rpartition(".")[2]))
+            namesake = self.connect()
+        self.host.start_daemon()
+        self.assert_gone(*names)
+        self.host.no_trace()
