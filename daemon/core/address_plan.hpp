@@ -21,9 +21,10 @@ namespace qemutap {
 struct PlanSettings {
     Ipv4Prefix pool{{0xc0a80000}, 16}; // 192.168.0.0/16
     unsigned prefix_length = 24;
-    unsigned first_index = 7; // Yocto's and the field's habit, above the home routers' 0 and 1
+    unsigned first_index = 7; // above the home routers' 0 and 1
     std::string device_prefix = "tap";
-    std::vector<Ipv4Prefix> exclusions{{{0xc0a87a00}, 24}}; // 192.168.122.0/24, libvirt's default network
+    // 192.168.7.0/24, where Yocto's runqemu has the addresses of its taps, and 192.168.122.0/24, libvirt's default.
+    std::vector<Ipv4Prefix> exclusions{{{0xc0a80700}, 24}, {{0xc0a87a00}, 24}};
 };
 
 class AddressPlan {

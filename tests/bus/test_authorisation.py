@@ -44,7 +44,7 @@ class Group(BusRing):
         grant = self.up("alice")
         self.host.stop_polkit()
         mine = self.up("root")
-        self.assert_grant(mine, "root", [8])
+        self.assert_grant(mine, "root", [9])
         self.assertEqual(self.leases("root", "--all"), [grant, mine])
         self.ok("root", "down", grant["lease"])
         self.ok("root", "down", mine["lease"])
@@ -142,7 +142,7 @@ class NoAnswer(BusRing):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("alice", *verb), 5, "polkit")
         self.assertEqual(self.leases("alice"), [grant])
-        self.assertEqual(list(kernel.ours()), ["tap7"])
+        self.assertEqual(list(kernel.ours()), ["tap8"])
         self.host.start_polkit()
         self.ok("alice", "down", grant["lease"])
         self.host.no_trace()

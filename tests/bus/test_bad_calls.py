@@ -100,7 +100,7 @@ class BadCalls(BusRing):
         texts = {self.refused("Release", "s", lease, name="NoSuchLease").replace(lease, "ID")
                  for lease in (NO_LEASE, "f" * 16, "0" * 16)}
         self.assertEqual(len(texts), 1)
-        for lease in ("", "tap7", NO_LEASE.upper(), NO_LEASE + "0", "\x1b[31m", "a\nb", "x" * 10_000, "$(x)"):
+        for lease in ("", "tap8", NO_LEASE.upper(), NO_LEASE + "0", "\x1b[31m", "a\nb", "x" * 10_000, "$(x)"):
             with self.subTest(lease=lease[:20]):
                 self.refused("Release", "s", lease, name="NoSuchLease")
 
@@ -154,7 +154,7 @@ class ByBusctl(BusRing):
         self.assertEqual((done.status, done.err), (0, ""))
         words = done.out.split()
         self.assertEqual((words[0], words[-1]), ("saa{sv}ah", "0"))
-        self.assertIn('"tap7"', words)
+        self.assertIn('"tap8"', words)
         self.assertEqual(self.busctl("Release", "s", words[1].strip('"')).status, 0)
         self.host.no_trace()
 
@@ -190,7 +190,7 @@ class Answers(BusRing):
             lease, taps, fds = self.call(bus, "Acquire", "ua{sv}", 2, {"hold": Variant(S, "name")})
             self.assertRegex(lease, r"\A[0-9a-f]{16}\Z")
             self.assertEqual(fds, [])
-            self.assertEqual(taps, wire_taps(self.expected_taps({"taps": taps}, [7, 8])))
+            self.assertEqual(taps, wire_taps(self.expected_taps({"taps": taps}, [8, 9])))
             (leases,) = self.call(bus, "List", "a{sv}", {})
             self.assertEqual(leases, [{"lease": lease, "label": "", "uid": 64101, "hold": "name", "idle-timeout": 0,
                                        "attended": False, "taps": taps}])
@@ -212,7 +212,7 @@ class Answers(BusRing):
         """A caller that never reads its answer holds nothing when its connection is closed (I1)."""
         with self.host.connect("alice") as bus:
             serial = self.send(bus, "Acquire", "ua{sv}", 4, {})
-            kernel.wait_for(kernel.present("tap7", "tap8", "tap9", "tap10"), 5, "the request is served")
+            kernel.wait_for(kernel.present("tap8", "tap9", "tap10", "tap11"), 5, "the request is served")
             self.assertGreater(serial, 0)
         kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptors")
         self.host.no_trace()

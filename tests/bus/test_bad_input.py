@@ -68,7 +68,7 @@ class BadOptions(BusRing):
     def test_lease_names(self):
         """A lease, label or tap that does not exist, of any shape, is one readable line and releases nothing."""
         grant = self.up("alice", "--label", "stays")
-        names = ["nothing", NO_LEASE, grant["lease"][:15], grant["lease"].upper() + "0", "tap", "tap7 ", "tap07", "*",
+        names = ["nothing", NO_LEASE, grant["lease"][:15], grant["lease"].upper() + "0", "tap", "tap8 ", "tap08", "*",
                  "a" * 10_000, "two\nlines", "\x1b[2J", b"caf\xe9", "$(x)", "../x"]
         for name in names:
             for verb in ("down", "args"):

@@ -46,7 +46,7 @@ class Concurrency(BusRing):
         taps = [tap for _, grant in grants for tap in grant["taps"]]
         self.assertEqual(len(taps), 64)
         self.assert_distinct(taps, 64)
-        self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(7, 71)))
+        self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(8, 72)))
         for user, grant in grants:
             self.assert_grant(grant, user, [tap["index"] for tap in grant["taps"]])
         for user in FOUR:
@@ -89,7 +89,7 @@ class Concurrency(BusRing):
 
         def disturb():
             while not stop.is_set():
-                name = f"tap{random.randint(7, 24)}"
+                name = f"tap{random.randint(8, 25)}"
                 if subprocess.run(["ip", "tuntap", "add", name, "mode", "tap"], stderr=subprocess.DEVNULL,
                                   check=False).returncode:
                     continue

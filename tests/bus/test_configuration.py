@@ -152,8 +152,8 @@ class Good(Configuration):
         """Another device name prefix names every device, and `down` knows them by it."""
         self.host.start_daemon("--device-prefix", "vm")
         grant = self.up("alice", "--count", "2")
-        self.assert_grant(grant, "alice", [7, 8], prefix="vm")
-        self.ok("alice", "down", "vm8")
+        self.assert_grant(grant, "alice", [8, 9], prefix="vm")
+        self.ok("alice", "down", "vm9")
         self.host.no_trace()
 
     def test_file(self):
@@ -178,10 +178,10 @@ class Good(Configuration):
         self.assertEqual([tap["name"] for tap in self.up("alice")["taps"]], ["tap40"])
 
     def test_several_exclusions_in_the_file(self):
-        """A file may exclude several prefixes."""
-        self.write("exclude = 192.168.7.0/24", "exclude = 192.168.9.0/24")
+        """A file may exclude several prefixes, which take the place of the default ones."""
+        self.write("exclude = 192.168.8.0/24", "exclude = 192.168.10.0/24")
         self.host.start_daemon()
-        self.assertEqual([tap["index"] for tap in self.up("alice", "--count", "2")["taps"]], [8, 10])
+        self.assertEqual([tap["index"] for tap in self.up("alice", "--count", "3")["taps"]], [7, 9, 11])
 
     def test_leases_of_other_settings(self):
         """Leases given under other settings stay listed, are not collided with, and can be released (I1, I2)."""
@@ -189,7 +189,7 @@ class Good(Configuration):
         before = self.up("alice", "--count", "2")
         self.host.restart_daemon("--device-prefix", "vm", "--prefix-length", "23", "--first-index", "3")
         self.assertEqual(self.leases("alice"), [before])
-        # Subnets 3 (192.168.6.0/23) and 4 (192.168.8.0/23) overlap tap7's and tap8's.
+        # Subnet 3 (192.168.6.0/23) overlaps runqemu's network, and 4 (192.168.8.0/23) those of tap8 and tap9.
         self.assertEqual([tap["gateway"] for tap in self.up("bob")["taps"]], ["192.168.10.1"])
         self.ok("alice", "down", before["lease"])
         self.assertEqual(list(kernel.ours()), ["vm5"])

@@ -33,7 +33,7 @@ class Restart(BusRing):
         self.host.daemon.kill()
         self.host.restart_daemon()
         second = self.up("alice", "--count", "2")
-        self.assert_grant(second, "alice", [9, 10])
+        self.assert_grant(second, "alice", [10, 11])
         self.assertEqual(self.leases("alice"), [first, second])
 
     def test_limits_after_restart(self):
@@ -83,11 +83,11 @@ class Sweep(BusRing):
         self.up("alice", "--count", "3")
         whole = self.up("bob", "--count", "2")
         self.host.daemon.kill()
-        kernel.ip("link", "delete", "tap8")
+        kernel.ip("link", "delete", "tap9")
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap7", "tap9"), 2, "the rest of the lease is swept")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is swept")
         self.assertEqual(self.leases("root", "--all"), [whole])
-        self.assertEqual(sorted(kernel.ours()), ["tap10", "tap11"])
+        self.assertEqual(sorted(kernel.ours()), ["tap11", "tap12"])
 
     def test_half_made_lease(self):
         """A tap of ours whose siblings were never made, as after a crash, is removed at the next start (I1)."""
@@ -104,9 +104,9 @@ class Sweep(BusRing):
         for number in (0, 1):
             holder.tell("persist", holder.fds(number)[0], 1)
         holder.kill()
-        self.assertTrue(kernel.present("tap7", "tap8")())
+        self.assertTrue(kernel.present("tap8", "tap9")())
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap7", "tap8"), 2, "the abandoned taps are swept")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the abandoned taps are swept")
         self.host.no_trace()
 
 
@@ -120,7 +120,7 @@ class Foreign(BusRing):
     def test_copied_alias(self):
         """A foreign tap with the very alias of a tap of ours is not listed, changed or deleted, now or later (I3)."""
         grant = self.up("alice", "--count", "2")
-        for copy, original in (("mine0", "tap7"), ("mine1", "tap8")):
+        for copy, original in (("mine0", "tap8"), ("mine1", "tap9")):
             kernel.ip("tuntap", "add", copy, "mode", "tap")
             kernel.ip("link", "set", copy, "alias", kernel.link(original)["ifalias"])
             kernel.ip("link", "set", copy, "group", str(kernel.GROUP))
@@ -182,18 +182,18 @@ class LostEvents(BusRing):
         holder.tell("flood", holder.fds(0)[0], users.USERS["alice"], 60_000)
         # What happens now is not announced to the daemon any more.
         kernel.ip("tuntap", "add", "lan0", "mode", "tun")
-        kernel.ip("address", "add", "192.168.9.1/24", "dev", "lan0")
-        kernel.ip("tuntap", "add", "tap10", "mode", "tap")
-        kernel.ip("link", "delete", "tap7")
+        kernel.ip("address", "add", "192.168.10.1/24", "dev", "lan0")
+        kernel.ip("tuntap", "add", "tap11", "mode", "tap")
+        kernel.ip("link", "delete", "tap8")
         with open("/proc/net/netlink", encoding="ascii") as file:
             rows = [line.split() for line in file.read().splitlines()]
         self.assertGreater(max(int(row[rows[0].index("Drops")]) for row in rows[1:]), 0, "nothing was dropped")
         self.host.daemon.thaw()
         self.assertEqual(self.leases("bob"), [])
         self.assert_refused(self.ctl("bob", "down", first["lease"]), 8, first["lease"])
-        self.assertEqual([tap["index"] for tap in self.up("bob", "--count", "3")["taps"]], [7, 11, 12])
+        self.assertEqual([tap["index"] for tap in self.up("bob", "--count", "3")["taps"]], [8, 12, 13])
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8"), 2, "the flooding holder's lease ends")
+        kernel.wait_for(kernel.absent("tap9"), 2, "the flooding holder's lease ends")
 
 
 class TwoDaemons(BusRing):

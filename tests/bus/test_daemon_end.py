@@ -93,7 +93,7 @@ class End(BusRing):
             bus.wait_for_owner(DAEMON_NAME)
         grant = self.up("alice")
         self.ok("alice", "down", grant["lease"])
-        self.assertIn("tap7", daemon.log())
+        self.assertIn("tap8", daemon.log())
         self.assertEqual(daemon.terminate(), 0)
 
     def test_no_bus(self):

@@ -30,7 +30,7 @@ class Run(BusRing):
         caller = ["-m", "64", "with space", "-nographic"]
         holder = self.run_stand_in("alice", "--count", "2", command=caller)
         (lease,) = self.leases("alice")
-        self.assert_grant(lease, "alice", [7, 8], hold="fd")
+        self.assert_grant(lease, "alice", [8, 9], hold="fd")
         self.assert_words(holder, caller, lease)
         self.assertEqual(holder.report["pid"], holder.popen.pid)
         self.assertEqual(holder.report["uid"], 64101)
@@ -72,14 +72,14 @@ class Run(BusRing):
         """The status of `run` is the program's own, also when a signal ended it."""
         self.assertEqual(self.run_stand_in("alice").end(42), 42)
         self.assertEqual(self.run_stand_in("alice").kill(), -9)
-        kernel.wait_for(kernel.absent("tap7"), 2, "the tap ends with its program")
+        kernel.wait_for(kernel.absent("tap8"), 2, "the tap ends with its program")
         self.host.no_trace()
 
     def test_tun_closed_to_users(self):
         """`run` works where /dev/net/tun is for root only: the descriptors come from the daemon."""
         os.chmod("/dev/net/tun", 0o600)
         holder = self.run_stand_in("alice")
-        self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap7")
+        self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap8")
 
     def test_no_arguments_again(self):
         """`args` has nothing to say about descriptors that belong to a running program: error 2."""
@@ -194,9 +194,9 @@ class Ends(BusRing):
         holder.tell("persist", holder.fds(0)[0], 1)
         flags = holder.tell("descriptors")[str(holder.fds(0)[0])]["tap"]["flags"]
         self.assertEqual(flags & PERSIST, PERSIST)
-        kernel.stays(kernel.present("tap7", "tap8"), 0.3, "a persistent tap in use is left alone")
+        kernel.stays(kernel.present("tap8", "tap9"), 0.3, "a persistent tap in use is left alone")
         holder.kill()
-        kernel.wait_for(kernel.absent("tap7", "tap8"), 1, "nobody holds the taps any more")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "nobody holds the taps any more")
         self.host.no_trace()
 
     def test_given_away(self):
@@ -206,24 +206,24 @@ class Ends(BusRing):
             holder.tell("owner", holder.fds(number)[0], 64102)
             holder.tell("persist", holder.fds(number)[0], 1)
         holder.kill()
-        kernel.wait_for(kernel.absent("tap7", "tap8"), 1, "nobody holds the taps any more")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "nobody holds the taps any more")
         self.host.no_trace()
 
     def test_one_closed(self):
         """A program that closes one of its two taps loses that one only."""
         holder = self.start_two()
         holder.tell("close", holder.fds(1)[0])
-        kernel.wait_for(kernel.absent("tap8"), 1, "the closed tap is gone")
-        self.assertTrue(kernel.present("tap7")())
+        kernel.wait_for(kernel.absent("tap9"), 1, "the closed tap is gone")
+        self.assertTrue(kernel.present("tap8")())
 
     def test_not_for_others(self):
         """A held tap is attached by nobody else: not by another user, and not a second time by its owner (I4)."""
         self.start_two()
         other, owner = self.run_stand_in("bob", alone=True), self.run_stand_in("alice", alone=True)
         with self.assertRaises(PermissionError):
-            other.tell("attach", "tap7", "0x5002")
+            other.tell("attach", "tap8", "0x5002")
         with self.assertRaises(OSError) as caught:
-            owner.tell("attach", "tap7", "0x5002")
+            owner.tell("attach", "tap8", "0x5002")
         self.assertEqual(caught.exception.errno, 16)
 
 

@@ -65,11 +65,11 @@ class Python(ExamplesRing):
         self.addCleanup(self._end, qemu)
         self.assertIn(b'"QMP"', qemu.stdout.readline())
         (lease,) = self.leases("alice")
-        self.assert_grant(lease, "alice", [7], hold="fd")
+        self.assert_grant(lease, "alice", [8], hold="fd")
         self.assertEqual(os.readlink(f"/proc/{qemu.pid}/exe").rsplit("/", 1)[1], "qemu-system-x86_64")
         qemu.kill()
         self.assertRegex(qemu.stderr.read().decode(),
-                         rf"\Alease {lease['lease']}: tap7, 192\.168\.7\.1/24, for the guest 192\.168\.7\.2\n\Z")
+                         rf"\Alease {lease['lease']}: tap8, 192\.168\.8\.1/24, for the guest 192\.168\.8\.2\n\Z")
         self.assert_gone()
 
     def test_refused(self):
@@ -142,7 +142,7 @@ class Hook(ExamplesRing):
 
     def test_refused(self):
         """A domain whose name can be no label is not started, and told why."""
-        status, _, err = self.call_hook("prepare", "begin", "tap7", domain="two words")
+        status, _, err = self.call_hook("prepare", "begin", "tap8", domain="two words")
         self.assertEqual(status, 1)
         self.assertRegex(err, rf"\A{re.escape(error_name('InvalidArgument'))}: [^\n]+\n\Z")
         self.host.no_trace()

@@ -15,16 +15,16 @@ class Grants(BusRing):
     def test_two_taps(self):
         """`up --count 2 --json` prints the whole grant and nothing else, and both devices are as promised (I4, I5)."""
         grant = self.up("alice", "--count", "2")
-        self.assert_grant(grant, "alice", [7, 8])
+        self.assert_grant(grant, "alice", [8, 9])
         first, second = (tap["mac"] for tap in grant["taps"])
         self.assertEqual(grant["qemu_args"], [
-            "-netdev", "tap,id=net0,ifname=tap7,script=no,downscript=no", "-device",
+            "-netdev", "tap,id=net0,ifname=tap8,script=no,downscript=no", "-device",
             f"virtio-net-pci,netdev=net0,mac={first}",
-            "-netdev", "tap,id=net1,ifname=tap8,script=no,downscript=no", "-device",
+            "-netdev", "tap,id=net1,ifname=tap9,script=no,downscript=no", "-device",
             f"virtio-net-pci,netdev=net1,mac={second}"])
         self.assertEqual(grant["kernel_cmdline"],
-                         "ip=192.168.8.2:::255.255.255.0::eth1:off "
-                         "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0")
+                         "ip=192.168.9.2:::255.255.255.0::eth1:off "
+                         "ip=192.168.8.2::192.168.8.1:255.255.255.0::eth0:off net.ifnames=0")
 
     def test_alias(self):
         """The alias of each tap holds everything the kernel does not know about the lease, in the fixed order."""
@@ -39,9 +39,9 @@ class Grants(BusRing):
     def test_device_settings(self):
         """Each tap is closed to tricks before it is handed over (I5): strict reverse path, no IPv6, no redirects."""
         self.up("alice")
-        expected = {"ipv4/conf/tap7/rp_filter": "1", "ipv4/conf/tap7/arp_ignore": "1",
-                    "ipv4/conf/tap7/accept_redirects": "0", "ipv4/conf/tap7/send_redirects": "0",
-                    "ipv4/conf/tap7/ignore_routes_with_linkdown": "1", "ipv6/conf/tap7/disable_ipv6": "1"}
+        expected = {"ipv4/conf/tap8/rp_filter": "1", "ipv4/conf/tap8/arp_ignore": "1",
+                    "ipv4/conf/tap8/accept_redirects": "0", "ipv4/conf/tap8/send_redirects": "0",
+                    "ipv4/conf/tap8/ignore_routes_with_linkdown": "1", "ipv6/conf/tap8/disable_ipv6": "1"}
         found = {}
         for path in expected:
             with open(f"/proc/sys/net/{path}", encoding="ascii") as file:
@@ -51,11 +51,11 @@ class Grants(BusRing):
     def test_lowest_free_index(self):
         """Without a label the lowest free index is taken, and a reused index has the same addresses and MAC again."""
         first, second = self.up("alice"), self.up("bob")
-        self.assert_grant(first, "alice", [7])
-        self.assert_grant(second, "bob", [8])
+        self.assert_grant(first, "alice", [8])
+        self.assert_grant(second, "bob", [9])
         self.ok("alice", "down", first["lease"])
         again = self.up("carol")
-        self.assert_grant(again, "carol", [7])
+        self.assert_grant(again, "carol", [8])
         self.assertEqual(again["taps"], first["taps"])
         self.assertNotEqual(again["lease"], first["lease"])
 
@@ -100,11 +100,11 @@ class Grants(BusRing):
     def test_queues(self):
         """`up --queues 2` gives multi-queue taps, with queues= on the netdev and mq=on,vectors=6 on a virtio device."""
         grant = self.up("alice", "--queues", "2", "--count", "2")
-        self.assert_grant(grant, "alice", [7, 8], queues=2)
-        self.assertEqual(grant["qemu_args"][1], "tap,id=net0,ifname=tap7,script=no,downscript=no,queues=2")
+        self.assert_grant(grant, "alice", [8, 9], queues=2)
+        self.assertEqual(grant["qemu_args"][1], "tap,id=net0,ifname=tap8,script=no,downscript=no,queues=2")
         self.assertEqual(grant["qemu_args"][3],
                          f"virtio-net-pci,netdev=net0,mac={grant['taps'][0]['mac']},mq=on,vectors=6")
-        self.assertTrue(kernel.link("tap7")["linkinfo"]["info_data"]["multi_queue"])
+        self.assertTrue(kernel.link("tap8")["linkinfo"]["info_data"]["multi_queue"])
 
     def test_device_model(self):
         """`--device` puts any NIC model on the command line, with mq= only on virtio ones."""
@@ -126,8 +126,8 @@ class Grants(BusRing):
     def test_largest_request(self):
         """32 taps in one lease, the most one call and one user may have, are one lease of 32 complete taps (I8, I9)."""
         grant = self.up("alice", "--count", "32")
-        self.assertEqual(grant["taps"], self.expected_taps(grant, range(7, 39)))
-        self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(7, 39)))
+        self.assertEqual(grant["taps"], self.expected_taps(grant, range(8, 40)))
+        self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(8, 40)))
         self.ok("alice", "down", grant["lease"])
         self.host.no_trace()
 
@@ -161,7 +161,7 @@ class Untold(BusRing):
         os.set_blocking(writer, True)
         client = self.host.ctl_start("alice", "up", stdout=writer)
         self.addCleanup(self._end, client)
-        kernel.wait_for(kernel.present("tap7"), 5, "the lease is given")
+        kernel.wait_for(kernel.present("tap8"), 5, "the lease is given")
         self.assertIsNone(client.poll())
         os.close(reader)
         err = client.communicate(timeout=10)[1].decode()

@@ -42,7 +42,7 @@ class Descriptors(HostileCallers):
         self.assertLess(len(os.listdir(f"/proc/{self.host.daemon.pid}/fd")), 100)
         self.assertEqual(self.leases("bob"), [])
         self.host.polkit.thaw()
-        self.assert_grant(self.up("bob"), "bob", [7])
+        self.assert_grant(self.up("bob"), "bob", [8])
 
 
 class Memory(HostileCallers):

@@ -163,7 +163,7 @@ class InTheMoment(Idle):
             bus.wait_for_owner(DAEMON_NAME, present=False)
             self.assertTrue(self.host.daemon.alive())
             self.host.polkit.thaw()
-            self.assertEqual(bus.reply(serial)[1][0]["name"], "tap7")
+            self.assertEqual(bus.reply(serial)[1][0]["name"], "tap8")
         self.assertEqual(self.host.daemon.wait(5), 0)
 
     def test_prompt(self):

@@ -21,6 +21,10 @@ def route(prefix, *rest):
 class Neighbours(BusRing):
     options = None
 
+    def start(self):
+        """Without runqemu's network excluded, so that the indexes begin at 7."""
+        self.host.start_daemon("--exclude", "192.168.122.0/24")
+
     def indexes(self, count):
         return [tap["index"] for tap in self.up("alice", "--count", str(count))["taps"]]
 
@@ -36,8 +40,7 @@ class Neighbours(BusRing):
         self.assertEqual(kernel.links(), theirs)
 
     def both_orders(self, furnish, *expected):
-        start = self.host.start_daemon
-        for order in ((furnish, start), (start, furnish)):
+        for order in ((furnish, self.start), (self.start, furnish)):
             with self.subTest(first=order[0].__name__):
                 try:
                     for act in order:
@@ -59,7 +62,7 @@ class Devices(Neighbours):
 
     def test_not_attached(self):
         """An ownerless persistent foreign tap in the way is not attached to at any time (I3)."""
-        self.host.start_daemon()
+        self.start()
         for name in ("tap7", "tap8"):
             kernel.ip("tuntap", "add", name, "mode", "tap")
             kernel.ip("link", "set", name, "up")
@@ -88,7 +91,7 @@ class Addresses(Neighbours):
 
     def test_all(self):
         """An address whose prefix covers the whole pool leaves nothing: pool exhausted (7), and it is named (I2)."""
-        self.host.start_daemon()
+        self.start()
         lan("corp0", "192.168.200.1/16")
         self.host.mark()
         self.assert_refused(self.ctl("alice", "up"), 7, "192.168.0.0/16", "corp0")
@@ -100,7 +103,7 @@ class Addresses(Neighbours):
 
     def test_gone_again(self):
         """What others give back is free again, without a restart."""
-        self.host.start_daemon()
+        self.start()
         lan("lan0", "192.168.7.77/24")
         self.assertEqual(self.indexes(1), [8])
         kernel.ip("addr", "del", "192.168.7.77/24", "dev", "lan0")
@@ -162,7 +165,7 @@ class Routes(Neighbours):
 
     def test_broader(self):
         """A route of any other prefix that covers the pool leaves nothing: pool exhausted (7), and it is named (I2)."""
-        self.host.start_daemon()
+        self.start()
         lan("corp0", "10.0.0.1/24")
         for prefix in ("192.0.0.0/2", "192.168.0.0/16"):
             with self.subTest(prefix=prefix):
@@ -175,7 +178,7 @@ class Routes(Neighbours):
 
     def test_gone_again(self):
         """A route that is withdrawn, by hand or with its device's end, gives its space back without a restart."""
-        self.host.start_daemon()
+        self.start()
         lan("lan0", "10.0.0.1/24")
         route("192.168.7.0/24", "dev", "lan0")
         route("192.168.8.0/24", "dev", "lan0")
@@ -206,6 +209,11 @@ class Excluded(Neighbours):
         """libvirt's default network is excluded out of the box, also when libvirt is not there (I2)."""
         self.host.start_daemon("--first-index", "121")
         self.assertEqual(self.indexes(3), [121, 123, 124])
+
+    def test_runqemu(self):
+        """Where Yocto's runqemu has the addresses of its taps no subnet is given, also when it does not run (I2)."""
+        self.host.start_daemon("--first-index", "6")
+        self.assertEqual(self.indexes(3), [6, 8, 9])
 
     def test_configured(self):
         """Excluded prefixes take the default one's place and count in both directions, narrower and broader (I2)."""

@@ -26,7 +26,7 @@ class Answers(Asked):
         self.assert_left_as_before(terminal)
         self.assertNotIn(users.PASSWORD, terminal.said)
         self.assertNotIn("lease", terminal.said)
-        self.assert_grant(json.loads(terminal.results()), USER, [7])
+        self.assert_grant(json.loads(terminal.results()), USER, [8])
 
     def test_wrong_password(self):
         """A wrong password is error 4, and nothing is made."""
@@ -133,7 +133,7 @@ class InSession(Asked):
         terminal.type(users.PASSWORD + "\n")
         self.assertEqual(terminal.ended(), 0, terminal.said)
         self.assert_left_as_before(terminal)
-        self.assert_grant(json.loads(terminal.results()), USER, [7])
+        self.assert_grant(json.loads(terminal.results()), USER, [8])
 
     def test_agent_is_the_only_one(self):
         """Outside any login session there is no desktop, and a fallback would not be asked either."""

@@ -24,9 +24,9 @@ class Down(BusRing):
         """`down TAP` releases the whole lease the tap belongs to."""
         self.up("alice", "--count", "2")
         other = self.up("alice")
-        self.ok("alice", "down", "tap8")
+        self.ok("alice", "down", "tap9")
         self.assertEqual(self.leases("alice"), [other])
-        self.assertEqual(list(kernel.ours()), ["tap9"])
+        self.assertEqual(list(kernel.ours()), ["tap10"])
 
     def test_several_at_once(self):
         """`down` takes several leases, by different kinds of name, in one call."""
@@ -43,7 +43,7 @@ class Down(BusRing):
         theirs = self.up("bob", "--count", "2")
         self.ok("alice", "down", "--all")
         self.assertEqual(self.leases("root", "--all"), [theirs])
-        self.assertEqual(sorted(kernel.ours()), ["tap7", "tap8"])
+        self.assertEqual(sorted(kernel.ours()), ["tap8", "tap9"])
 
     def test_what_does_not_exist(self):
         """`down` of a lease, label or tap that is not there is error 8 and names it."""
@@ -78,35 +78,35 @@ class Down(BusRing):
     def test_label_like_a_tap(self):
         """A label that is another lease's device name is ambiguous: error 2, and nothing is released."""
         self.up("alice")
-        self.up("alice", "--label", "tap7")
-        self.assert_refused(self.ctl("alice", "down", "tap7"), 2, "tap7")
+        self.up("alice", "--label", "tap8")
+        self.assert_refused(self.ctl("alice", "down", "tap8"), 2, "tap8")
         self.assertEqual(len(kernel.ours()), 2)
 
     def test_attached(self):
         """`down` takes the tap away even while a program holds it open."""
         grant = self.up("alice")
         holder = self.run_stand_in("alice", alone=True)
-        holder.tell("attach", "tap7", "0x5002")
+        holder.tell("attach", "tap8", "0x5002")
         self.ok("alice", "down", grant["lease"])
         self.host.no_trace()
 
     def test_renamed(self):
         """A tap that was renamed is released by its ifindex, and the device that has its old name now is left (I3)."""
         grant = self.up("alice")
-        kernel.ip("link", "set", "tap7", "down")
-        kernel.ip("link", "set", "tap7", "name", "renamed0")
-        kernel.ip("tuntap", "add", "tap7", "mode", "tap")
-        before = kernel.link("tap7")["ifindex"]
+        kernel.ip("link", "set", "tap8", "down")
+        kernel.ip("link", "set", "tap8", "name", "renamed0")
+        kernel.ip("tuntap", "add", "tap8", "mode", "tap")
+        before = kernel.link("tap8")["ifindex"]
         self.ok("alice", "down", grant["lease"])
         self.assertIsNone(kernel.link("renamed0"))
-        self.assertEqual(kernel.link("tap7")["ifindex"], before)
+        self.assertEqual(kernel.link("tap8")["ifindex"], before)
 
     def test_no_longer_ours(self):
         """A tap whose alias somebody cleared is not ours any more, and `down` leaves the device alone (I3)."""
         grant = self.up("alice")
-        kernel.ip("link", "set", "tap7", "alias", "mine now")
+        kernel.ip("link", "set", "tap8", "alias", "mine now")
         self.ctl("alice", "down", grant["lease"])
-        self.assertEqual(kernel.link("tap7")["ifalias"], "mine now")
+        self.assertEqual(kernel.link("tap8")["ifalias"], "mine now")
 
 
 class IdleTimeout(BusRing):
@@ -120,7 +120,7 @@ class IdleTimeout(BusRing):
     def test_never_opened(self):
         """A `name` lease that nobody opens ends by itself after its idle timeout, not before."""
         self.up("alice", "--count", "2", "--idle-timeout", "1")
-        took = kernel.seconds_until(kernel.absent("tap7", "tap8"), 3)
+        took = kernel.seconds_until(kernel.absent("tap8", "tap9"), 3)
         self.assertIsNotNone(took, "still there after 3 s")
         self.assertGreater(took, 0.7)
         self.host.no_trace()
@@ -131,10 +131,10 @@ class IdleTimeout(BusRing):
         # Not 1 s: the kernel announces a carrier that came and went up to a second late.
         self.up("alice", "--count", "2", "--idle-timeout", "2")
         holder = self.run_stand_in("alice", alone=True)
-        holder.tell("attach", "tap8", "0x5002")
-        kernel.stays(kernel.present("tap7", "tap8"), 3, "the lease stays while in use")
+        holder.tell("attach", "tap9", "0x5002")
+        kernel.stays(kernel.present("tap8", "tap9"), 3, "the lease stays while in use")
         self.assertEqual(holder.end(), 0)
-        took = kernel.seconds_until(kernel.absent("tap7", "tap8"), 5)
+        took = kernel.seconds_until(kernel.absent("tap8", "tap9"), 5)
         self.assertIsNotNone(took, "still there 5 s after it was closed")
         self.assertGreater(took, 1.7)
         self.host.no_trace()
@@ -143,9 +143,9 @@ class IdleTimeout(BusRing):
         """A `name` lease without an idle timeout stays when its user closes it."""
         self.up("alice")
         holder = self.run_stand_in("alice", alone=True)
-        holder.tell("attach", "tap7", "0x5002")
+        holder.tell("attach", "tap8", "0x5002")
         holder.kill()
-        kernel.stays(kernel.present("tap7"), 1.5, "the lease stays without a timeout")
+        kernel.stays(kernel.present("tap8"), 1.5, "the lease stays without a timeout")
         self.assertEqual(len(self.leases("alice")), 1)
 
     def test_survives_restart(self):
@@ -153,8 +153,8 @@ class IdleTimeout(BusRing):
         self.up("alice", "--idle-timeout", "2")
         self.host.daemon.kill()
         self.host.restart_daemon()
-        self.assertTrue(kernel.present("tap7")())
-        kernel.wait_for(kernel.absent("tap7"), 4, "the idle lease ends after the restart")
+        self.assertTrue(kernel.present("tap8")())
+        kernel.wait_for(kernel.absent("tap8"), 4, "the idle lease ends after the restart")
         self.host.no_trace()
 
 
@@ -166,19 +166,19 @@ class Attach(BusRing):
         self.up("alice")
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
         with self.assertRaises(PermissionError):
-            other.tell("attach", "tap7", "0x5002")
-        owner.tell("attach", "tap7", "0x5002")
-        kernel.wait_for(lambda: "LOWER_UP" in kernel.link("tap7")["flags"], 2, "carrier while attached")
+            other.tell("attach", "tap8", "0x5002")
+        owner.tell("attach", "tap8", "0x5002")
+        kernel.wait_for(lambda: "LOWER_UP" in kernel.link("tap8")["flags"], 2, "carrier while attached")
         with self.assertRaises(PermissionError):
-            other.tell("attach", "tap7", "0x5002")
+            other.tell("attach", "tap8", "0x5002")
 
     def test_as_qemu_opens_it(self):
         """Two queues are attached as QEMU does it, with IFF_MULTI_QUEUE, and no third user's queue gets in."""
         self.up("alice", "--queues", "2")
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
-        owner.tell("attach", "tap7", "0x5102")
-        owner.tell("attach", "tap7", "0x5102")
+        owner.tell("attach", "tap8", "0x5102")
+        owner.tell("attach", "tap8", "0x5102")
         with self.assertRaises(PermissionError):
-            other.tell("attach", "tap7", "0x5102")
+            other.tell("attach", "tap8", "0x5102")
         taps = [entry["tap"] for entry in owner.tell("descriptors").values() if entry["tap"]]
-        self.assertEqual([tap["name"] for tap in taps], ["tap7", "tap7"])
+        self.assertEqual([tap["name"] for tap in taps], ["tap8", "tap8"])

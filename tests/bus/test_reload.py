@@ -43,7 +43,7 @@ class Reload(BusRing):
                           "info: reloaded: prefix-length 24 is 28 now",
                           "info: reloaded: first-index 7 is 20 now",
                           "info: reloaded: device-prefix tap is lab now",
-                          "info: reloaded: exclude 192.168.122.0/24 is 10.9.1.64/28,10.9.2.0/24 now",
+                          "info: reloaded: exclude 192.168.7.0/24,192.168.122.0/24 is 10.9.1.64/28,10.9.2.0/24 now",
                           "info: reloaded: max-taps-per-user 32 is 5 now",
                           "info: reloaded: max-taps 4096 is 6 now"])
         new = self.up("alice", "--count", "2")
@@ -78,7 +78,7 @@ class Reload(BusRing):
                 self.assertTrue(line.startswith("error: not reloaded, the options stay as they were: "), line)
                 self.assertIn(word, line)
                 grant = self.up("alice")
-                self.assertEqual(grant["taps"][0]["index"], 7)
+                self.assertEqual(grant["taps"][0]["index"], 8)
                 self.ok("alice", "down", grant["lease"])
 
     def test_while_asking(self):
@@ -91,7 +91,7 @@ class Reload(BusRing):
             self.host.polkit.thaw()
             _, taps, descriptors = bus.reply(serial)
             self.addCleanup(os.close, *descriptors)
-        self.assertEqual(taps[0]["name"], "new7")
+        self.assertEqual(taps[0]["name"], "new8")
 
 
 class EndLeases(BusRing):
@@ -100,8 +100,8 @@ class EndLeases(BusRing):
 
     def test_all_of_everybody(self):
         """--end-leases deletes the taps of every lease, open ones too, and nothing of others; it needs no bus."""
-        kernel.ip("tuntap", "add", "tap9", "mode", "tap")
-        self.addCleanup(kernel.ip, "link", "del", "tap9")
+        kernel.ip("tuntap", "add", "tap12", "mode", "tap")
+        self.addCleanup(kernel.ip, "link", "del", "tap12")
         self.up("alice", "--count", "3", "--label", "web")
         self.run_stand_in("bob", "--count", "2")
         self.up("root")
@@ -115,14 +115,14 @@ class EndLeases(BusRing):
             uid = users.USERS.get(user, 0)
             self.assertEqual(sum(f"uid {uid}" in line for line in lines), count, lines)
         self.assertEqual(list(kernel.ours()), [])
-        self.assertIsNotNone(kernel.link("tap9"))
+        self.assertIsNotNone(kernel.link("tap12"))
 
     def test_beside_a_running_daemon(self):
         """A daemon that runs meanwhile goes on and knows that the leases are gone."""
         self.up("alice", "--count", "2")
         self.assertEqual(self.end_leases().status, 0)
         self.assertEqual(self.leases("root", "--all"), [])
-        self.assertEqual([tap["index"] for tap in self.up("alice")["taps"]], [7])
+        self.assertEqual([tap["index"] for tap in self.up("alice")["taps"]], [8])
 
     def test_without_leases(self):
         """Where there is no lease there is nothing to do and nothing to say."""

@@ -183,7 +183,7 @@ class Choice(Beside):
         """Devices whose names it does not look for get no file."""
         self.host.restart_daemon("--device-prefix=vmtap")
         self.up("alice", "--count", "2")
-        self.assertEqual(sorted(kernel.ours()), ["vmtap7", "vmtap8"])
+        self.assertEqual(sorted(kernel.ours()), ["vmtap8", "vmtap9"])
         self.assertEqual(skips(), set())
         self.assertIsNone(Runqemu(self, "alice").choose())
 

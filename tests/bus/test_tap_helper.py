@@ -84,7 +84,7 @@ class Forms(HelperRing):
 
     def test_netdev_tap(self):
         """`-netdev tap,helper=`: QEMU has a lease of one tap without a label, and its end leaves nothing."""
-        self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper}"), "", 7)
+        self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper}"), "", 8)
 
     def test_netdev_tap_label(self):
         """`-netdev tap,br=web,helper=`: the bridge is the label."""
@@ -94,7 +94,7 @@ class Forms(HelperRing):
     def test_netdev_bridge(self):
         """`-netdev bridge,br=web,helper=`: the same, and the label finds the index that it finds with `up`."""
         index = self.index_of("web")
-        self.assertNotEqual(index, 7)
+        self.assertNotEqual(index, 8)
         self.assert_one_tap(self.running("alice", "-netdev", f"bridge,id=n,br=web,helper={self.helper}"), "web", index)
 
     def test_nic_bridge(self):
@@ -137,7 +137,7 @@ class Forms(HelperRing):
         self.assertNotIn(None, [qemu.greeting for qemu in qemus])
         leases = self.leases("alice")
         self.assertEqual([(lease["label"], len(lease["taps"])) for lease in leases], 8 * [("", 1)])
-        self.assertEqual([lease["taps"][0]["index"] for lease in leases], list(range(7, 15)))
+        self.assertEqual([lease["taps"][0]["index"] for lease in leases], list(range(8, 16)))
         self.assert_end_leaves_nothing(*qemus)
 
     def test_hot_plug(self):
@@ -248,7 +248,7 @@ class Caller(HelperRing):
                 descriptor = self.taken()
                 self.assertEqual(self.outcome(popen), (0, "", ""))
                 tap = tap_of(descriptor)
-                self.assertEqual((tap["name"], tap["flags"] & TAP_FLAGS), ("tap7", TAP_FLAGS))
+                self.assertEqual((tap["name"], tap["flags"] & TAP_FLAGS), ("tap8", TAP_FLAGS))
                 os.close(descriptor)
                 kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptor")
                 self.host.no_trace()
@@ -259,7 +259,7 @@ class Caller(HelperRing):
         self.addCleanup(self._end, popen)
         self.its.close()
         self.ours.close()
-        self.assert_complains(self.outcome(popen), 1, "tap7", "Broken pipe")
+        self.assert_complains(self.outcome(popen), 1, "tap8", "Broken pipe")
         kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
         self.host.no_trace()
 

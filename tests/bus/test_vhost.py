@@ -89,5 +89,5 @@ class Vhost(BusRing):
         self.host.restart_daemon()
         self.assertEqual(self.ok("alice", "list", "--json"), before)
         holder.kill()
-        kernel.wait_for(kernel.absent("tap7"), 1, "the lease ends with its descriptors")
+        kernel.wait_for(kernel.absent("tap8"), 1, "the lease ends with its descriptors")
         self.host.no_trace()

@@ -11,8 +11,8 @@ broadest reading: everything counts from the moment somebody began to make it un
 import ipaddress
 
 POOL = ipaddress.ip_network("192.168.0.0/16")
-# Of the default settings: the plan's indexes, without libvirt's network.
-INDEXES = frozenset(range(7, 255)) - {122}
+# Of the default settings: the plan's indexes, without runqemu's and libvirt's networks.
+INDEXES = frozenset(range(8, 255)) - {122}
 EXHAUSTED = "org.qemutap1.Error.PoolExhausted"
 
 

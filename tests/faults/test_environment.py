@@ -166,7 +166,7 @@ class ProcSys(Environment):
     def test_on_by_default(self):
         """Point 9: /proc/sys read-only: HostRefused, with a text that says what to do, and no trace is left (I9)."""
         tally = self.try_with("0")
-        helpful = [text for text in tally.texts if "tap7" in text and "net.ipv6.conf.default.disable_ipv6=1" in text]
+        helpful = [text for text in tally.texts if "tap8" in text and "net.ipv6.conf.default.disable_ipv6=1" in text]
         self.show(acquires=tally.asked, given=tally.given, refused=tally.refused(),
                   of_these_saying_what_to_do=len(helpful), taps_left=len(tally.untold))
         self.assertEqual((tally.outcomes, tally.untold), ({error_name("HostRefused"): 2 * len(KINDS)}, []))

@@ -19,7 +19,7 @@ from rig.bus import BusError
 from rig.wire import Variant
 from ring import error_name
 
-NAMES = ("tap7", "tap8", "tap9")
+NAMES = ("tap8", "tap9", "tap10")
 # Of no lease: whoever attaches to it has made it, which takes a right that users do not have.
 UNUSED = "tap250"
 

@@ -14,12 +14,12 @@ DEFAULT_MAC = "52:54:00:12:34:56"
 class Append(GuestRing):
     def test_ip_already_there(self):
         """An -append with ip= is left alone, which one line of warning says, and the guest has the caller's address."""
-        own = f"ip=192.168.7.9::192.168.7.1:255.255.255.0::eth0:off {PINGS}"
+        own = f"ip=192.168.8.9::192.168.8.1:255.255.255.0::eth0:off {PINGS}"
         guest, lease = self.run_guest([], self.qemu("pnp", own))
         (tap,) = lease["taps"]
-        self.assertEqual(tap["gateway"], "192.168.7.1")
+        self.assertEqual(tap["gateway"], "192.168.8.1")
         status = guest.end()
-        self.assertEqual(guest.story(), expected_story([Nic(tap["mac"], "192.168.7.9/24", tap["gateway"])]))
+        self.assertEqual(guest.story(), expected_story([Nic(tap["mac"], "192.168.8.9/24", tap["gateway"])]))
         self.assertEqual(status, 0)
         self.assertRegex(guest.complaints(), r"\Aqemu-tapctl: [^\n]*ip=[^\n]*\n\Z")
 

@@ -46,9 +46,16 @@ struct NoMarks : NameMarks {
     void mark_only(const std::set<std::string> &) noexcept override {}
 };
 
+PlanSettings without_exclusions()
+{
+    PlanSettings settings;
+    settings.exclusions.clear();
+    return settings;
+}
+
 // A daemon without its bus. A second one on the same network is its successor.
 struct Service {
-    AddressPlan plan{{}, 1};
+    AddressPlan plan{without_exclusions(), 1};
     WatchedTun tun;
     Links links;
     NoMarks marks;

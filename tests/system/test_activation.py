@@ -213,7 +213,7 @@ class Administration(Life):
         (line,) = self.reload("first-index = 99\npool = nonsense\n")
         self.assertIn("not reloaded", line)
         self.assertIn("nonsense", line)
-        self.assertEqual(self.up("bob")["taps"][0]["name"], "tap8")
+        self.assertEqual(self.up("bob")["taps"][0]["name"], "tap9")
         self.assertEqual((self.container.main_pid(), self.container.show(UNIT, "ActiveState")), (pid, "active"))
 
     def test_restart(self):

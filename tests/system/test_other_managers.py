@@ -151,22 +151,22 @@ class WithUdev(OtherManagers):
 
     def test_only_ours(self):
         """Our rules know ours, held either way and renamed, and leave a foreign tap with the very name alone."""
-        self.add_foreign("tap7")
+        self.add_foreign("tap8")
         (tap,) = self.up("alice")
-        self.assertEqual(tap["name"], "tap8")
-        self.container.root("ip", "link", "set", "tap8", "down")
-        self.container.root("ip", "link", "set", "tap8", "name", "renamed")
+        self.assertEqual(tap["name"], "tap9")
+        self.container.root("ip", "link", "set", "tap9", "down")
+        self.container.root("ip", "link", "set", "tap9", "name", "renamed")
         held = self.container.start("alice", "qemu-tapctl", "run", "--", *HOLDER)
-        self.container.wait_for(lambda: "tap9" in self.container.links(), what="tap9 is there")
+        self.container.wait_for(lambda: "tap10" in self.container.links(), what="tap10 is there")
         self.container.root("udevadm", "settle")
-        for name in ("renamed", "tap9"):
+        for name in ("renamed", "tap10"):
             mine = self.properties(name)
             self.assertEqual([mine.get(key) for key in ("QEMU_TAP", "NM_UNMANAGED", "ID_NET_MANAGED_BY")],
                              ["1", "1", "org.qemutap1"], name)
             self.assertTrue(mine["ID_NET_LINK_FILE"].endswith("/05-qemu-tapd.link"), mine)
-        other = self.properties("tap7")
+        other = self.properties("tap8")
         self.assertEqual({"QEMU_TAP", "NM_UNMANAGED", "ID_NET_MANAGED_BY"} & set(other), set())
         self.assertTrue(other["ID_NET_LINK_FILE"].endswith("/99-default.link"), other)
-        self.assertIn(FOREIGN_ADDRESS, self.addresses()["tap7"])
+        self.assertIn(FOREIGN_ADDRESS, self.addresses()["tap8"])
         held.kill()
-        self.assertFalse(kernel.ALIAS in str(self.container.links()["tap7"].get("ifalias")))
+        self.assertFalse(kernel.ALIAS in str(self.container.links()["tap8"].get("ifalias")))

@@ -106,7 +106,7 @@ class Purge(Packages):
             self.assertEqual(done.status, 0, done)
             self.container.install(*packages_of(self.container.release))
         self.ok("root", "up")
-        self.assertEqual(self.container.taps(), ["tap7"])
+        self.assertEqual(self.container.taps(), ["tap8"])
 
 
 class Upgrade(Packages):

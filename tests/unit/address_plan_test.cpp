@@ -82,9 +82,11 @@ TEST_CASE("an index beyond two bytes does not exist")
     CHECK(plan.last_index() == 65535);
 }
 
-TEST_CASE("libvirt's default network is excluded out of the box")
+TEST_CASE("runqemu's network and libvirt's default one are excluded out of the box")
 {
     const AddressPlan plan{{}, 0};
+    CHECK(plan.is_excluded(7));
+    CHECK_FALSE(plan.is_excluded(8));
     CHECK(plan.is_excluded(122));
     CHECK_FALSE(plan.is_excluded(121));
     CHECK_FALSE(plan.is_excluded(123));

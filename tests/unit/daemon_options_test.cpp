@@ -122,7 +122,7 @@ TEST_CASE("daemon options: without a word and without a file the documented defa
     CHECK(options.plan.prefix_length == 24);
     CHECK(options.plan.first_index == 7);
     CHECK(options.plan.device_prefix == "tap");
-    CHECK(texts_of(options.plan.exclusions) == "192.168.122.0/24");
+    CHECK(texts_of(options.plan.exclusions) == "192.168.7.0/24 192.168.122.0/24");
     CHECK(options.limits.max_taps_per_user == 32);
     CHECK(options.limits.max_taps == 4096);
     CHECK(options.log_level == "info");
@@ -324,11 +324,11 @@ TEST_CASE("daemon options: what changed is told in words, each setting on its ow
         words.insert(words.end(), {"--" + key, value});
     CHECK(differences(before, from_words(words)) ==
           Words{"pool 192.168.0.0/16 is 10.0.0.0/8 now", "prefix-length 24 is 30 now", "first-index 7 is 100 now",
-                "device-prefix tap is vmtap now", "exclude 192.168.122.0/24 is 10.9.0.0/16 now",
+                "device-prefix tap is vmtap now", "exclude 192.168.7.0/24,192.168.122.0/24 is 10.9.0.0/16 now",
                 "max-taps-per-user 32 is 5 now", "max-taps 4096 is 50 now", "log-level info is debug now",
                 "idle-exit unset is 12 now"});
     CHECK(differences(from_words({"--exclude", "10.1.0.0/16", "--exclude", "10.2.0.0/16"}), before) ==
-          Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.122.0/24 now"});
+          Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.7.0/24,192.168.122.0/24 now"});
 }
 
 TEST_CASE("daemon options: who was started on demand leaves after 30 s, who was started by hand stays")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Leases as the daemon grants them under its default address plan: tapN, 192.168.N.1 and 192.168.N.2, with N
+// Leases as the daemon grants them where nothing is excluded: tapN, 192.168.N.1 and 192.168.N.2, with N
 // from 7.
 
 #pragma once

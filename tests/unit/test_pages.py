@@ -87,9 +87,10 @@ class Pages(unittest.TestCase):
         for option, default in shown.items():
             if default is not None:
                 with self.subTest(option=option):
-                    stated = re.search(r"The default is\s+(?:\.\w+ )?(\S+?)[.,]?(?:\s|$)", described[option])
+                    stated = re.search(r"The default is\s+(?:\.\w+ )?(\S+?(?: and \S+?)?)[.,:]?(?:\s|$)",
+                                       described[option])
                     self.assertIsNotNone(stated, "the page states no default")
-                    self.assertEqual(stated.group(1), default)
+                    self.assertEqual(stated.group(1).replace(" and ", ","), default)
 
 
 class Client(Pages):
