@@ -22,6 +22,7 @@ inline constexpr const char *key_queues = "queues";
 inline constexpr const char *key_vhost = "vhost";
 inline constexpr const char *key_idle_timeout = "idle-timeout";
 inline constexpr const char *key_attended = "attended";
+inline constexpr const char *key_profile = "profile";
 inline constexpr const char *key_interactive = "interactive";
 inline constexpr const char *key_all = "all";
 inline constexpr const char *key_columns = "columns";

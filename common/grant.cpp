@@ -58,6 +58,19 @@ std::optional<VhostChoice> parse_vhost_choice(std::string_view text)
     return std::nullopt;
 }
 
+std::string_view text_of(Profile profile)
+{
+    return profile == Profile::standard ? "standard" : "runqemu";
+}
+
+std::optional<Profile> parse_profile(std::string_view text)
+{
+    for (const auto profile : {Profile::standard, Profile::runqemu})
+        if (text == text_of(profile))
+            return profile;
+    return std::nullopt;
+}
+
 bool is_lease_id(std::string_view text)
 {
     constexpr std::size_t digits = 16;

@@ -22,11 +22,15 @@ namespace qemutap {
 // ends when it is released.
 enum class Hold { fd, name };
 enum class VhostChoice { no, when_possible, required };
+// By whose rule the lease's first tap gets its name and addresses; all others get theirs by our own.
+enum class Profile { standard, runqemu };
 
 std::string_view text_of(Hold hold);
 std::optional<Hold> parse_hold(std::string_view text);
 std::string_view text_of(VhostChoice choice); // "no", "auto", "yes"
 std::optional<VhostChoice> parse_vhost_choice(std::string_view text);
+std::string_view text_of(Profile profile);
+std::optional<Profile> parse_profile(std::string_view text);
 
 inline constexpr unsigned max_count = 32;
 inline constexpr unsigned max_queues = 16;
@@ -43,6 +47,7 @@ struct TapRequest {
     VhostChoice vhost = VhostChoice::no;
     std::uint64_t idle_timeout_seconds = 0; // 0: none
     bool attended = false;                  // it ends with the caller's connection to the bus
+    Profile profile = Profile::standard;
     bool interactive = false;
 
     friend bool operator==(const TapRequest &, const TapRequest &) = default;

@@ -200,7 +200,7 @@ void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary o
 
 std::vector<std::string> Manager::Features()
 {
-    std::vector<std::string> features{"multi-queue"};
+    std::vector<std::string> features{"multi-queue", "attended", "runqemu"};
     if (facts_.has_vhost())
         features.emplace_back("vhost");
     return features;

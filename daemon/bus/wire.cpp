@@ -113,6 +113,10 @@ TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
                      refuse("idle-timeout 0 is out of range: leave it out for none");
              }},
             {key_attended, [&](const auto &key, const auto &value) { request.attended = read<bool>(key, value); }},
+            {key_profile,
+             [&](const auto &key, const auto &value) {
+                 request.profile = read_word<Profile>(key, value, parse_profile, "'standard' or 'runqemu'");
+             }},
             {key_interactive,
              [&](const auto &key, const auto &value) { request.interactive = read<bool>(key, value); }},
         });

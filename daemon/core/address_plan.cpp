@@ -58,6 +58,14 @@ std::uint64_t fnv1a(std::string_view text)
     return hash;
 }
 
+// runqemu wants a prefix (OE_TAP_NAME) and finds the number behind it: so it ends in a letter. With a number of three
+// digits it has to fit IFNAMSIZ.
+std::string runqemu_name_prefix(std::string_view lease)
+{
+    constexpr std::size_t digits_of_lease = 8;
+    return "rq" + std::string{lease.substr(0, digits_of_lease)} + "t";
+}
+
 } // namespace
 
 AddressPlan::AddressPlan(PlanSettings settings, std::uint8_t machine_byte)
@@ -100,23 +108,56 @@ std::string AddressPlan::device_name(unsigned index) const
     return settings_.device_prefix + std::to_string(index);
 }
 
-bool AddressPlan::is_excluded(unsigned index) const
+IndexRange AddressPlan::indexes(Profile profile) const
 {
-    return std::any_of(settings_.exclusions.begin(), settings_.exclusions.end(),
-                       [&](const Ipv4Prefix &exclusion) { return exclusion.overlaps(subnet(index)); });
+    if (profile == Profile::runqemu)
+        return {0, runqemu_pairs};
+    return {first_index(), size()};
 }
 
-unsigned AddressPlan::search_start(uid_t uid, std::string_view label) const
+Ipv4Prefix AddressPlan::gateway(Profile profile, unsigned index) const
 {
+    if (profile == Profile::runqemu)
+        return {{runqemu_network.address.value + 2 * index + 1}, 32};
+    return gateway(index);
+}
+
+PlannedTap AddressPlan::tap(Profile profile, unsigned index, std::string_view lease) const
+{
+    const auto guest = mac(0x52, profile, index);
+    const auto host = mac(0xfe, profile, index);
+    if (profile == Profile::standard)
+        return {device_name(index), {}, {subnet(index)}, gateway(index), std::nullopt, guest, host};
+    const auto own = gateway(profile, index);
+    const Ipv4Prefix client{client_address(own.address), 32};
+    const auto prefix = runqemu_name_prefix(lease);
+    return {prefix + std::to_string(index), prefix, {own, client}, own, client, guest, host};
+}
+
+bool AddressPlan::is_excluded(Profile profile, const PlannedTap &tap) const
+{
+    const auto &exclusions = settings_.exclusions;
+    return std::any_of(exclusions.begin(), exclusions.end(), [&](const Ipv4Prefix &exclusion) {
+        if (profile == Profile::runqemu && exclusion == runqemu_network)
+            return false;
+        return std::any_of(tap.prefixes.begin(), tap.prefixes.end(),
+                           [&](const Ipv4Prefix &prefix) { return exclusion.overlaps(prefix); });
+    });
+}
+
+unsigned AddressPlan::search_start(Profile profile, uid_t uid, std::string_view label) const
+{
+    const auto [first, size] = indexes(profile);
     if (label.empty())
-        return first_index();
+        return first;
     const auto hash = fnv1a(std::to_string(uid) + ":" + std::string{label});
-    return first_index() + static_cast<unsigned>(hash % size());
+    return first + static_cast<unsigned>(hash % size);
 }
 
-MacAddress AddressPlan::mac(std::uint8_t first_byte, unsigned index) const
+MacAddress AddressPlan::mac(std::uint8_t first_byte, Profile profile, unsigned index) const
 {
-    return {{first_byte, 0x54, 0x00, machine_byte_, static_cast<std::uint8_t>(index >> 8),
+    const std::uint8_t third_byte = profile == Profile::standard ? 0 : 1;
+    return {{first_byte, 0x54, third_byte, machine_byte_, static_cast<std::uint8_t>(index >> 8),
              static_cast<std::uint8_t>(index)}};
 }
 

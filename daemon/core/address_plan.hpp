@@ -2,21 +2,28 @@
 //
 // The address plan: one index N names a tap's device, its subnet, both its addresses and both its MACs.
 // Everything here is a fixed function of the settings and of N, so nothing about an address is ever stored
-// or negotiated, and whoever knows N knows the rest.
+// or negotiated, and whoever knows N knows the rest. There are two such functions: ours, and that of Yocto's
+// runqemu, for whom it must be its own (openembedded-core, scripts/runqemu and scripts/runqemu-ifup).
 
 #pragma once
 
+#include "common/grant.hpp"
 #include "common/ipv4.hpp"
 #include "common/mac_address.hpp"
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace qemutap {
+
+// The network of runqemu's taps, and how many of its pairs of addresses there are.
+inline constexpr Ipv4Prefix runqemu_network{{0xc0a80700}, 24}; // 192.168.7.0/24
+inline constexpr unsigned runqemu_pairs = 127;
 
 struct PlanSettings {
     Ipv4Prefix pool{{0xc0a80000}, 16}; // 192.168.0.0/16
@@ -24,7 +31,23 @@ struct PlanSettings {
     unsigned first_index = 7; // above the home routers' 0 and 1
     std::string device_prefix = "tap";
     // 192.168.7.0/24, where Yocto's runqemu has the addresses of its taps, and 192.168.122.0/24, libvirt's default.
-    std::vector<Ipv4Prefix> exclusions{{{0xc0a80700}, 24}, {{0xc0a87a00}, 24}};
+    std::vector<Ipv4Prefix> exclusions{runqemu_network, {{0xc0a87a00}, 24}};
+};
+
+struct IndexRange {
+    unsigned first;
+    unsigned size;
+};
+
+// What an index of a profile comes to.
+struct PlannedTap {
+    std::string name;
+    std::string own_prefix;           // what stands before the number in no other device's name; empty: no matter
+    std::vector<Ipv4Prefix> prefixes; // what nobody else may overlap
+    Ipv4Prefix gateway;               // the host's address, with the length that it has on the device
+    std::optional<Ipv4Prefix> route;  // to the guest, where it is not in the gateway's prefix
+    MacAddress guest_mac;
+    MacAddress host_mac;
 };
 
 class AddressPlan {
@@ -43,19 +66,23 @@ public:
     Ipv4Prefix subnet(unsigned index) const;
     Ipv4Prefix gateway(unsigned index) const; // the host's address, with the subnet's length
     std::string device_name(unsigned index) const;
-    bool is_excluded(unsigned index) const;
 
-    // Injective in N: never twice on one host. Never 52:54:00:12:..., which QEMU and runqemu hand out.
-    MacAddress guest_mac(unsigned index) const { return mac(0x52, index); }
-    // Above every address that a bridge would take for its own, since a bridge takes its lowest port's.
-    MacAddress host_mac(unsigned index) const { return mac(0xfe, index); }
+    IndexRange indexes(Profile profile) const;
+    Ipv4Prefix gateway(Profile profile, unsigned index) const;
+    // Under `runqemu` the device's name is the lease's own, as runqemu takes whichever tap has the prefix it is told.
+    PlannedTap tap(Profile profile, unsigned index, std::string_view lease) const;
+    // runqemu's network is no exclusion for its own taps.
+    bool is_excluded(Profile profile, const PlannedTap &tap) const;
 
     // Where the search for a free index begins: the same for the same owner and label on every run, and
-    // first_index() without a label.
-    unsigned search_start(uid_t uid, std::string_view label) const;
+    // the first one without a label.
+    unsigned search_start(Profile profile, uid_t uid, std::string_view label) const;
 
 private:
-    MacAddress mac(std::uint8_t first_byte, unsigned index) const;
+    // Injective in profile and N: never twice on one host. A guest's is never 52:54:00:12:..., which QEMU and runqemu
+    // hand out; the host's is above every address that a bridge would take for its own, since a bridge takes its
+    // lowest port's.
+    MacAddress mac(std::uint8_t first_byte, Profile profile, unsigned index) const;
 
     PlanSettings settings_;
     unsigned last_index_ = 0;

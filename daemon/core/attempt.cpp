@@ -16,7 +16,8 @@ namespace qemutap {
 Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host,
                  NameMarks &marks, Terms terms)
     : plan_{plan}, table_{table}, creator_{creator}, host_{host}, marks_{marks}, terms_{std::move(terms)},
-      start_{plan.search_start(terms_.uid, terms_.request.label)}
+      search_{plan.search_start(Profile::standard, terms_.uid, terms_.request.label)},
+      runqemu_search_{plan.search_start(Profile::runqemu, terms_.uid, terms_.request.label)}
 {}
 
 Attempt::~Attempt()
@@ -36,10 +37,12 @@ std::optional<Setback> Attempt::add_tap()
     // At once: an intruder never gets a device that has an address.
     if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
         return Setback::intruder;
-    const auto &[tag, host_mac, gateway] = promised_.back();
-    host_.configure(*tap, encode(tag), host_mac);
-    host_.add_address(*tap, gateway);
+    const auto &[tag, plan] = promised_.back();
+    host_.configure(*tap, encode(tag), plan.host_mac);
+    host_.add_address(*tap, plan.gateway);
     host_.bring_up(*tap);
+    if (plan.route && !host_.add_route(*tap, *plan.route))
+        return Setback::collision;
     taps_.push_back(std::move(*tap));
     return std::nullopt;
 }
@@ -47,25 +50,27 @@ std::optional<Setback> Attempt::add_tap()
 std::optional<OpenTap> Attempt::create_next()
 {
     const auto &request = terms_.request;
-    while (const auto index = next_free_index()) {
-        auto tap = create(plan_.device_name(*index));
+    while (auto candidate = next_free()) {
+        const auto &plan = candidate->plan;
+        auto tap = create(plan.name);
         if (!tap)
             continue;
         made_.emplace(tap->ifindex, tap->name);
         promised_.push_back({TapTag{.lease = terms_.lease,
                                     .position = static_cast<unsigned>(taps_.size()),
                                     .count = request.count,
-                                    .index = *index,
+                                    .profile = next_profile(),
+                                    .index = candidate->index,
                                     .ifindex = tap->ifindex,
                                     .uid = terms_.uid,
                                     .hold = request.hold,
-                                    .mac = plan_.guest_mac(*index),
+                                    .mac = plan.guest_mac,
                                     .queues = request.queues,
                                     .vhost = terms_.vhost,
                                     .idle_timeout_seconds = request.idle_timeout_seconds,
                                     .attendant = terms_.attendant,
                                     .label = request.label},
-                             plan_.host_mac(*index), plan_.gateway(*index)});
+                             std::move(candidate->plan)});
         return tap;
     }
     return std::nullopt;
@@ -87,17 +92,29 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     }
 }
 
-std::optional<unsigned> Attempt::next_free_index()
+std::optional<Attempt::Candidate> Attempt::next_free()
 {
-    const auto &state = host_.state();
-    while (looked_at_ < plan_.size()) {
-        const auto first = plan_.first_index();
-        const auto index = first + (start_ - first + looked_at_++) % plan_.size();
-        if (!table_.index_leased(index) && !plan_.is_excluded(index) && !state.occupied(plan_.subnet(index)) &&
-            !state.name_taken(plan_.device_name(index)))
-            return index;
+    const auto profile = next_profile();
+    const auto [first, size] = plan_.indexes(profile);
+    auto &search = profile == Profile::standard ? search_ : runqemu_search_;
+    while (search.looked_at < size) {
+        const auto index = first + (search.start - first + search.looked_at++) % size;
+        if (table_.index_leased(profile, index))
+            continue;
+        auto plan = plan_.tap(profile, index, terms_.lease);
+        if (is_free(profile, plan))
+            return Candidate{index, std::move(plan)};
     }
     return std::nullopt;
+}
+
+bool Attempt::is_free(Profile profile, const PlannedTap &plan)
+{
+    const auto &state = host_.state();
+    return !plan_.is_excluded(profile, plan) &&
+           std::none_of(plan.prefixes.begin(), plan.prefixes.end(),
+                        [&](const Ipv4Prefix &prefix) { return state.occupied(prefix); }) &&
+           !state.name_taken(plan.name) && (plan.own_prefix.empty() || !state.numbered_name_taken(plan.own_prefix));
 }
 
 std::optional<Setback> Attempt::verify()
@@ -109,8 +126,9 @@ std::optional<Setback> Attempt::verify()
             return Setback::intruder;
         if (const auto broken = broken_promise(state, tap, promised_[i]); !broken.empty())
             throw TapError{ErrorCode::host_refused, "configured " + tap.name + ", but " + broken};
-        if (state.occupied_beside(tap.ifindex, promised_[i].gateway.network()))
-            return Setback::collision;
+        for (const auto &prefix : promised_[i].plan.prefixes)
+            if (state.occupied_beside(tap.ifindex, prefix))
+                return Setback::collision;
     }
     return std::nullopt;
 }

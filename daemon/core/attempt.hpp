@@ -48,6 +48,9 @@ public:
     // Makes the next tap: created, configured, up. Throws what the ports throw.
     std::optional<Setback> add_tap();
 
+    // By whose rule the next tap gets its index.
+    Profile next_profile() const { return taps_.empty() ? terms_.request.profile : Profile::standard; }
+
     // Looks at all taps in the kernel's words. Throws TapError host_refused if one is not as promised.
     std::optional<Setback> verify();
 
@@ -56,7 +59,18 @@ public:
     std::vector<UniqueFd> hand_over();
 
 private:
-    std::optional<unsigned> next_free_index();
+    // What was looked at of a profile's indexes.
+    struct Search {
+        unsigned start;
+        unsigned looked_at = 0;
+    };
+    struct Candidate {
+        unsigned index;
+        PlannedTap plan;
+    };
+
+    std::optional<Candidate> next_free();
+    bool is_free(Profile profile, const PlannedTap &plan);
     std::optional<OpenTap> create_next();
     std::optional<OpenTap> create(const std::string &name);
     void persist();
@@ -69,8 +83,8 @@ private:
     HostLinks &host_;
     NameMarks &marks_;
     const Terms terms_;
-    const unsigned start_;   // the index that the search began with
-    unsigned looked_at_ = 0; // how many indexes from there on
+    Search search_;
+    Search runqemu_search_;
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap
     std::map<int, std::string> made_;   // by ifindex the names of all that was created and not handed over

@@ -140,6 +140,23 @@ bool HostState::may_route_through(int ifindex) const
     return routes_by_oif_.count(ifindex) != 0 || routes_by_oif_.count(0) != 0;
 }
 
+bool HostState::numbered_name_taken(std::string_view prefix) const
+{
+    return std::any_of(names_.begin(), names_.end(), [&](const auto &entry) {
+        const std::string_view name{entry.first};
+        return name.size() > prefix.size() && name.substr(0, prefix.size()) == prefix &&
+               name.find_first_not_of("0123456789", prefix.size()) == std::string_view::npos;
+    });
+}
+
+bool HostState::has_route(const Ipv4Prefix &destination, int oif) const
+{
+    const auto through = routes_by_oif_.find(oif);
+    return through != routes_by_oif_.end() &&
+           std::any_of(through->second.begin(), through->second.end(),
+                       [&](const HostRoute &route) { return route.destination == destination; });
+}
+
 const Link *HostState::link(int ifindex) const
 {
     const auto found = links_.find(ifindex);

@@ -119,6 +119,9 @@ public:
 
     // A device has this name, or this alternative name.
     bool name_taken(const std::string &name) const { return names_.count(name) != 0; }
+    // A name of a device is this and a number.
+    bool numbered_name_taken(std::string_view prefix) const;
+    bool has_route(const Ipv4Prefix &destination, int oif) const;
     // An address or a route destination overlaps the prefix.
     bool occupied(const Ipv4Prefix &prefix) const { return prefixes_.overlaps(prefix); }
     // The same, of others than this link.

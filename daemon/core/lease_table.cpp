@@ -60,7 +60,7 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
 {
     auto &lease = leases_[tag.lease];
     lease.taps.emplace(tag.position, ifindex);
-    ++indexes_[tag.index];
+    ++indexes_of(tag.profile)[tag.index];
     ++taps_of_[tag.uid];
     watched_ += is_watched(tag) ? 1 : 0;
     if (!tag.attendant.empty())
@@ -78,8 +78,9 @@ void LeaseTable::forget(int ifindex, Moment now)
         if (attended->second.empty())
             attended_.erase(attended);
     }
-    if (--indexes_[tag.index] == 0)
-        indexes_.erase(tag.index);
+    auto &indexes = indexes_of(tag.profile);
+    if (--indexes[tag.index] == 0)
+        indexes.erase(tag.index);
     if (--taps_of_[tag.uid] == 0)
         taps_of_.erase(tag.uid);
     auto &lease = leases_.at(tag.lease);

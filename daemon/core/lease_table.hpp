@@ -56,7 +56,7 @@ public:
     // The tag that all taps of a lease share but for position, index, ifindex and mac: that of its first tap.
     const TapTag &tag(const Lease &lease) const { return tap(lease.taps.begin()->second).tag; }
 
-    bool index_leased(unsigned index) const { return indexes_.count(index) != 0; }
+    bool index_leased(Profile profile, unsigned index) const { return indexes_of(profile).count(index) != 0; }
     std::size_t tap_count() const { return taps_.size(); }
     std::size_t tap_count(uid_t uid) const;
 
@@ -81,6 +81,13 @@ public:
     std::optional<Moment> next_deadline() const;
 
 private:
+    using Indexes = std::unordered_map<unsigned, unsigned>; // how many taps have it
+
+    const Indexes &indexes_of(Profile profile) const
+    {
+        return profile == Profile::standard ? indexes_ : runqemu_indexes_;
+    }
+    Indexes &indexes_of(Profile profile) { return profile == Profile::standard ? indexes_ : runqemu_indexes_; }
     void place(int ifindex, HeldTap tap, Moment now);
     void forget(int ifindex, Moment now);
     void join(int ifindex, const TapTag &tag);
@@ -91,7 +98,8 @@ private:
     std::unordered_map<int, HeldTap> taps_;
     std::map<int, HeldTap> turned_away_; // their tags claim places that other taps have
     std::unordered_map<std::string, Lease> leases_;
-    std::unordered_map<unsigned, unsigned> indexes_;
+    Indexes indexes_;
+    Indexes runqemu_indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
     std::map<std::string, std::set<int>> attended_; // taps by attendant
     std::size_t watched_ = 0;                       // taps whose lease must be watched

@@ -75,6 +75,9 @@ public:
     virtual void add_address(const OpenTap &tap, const Ipv4Prefix &address) = 0;
     // Up, and in the group live_group, in one step.
     virtual void bring_up(const OpenTap &tap) = 0;
+    // Of a tap that is up; it goes with the tap, and also when somebody sets that down. false: somebody has a route to
+    // this destination.
+    virtual bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) = 0;
 
     // Returns when the links are gone. The caller has made sure that they are ours (I3).
     virtual void remove(const std::vector<int> &ifindexes) = 0;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 namespace qemutap {
@@ -50,6 +51,7 @@ std::vector<UniqueFd> interleaved(std::vector<UniqueFd> queues, std::vector<Uniq
 struct TapService::Outcome {
     std::optional<Acquired> acquired;
     std::optional<Setback> setback;
+    Profile profile = Profile::standard; // of the tap that the setback is of
 };
 
 TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
@@ -111,7 +113,7 @@ void TapService::follow(HostState &state)
     }
     // The next tap may have the name already.
     for (const auto &tap : left)
-        if (!table_.index_leased(tap.tag.index) || !has_name(tap.name))
+        if (!table_.index_leased(tap.tag.profile, tap.tag.index) || !has_name(tap.name))
             marks_.unmark(tap.name);
 }
 
@@ -158,6 +160,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
     check_common_limit(request.count);
     auto vhost = open_vhost(request);
     std::optional<Setback> setback;
+    Profile profile = Profile::standard;
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
         auto outcome =
             try_acquire({new_lease_id_(), uid, request, !vhost.empty(), request.attended ? attendant : std::string{}});
@@ -166,6 +169,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
                 interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
             return std::move(*outcome.acquired);
         }
+        profile = outcome.profile;
         // What was heard errs on the side of "taken": the kernel drops some routes without a word. One fresh
         // look decides.
         if (std::exchange(setback, outcome.setback) == Setback::exhausted && setback == Setback::exhausted)
@@ -173,7 +177,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
         if (setback == Setback::exhausted)
             follow(host_.refresh_all());
     }
-    refuse(*setback, request);
+    refuse(*setback, profile, request);
 }
 
 TapService::Outcome TapService::try_acquire(const Terms &terms)
@@ -184,6 +188,7 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
         Attempt attempt{plan_, table_, creator_, host_, marks_, terms};
         for (unsigned made = 0; made < terms.request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
+        outcome.profile = attempt.next_profile();
         if (!outcome.setback)
             outcome.setback = attempt.verify();
         if (!outcome.setback) {
@@ -210,7 +215,7 @@ void TapService::forget_end_of(const std::string &lease)
         ended_.end());
 }
 
-void TapService::refuse(Setback setback, const TapRequest &request) const
+void TapService::refuse(Setback setback, Profile profile, const TapRequest &request) const
 {
     if (setback == Setback::intruder)
         throw TapError{ErrorCode::host_refused,
@@ -222,11 +227,16 @@ void TapService::refuse(Setback setback, const TapRequest &request) const
                        "other programs took each subnet while its tap was made; gave up after " +
                            std::to_string(max_attempts) + " attempts"};
     const auto &settings = plan_.settings();
-    std::string text = "no free subnet for " + taps_in_words(request.count) + " in pool " + settings.pool.text() +
-                       " (/" + std::to_string(settings.prefix_length) + ", " + settings.device_prefix +
-                       std::to_string(plan_.first_index()) + " to " + settings.device_prefix +
-                       std::to_string(plan_.last_index()) + "): " + taps_in_words(table_.tap_count()) + " leased";
-    for (const auto &occupant : state_->occupants(settings.pool, occupants_named))
+    const auto &within = profile == Profile::runqemu ? runqemu_network : settings.pool;
+    std::string text = profile == Profile::runqemu
+                           ? "no free pair of addresses for a tap by runqemu's rule: none of the " +
+                                 std::to_string(runqemu_pairs) + " in " + within.text() + " may be had"
+                           : "no free subnet for " + taps_in_words(request.count) + " in pool " + within.text() +
+                                 " (/" + std::to_string(settings.prefix_length) + ", " +
+                                 plan_.device_name(plan_.first_index()) + " to " +
+                                 plan_.device_name(plan_.last_index()) + ")";
+    text += ": " + taps_in_words(table_.tap_count()) + " leased";
+    for (const auto &occupant : state_->occupants(within, occupants_named))
         text += ", " + occupant;
     throw TapError{ErrorCode::pool_exhausted, text};
 }
@@ -240,7 +250,7 @@ LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
         const auto &[name, tag, carrier, persistent, up, group] = table_.tap(ifindex);
         TapGrant tap{name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
         const auto addresses = state_->addresses(ifindex);
-        const auto planned = plan_.gateway(tag.index);
+        const auto planned = plan_.gateway(tag.profile, tag.index);
         auto own = std::find_if(addresses.begin(), addresses.end(),
                                 [&](const HostAddress &address) { return address.local == planned; });
         if (own == addresses.end())
@@ -262,8 +272,10 @@ std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
     for (const auto &[id, lease] : table_.leases())
         if (!uid || table_.tag(lease).uid == *uid)
             grants.push_back(grant_of(id, lease));
-    std::sort(grants.begin(), grants.end(),
-              [](const LeaseGrant &a, const LeaseGrant &b) { return a.taps.front().index < b.taps.front().index; });
+    // Two can have one index: by different rules, or of a lease under other settings.
+    std::sort(grants.begin(), grants.end(), [](const LeaseGrant &a, const LeaseGrant &b) {
+        return std::tie(a.taps.front().index, a.lease) < std::tie(b.taps.front().index, b.lease);
+    });
     return grants;
 }
 

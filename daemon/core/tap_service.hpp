@@ -95,7 +95,7 @@ private:
     Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
     void forget_end_of(const std::string &lease);
-    [[noreturn]] void refuse(Setback setback, const TapRequest &request) const;
+    [[noreturn]] void refuse(Setback setback, Profile profile, const TapRequest &request) const;
     LeaseGrant grant_of(const std::string &id, const Lease &lease) const;
 
     AddressPlan plan_;

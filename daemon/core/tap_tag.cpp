@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // The codec of tags: `qemu-tap1 key=value ...`, in one order, single spaces; all keys but `attended`, which only
-// attended leases have.
+// attended leases have. An index by another rule than our own has another key.
 
 #include "daemon/core/tap_tag.hpp"
 
 #include "common/label.hpp"
 #include "common/number.hpp"
+#include "daemon/core/address_plan.hpp"
 
 #include <algorithm>
 
@@ -18,6 +19,11 @@ constexpr std::string_view magic = "qemu-tap1";
 // With a longer name the longest tag would not fit. dbus-daemon's are shorter.
 constexpr std::size_t max_unique_name = 14;
 constexpr std::size_t bus_digits = 8;
+
+std::string_view index_key(Profile profile)
+{
+    return profile == Profile::standard ? "index" : text_of(profile);
+}
 
 // Reads `separator key=value` after `separator key=value`; any mismatch makes all that follows fail.
 class TagReader {
@@ -74,9 +80,11 @@ private:
 
 bool in_range(const TapTag &tag)
 {
-    return is_lease_id(tag.lease) && tag.position < tag.count && tag.count <= max_count && tag.index <= 0xffff &&
-           tag.ifindex > 0 && tag.queues >= 1 && tag.queues <= max_queues &&
-           tag.idle_timeout_seconds <= max_idle_timeout_seconds && (tag.label.empty() || is_label(tag.label)) &&
+    return is_lease_id(tag.lease) && tag.position < tag.count && tag.count <= max_count &&
+           tag.index <= (tag.profile == Profile::standard ? 0xffff : runqemu_pairs - 1) &&
+           (tag.profile == Profile::standard || tag.position == 0) && tag.ifindex > 0 && tag.queues >= 1 &&
+           tag.queues <= max_queues && tag.idle_timeout_seconds <= max_idle_timeout_seconds &&
+           (tag.label.empty() || is_label(tag.label)) &&
            (tag.attendant.empty() || (tag.hold == Hold::name && is_attendant(tag.attendant)));
 }
 
@@ -103,7 +111,7 @@ std::string encode(const TapTag &tag)
     };
     put("lease", tag.lease);
     put("tap", std::to_string(tag.position) + "/" + std::to_string(tag.count));
-    put("index", std::to_string(tag.index));
+    put(index_key(tag.profile), std::to_string(tag.index));
     put("ifindex", std::to_string(tag.ifindex));
     put("uid", std::to_string(tag.uid));
     put("hold", text_of(tag.hold));
@@ -126,7 +134,8 @@ std::optional<TapTag> decode_tag(std::string_view alias)
     tag.position = reader.number<unsigned>("tap", '/');
     reader.expect("/");
     tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
-    tag.index = reader.number<unsigned>("index");
+    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
+    tag.index = reader.number<unsigned>(index_key(tag.profile));
     const auto ifindex = reader.number<unsigned>("ifindex");
     reader.require(ifindex <= 0x7fffffff);
     tag.ifindex = static_cast<int>(ifindex);

@@ -18,7 +18,8 @@ namespace qemutap {
 struct TapTag {
     std::string lease; // 16 lower-case hex digits
     unsigned position = 0;
-    unsigned count = 1; // position is below count
+    unsigned count = 1;                  // position is below count
+    Profile profile = Profile::standard; // by which the index is
     unsigned index = 0;
     int ifindex = 0;
     uid_t uid = 0;

@@ -38,16 +38,18 @@ std::string broken_promise(const HostState &state, const OpenTap &tap, const Pro
         return "its alias is not the one written";
     if (link->tun_owner != promised.tag.uid)
         return "its owner is not uid " + std::to_string(promised.tag.uid);
-    if (link->mac != promised.host_mac)
-        return "its MAC is not " + promised.host_mac.text();
+    if (link->mac != promised.plan.host_mac)
+        return "its MAC is not " + promised.plan.host_mac.text();
     if (link->settings.ipv6_disabled == false)
         return "IPv6 is on there (is /proc/sys hidden? net.ipv6.conf.default.disable_ipv6=1 switches it off)";
     if (!has_settings(link->settings))
         return "its settings are not the ones written";
-    if (!has_address(state, tap.ifindex, promised.gateway))
-        return "it has no address " + promised.gateway.text();
+    if (!has_address(state, tap.ifindex, promised.plan.gateway))
+        return "it has no address " + promised.plan.gateway.text();
     if (!link->up || link->group != live_group)
         return "it is not up";
+    if (promised.plan.route && !state.has_route(*promised.plan.route, tap.ifindex))
+        return "it has no route to " + promised.plan.route->text();
     return {};
 }
 

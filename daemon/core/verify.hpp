@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "daemon/core/address_plan.hpp"
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/core/tap_tag.hpp"
@@ -14,8 +15,7 @@ namespace qemutap {
 
 struct PromisedTap {
     TapTag tag;
-    MacAddress host_mac;
-    Ipv4Prefix gateway;
+    PlannedTap plan;
 };
 
 // What the host shows otherwise than promised, in words; empty: nothing.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One request for what belongs together: alias, MAC and settings; the address; up and group; the deletion of
+// One request for what belongs together: alias, MAC and settings; the address; up and group; the route; the deletion of
 // many by their group.
 
 #include "daemon/host/links.hpp"
@@ -123,7 +123,9 @@ void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)
     const auto request = require_object(rtnl_addr_alloc());
     rtnl_addr_set_ifindex(request.get(), tap.ifindex);
     require_libnl(rtnl_addr_set_local(request.get(), ipv4_object(address.address, address.length).get()), "an address");
-    require_libnl(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()), "an address");
+    // A lone address would be its own broadcast.
+    if (address.length < 31)
+        require_libnl(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()), "an address");
     nl_msg *message = nullptr;
     require_libnl(rtnl_addr_build_add_request(request.get(), NLM_F_CREATE | NLM_F_EXCL, &message), "an address");
     requests_.perform(*NlMessage{message}, "address " + address.text() + " on " + tap.name);
@@ -132,6 +134,29 @@ void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)
 void Links::bring_up(const OpenTap &tap)
 {
     move_to_group(tap.ifindex, live_group, true, "setting " + tap.name + " up");
+}
+
+bool Links::add_route(const OpenTap &tap, const Ipv4Prefix &destination)
+{
+    auto message = make_message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+    rtmsg header{};
+    header.rtm_family = AF_INET;
+    header.rtm_dst_len = static_cast<unsigned char>(destination.length);
+    header.rtm_table = RT_TABLE_MAIN;
+    header.rtm_protocol = RTPROT_STATIC;
+    header.rtm_scope = RT_SCOPE_LINK;
+    header.rtm_type = RTN_UNICAST;
+    require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a route");
+    require_libnl(nla_put_u32(message.get(), RTA_DST, htonl(destination.address.value)), "a route");
+    require_libnl(nla_put_u32(message.get(), RTA_OIF, static_cast<std::uint32_t>(tap.ifindex)), "a route");
+    try {
+        requests_.perform(*message, "route to " + destination.text() + " through " + tap.name);
+    } catch (const std::system_error &error) {
+        if (error.code() != std::errc::file_exists)
+            throw;
+        return false;
+    }
+    return true;
 }
 
 void Links::move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what)

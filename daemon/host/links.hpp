@@ -27,6 +27,7 @@ public:
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;
     void bring_up(const OpenTap &tap) override;
+    bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) override;
     void remove(const std::vector<int> &ifindexes) override;
 
     View &view() { return view_; }

@@ -50,7 +50,7 @@ class BadCalls(BusRing):
                                       ("vhost", S, "maybe"), ("label", S, ""), ("label", S, "a" * 64),
                                       ("label", S, "a" * 65), ("label", S, "a" * 10_000), ("label", S, "a\nb"),
                                       ("label", S, "\x1b[31m"), ("label", S, "$(x)"), ("label", S, "caf\u00e9"),
-                                      ("label", S, "-rf"), ("label", S, "a b")):
+                                      ("label", S, "-rf"), ("label", S, "a b"), ("profile", S, ""), ("profile", S, "yocto")):
             with self.subTest(key=key, value=value):
                 self.acquire_refused(words=(key,), **{key: (signature, value)})
 
@@ -72,7 +72,8 @@ class BadCalls(BusRing):
 
     def test_wrong_types(self):
         """A wrong type inside a variant is refused, whichever it is, and its key is named."""
-        right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "attended": B, "interactive": B}
+        right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "attended": B, "profile": S,
+                 "interactive": B}
         samples = ((S, "fd"), (U, 1), (T, 1), (B, True), ("i", 1), ("x", 1), ("q", 1), ("y", 1), ("d", 1.0),
                    ("o", "/x"), ("g", "s"), ("as", ["fd"]), ("a{sv}", {}), ("(s)", ("fd",)), ("v", Variant(S, "fd")),
                    ("ay", b""))

@@ -21,6 +21,14 @@ namespace {
 const Ipv4Prefix gateway{{0xc0a80701}, 24};
 const MacAddress host_mac{{0xfe, 0x54, 0, 1, 0, 7}};
 
+PlannedTap plan_of(const Ipv4Prefix &address)
+{
+    PlannedTap plan;
+    plan.gateway = address;
+    plan.host_mac = host_mac;
+    return plan;
+}
+
 TapTag tag_for(const OpenTap &tap)
 {
     TapTag tag;
@@ -54,7 +62,7 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     Tun tun;
     Links links;
     const auto tap = tun.create("tap7", 64123, 1, true);
-    const PromisedTap promised{tag_for(*tap), host_mac, gateway};
+    const PromisedTap promised{tag_for(*tap), plan_of(gateway)};
     CHECK_FALSE(broken_promise(links.refresh(), *tap, promised).empty());
     links.configure(*tap, encode(promised.tag), host_mac);
     links.add_address(*tap, gateway);
@@ -77,6 +85,27 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     }
 }
 
+TEST_CASE("I5 up before hand-over: a tap with a lone address and a route to its guest, as runqemu-ifup makes it")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    Links links;
+    const auto tap = tun.create("rq01234567t0", 64123, 1, true);
+    PromisedTap promised{tag_for(*tap), plan_of({{0xc0a80701}, 32})};
+    promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
+    links.configure(*tap, encode(promised.tag), host_mac);
+    links.add_address(*tap, promised.plan.gateway);
+    links.bring_up(*tap);
+    CHECK(broken_promise(links.refresh(), *tap, promised) == "it has no route to 192.168.7.2/32");
+    CHECK(links.add_route(*tap, *promised.plan.route));
+    CHECK(broken_promise(links.refresh(), *tap, promised).empty());
+    network.ip("route get 192.168.7.2 | grep -q '^192.168.7.2 dev rq01234567t0 src 192.168.7.1 '");
+    network.ip("route get 192.168.7.1 | grep -q '^local 192.168.7.1 dev lo '");
+    CHECK_FALSE(links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
+    network.ip("link del rq01234567t0");
+    CHECK_FALSE(links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.0/24")));
+}
+
 TEST_CASE("each refusal of the kernel is an error with its errno")
 {
     const PrivateNetwork network;
@@ -91,8 +120,14 @@ TEST_CASE("each refusal of the kernel is an error with its errno")
     CHECK(refusal([&] { links.configure(*tap, std::string(256, 'x'), host_mac); }) == ERANGE);
     links.add_address(*tap, gateway);
     CHECK(refusal([&] { links.add_address(*tap, gateway); }) == EEXIST);
+    // A route through a device that is not there, or down; the same route again is somebody's.
+    const Ipv4Prefix client{{0xc0a80802}, 32};
+    CHECK(refusal([&] { links.add_route(vanished(), client); }) == ENODEV);
+    CHECK(refusal([&] { links.add_route(*tap, client); }) == ENETDOWN);
     // And after all that the next request has its own answer.
     CHECK(refusal([&] { links.bring_up(*tap); }) == 0);
+    CHECK(links.add_route(*tap, client));
+    CHECK_FALSE(links.add_route(*tap, client));
 }
 
 TEST_CASE("where IPv6 can't be switched off the tap is refused")
@@ -105,7 +140,7 @@ TEST_CASE("where IPv6 can't be switched off the tap is refused")
     without_file.configure(*tap, encode(tag_for(*tap)), host_mac);
     without_file.add_address(*tap, gateway);
     without_file.bring_up(*tap);
-    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), host_mac, gateway}).find("IPv6 is on") == 0);
+    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), plan_of(gateway)}).find("IPv6 is on") == 0);
     Links not_writable{"/dev/null"};
     CHECK(refusal([&] { not_writable.configure(*tap, "alias", host_mac); }) == ENOTDIR);
 }

@@ -128,6 +128,40 @@ TEST_CASE("I2 no collision: devices, addresses and routes of others are neither 
     CHECK(exists("tap7"));
 }
 
+TEST_CASE("by runqemu's rule: beside a runqemu of somebody else's, found by a successor, and gone without a trace")
+{
+    const PrivateNetwork network;
+    network.ip("tuntap add tap0 mode tap");
+    network.ip("addr add 192.168.7.1/32 broadcast 192.168.7.255 dev tap0");
+    network.ip("link set tap0 up");
+    network.ip("route add to 192.168.7.2 dev tap0");
+    auto first = std::make_unique<Service>();
+    TapRequest request;
+    request.count = 2;
+    request.hold = Hold::name;
+    request.profile = Profile::runqemu;
+    const auto grant = first->service.acquire(64123, request).grant;
+    const auto name = "rq" + grant.lease.substr(0, 8) + "t1";
+    CHECK(grant.taps[0].name == name);
+    CHECK(grant.taps[0].gateway.text() == "192.168.7.3");
+    CHECK(grant.taps[0].client.text() == "192.168.7.4");
+    CHECK(grant.taps[0].prefix_length == 32);
+    // Nothing is excluded here, but the pairs that are taken are in the way of the whole.
+    CHECK(grant.taps[1].name == "tap8");
+    network.ip("route get 192.168.7.4 | grep -q 'dev " + name + " src 192.168.7.3'");
+    first.reset();
+    Service successor;
+    CHECK(successor.service.sweep().empty());
+    CHECK(successor.service.leases({}) == std::vector<LeaseGrant>{grant});
+    successor.service.release(grant.lease);
+    CHECK(successor.service.sweep().size() == 2);
+    CHECK_FALSE(exists(name));
+    CHECK(exists("tap0"));
+    CHECK_FALSE(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
+    CHECK_FALSE(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.4/32")));
+    CHECK(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.2/32")));
+}
+
 TEST_CASE("I1 crash-safe: a successor finds complete leases and sweeps incomplete ones")
 {
     const PrivateNetwork network;

@@ -39,6 +39,11 @@ std::string refusal(const PlanSettings &bad)
     return "accepted";
 }
 
+bool is_excluded(const AddressPlan &plan, unsigned index)
+{
+    return plan.is_excluded(Profile::standard, plan.tap(Profile::standard, index, {}));
+}
+
 } // namespace
 
 TEST_CASE("N names the device, the subnet, both addresses and both MACs")
@@ -48,9 +53,9 @@ TEST_CASE("N names the device, the subnet, both addresses and both MACs")
     CHECK(plan.subnet(7).text() == "192.168.7.0/24");
     CHECK(plan.gateway(7).text() == "192.168.7.1/24");
     CHECK(client_address(plan.gateway(7).address).text() == "192.168.7.2");
-    CHECK(plan.guest_mac(7).text() == "52:54:00:ab:00:07");
-    CHECK(plan.host_mac(7).text() == "fe:54:00:ab:00:07");
-    CHECK(plan.guest_mac(0x1234).text() == "52:54:00:ab:12:34");
+    CHECK(plan.tap(Profile::standard, 7, {}).guest_mac.text() == "52:54:00:ab:00:07");
+    CHECK(plan.tap(Profile::standard, 7, {}).host_mac.text() == "fe:54:00:ab:00:07");
+    CHECK(plan.tap(Profile::standard, 0x1234, {}).guest_mac.text() == "52:54:00:ab:12:34");
 }
 
 TEST_CASE("by default N runs from 7 to 254")
@@ -73,7 +78,7 @@ TEST_CASE("subnets of /30 number 16,000 and follow each other")
 TEST_CASE("no guest's MAC is one that QEMU or runqemu hand out")
 {
     const AddressPlan plan{{}, 0x12};
-    CHECK(plan.guest_mac(0x3456).text() == "52:54:00:13:34:56");
+    CHECK(plan.tap(Profile::standard, 0x3456, {}).guest_mac.text() == "52:54:00:13:34:56");
 }
 
 TEST_CASE("an index beyond two bytes does not exist")
@@ -85,11 +90,11 @@ TEST_CASE("an index beyond two bytes does not exist")
 TEST_CASE("runqemu's network and libvirt's default one are excluded out of the box")
 {
     const AddressPlan plan{{}, 0};
-    CHECK(plan.is_excluded(7));
-    CHECK_FALSE(plan.is_excluded(8));
-    CHECK(plan.is_excluded(122));
-    CHECK_FALSE(plan.is_excluded(121));
-    CHECK_FALSE(plan.is_excluded(123));
+    CHECK(is_excluded(plan, 7));
+    CHECK_FALSE(is_excluded(plan, 8));
+    CHECK(is_excluded(plan, 122));
+    CHECK_FALSE(is_excluded(plan, 121));
+    CHECK_FALSE(is_excluded(plan, 123));
 }
 
 TEST_CASE("an exclusion broader or narrower than a subnet excludes what it overlaps")
@@ -98,9 +103,9 @@ TEST_CASE("an exclusion broader or narrower than a subnet excludes what it overl
     made.exclusions = {prefix("192.168.16.0/20"), prefix("192.168.9.64/26")};
     const AddressPlan plan{made, 0};
     for (const unsigned index : {16U, 31U, 9U})
-        CHECK(plan.is_excluded(index));
+        CHECK(is_excluded(plan, index));
     for (const unsigned index : {15U, 32U, 8U, 10U})
-        CHECK_FALSE(plan.is_excluded(index));
+        CHECK_FALSE(is_excluded(plan, index));
 }
 
 TEST_CASE("settings that leave no usable index are refused by name")
@@ -153,20 +158,89 @@ TEST_CASE("a device prefix of ten letters leaves room for five digits")
 
 TEST_CASE("without a label the search starts at the first index")
 {
-    CHECK(AddressPlan{{}, 0}.search_start(1000, "") == 7);
+    CHECK(AddressPlan{{}, 0}.search_start(Profile::standard, 1000, "") == 7);
 }
 
 TEST_CASE("a label starts the search at the same usable index each time, another owner's elsewhere")
 {
     const AddressPlan plan{{}, 0};
-    CHECK(plan.search_start(1000, "web") == plan.search_start(1000, "web"));
-    CHECK(plan.search_start(1000, "web") != plan.search_start(1001, "web"));
+    CHECK(plan.search_start(Profile::standard, 1000, "web") == plan.search_start(Profile::standard, 1000, "web"));
+    CHECK(plan.search_start(Profile::standard, 1000, "web") != plan.search_start(Profile::standard, 1001, "web"));
     std::set<unsigned> starts;
     for (unsigned i = 0; i < 1000; ++i) {
-        const auto start = plan.search_start(1000, "vm" + std::to_string(i));
+        const auto start = plan.search_start(Profile::standard, 1000, "vm" + std::to_string(i));
         REQUIRE(start >= plan.first_index());
         REQUIRE(start <= plan.last_index());
         starts.insert(start);
     }
     CHECK(starts.size() > 200); // of 248: they spread
+}
+
+TEST_CASE("runqemu's N names a device of the lease's own, a pair of addresses of 192.168.7.0/24, and MACs of its own")
+{
+    const AddressPlan plan{{}, 0xab};
+    const auto tap = plan.tap(Profile::runqemu, 5, "0123456789abcdef");
+    CHECK(tap.name == "rq01234567t5");
+    CHECK(tap.own_prefix == "rq01234567t");
+    CHECK(tap.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.7.11/32"), prefix("192.168.7.12/32")});
+    CHECK(tap.gateway == prefix("192.168.7.11/32"));
+    CHECK(tap.route == prefix("192.168.7.12/32"));
+    CHECK(tap.guest_mac.text() == "52:54:01:ab:00:05");
+    CHECK(tap.host_mac.text() == "fe:54:01:ab:00:05");
+    CHECK(client_address(tap.gateway.address).text() == "192.168.7.12");
+}
+
+TEST_CASE("runqemu's N runs from 0 to 126, whatever the settings, and the longest name fits")
+{
+    const AddressPlan plan{settings("10.0.0.0/8", 30, 100), 0};
+    CHECK(plan.indexes(Profile::runqemu).first == 0);
+    CHECK(plan.indexes(Profile::runqemu).size == 127);
+    const auto last = plan.tap(Profile::runqemu, 126, "ffffffffffffffff");
+    CHECK(last.name == "rqfffffffft126");
+    CHECK(last.gateway.text() == "192.168.7.253/32");
+    CHECK(last.route->text() == "192.168.7.254/32");
+    CHECK(plan.indexes(Profile::standard).first == plan.first_index());
+    CHECK(plan.indexes(Profile::standard).size == plan.size());
+}
+
+TEST_CASE("the standard function of N is that of the plan")
+{
+    const AddressPlan plan{{}, 0xab};
+    const auto tap = plan.tap(Profile::standard, 9, "0123456789abcdef");
+    CHECK(tap.name == "tap9");
+    CHECK(tap.own_prefix.empty());
+    CHECK(tap.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.9.0/24")});
+    CHECK(tap.gateway == prefix("192.168.9.1/24"));
+    CHECK_FALSE(tap.route);
+}
+
+TEST_CASE("the exclusion of runqemu's network is none for its own taps, and every other one is")
+{
+    const auto excluded = [](std::vector<Ipv4Prefix> exclusions, unsigned index) {
+        PlanSettings made;
+        made.exclusions = std::move(exclusions);
+        const AddressPlan plan{made, 0};
+        return plan.is_excluded(Profile::runqemu, plan.tap(Profile::runqemu, index, "0123456789abcdef"));
+    };
+    CHECK_FALSE(excluded(PlanSettings{}.exclusions, 0));
+    CHECK_FALSE(excluded({prefix("192.168.7.0/24")}, 126));
+    CHECK(excluded({prefix("192.168.7.0/24"), prefix("192.168.7.0/25")}, 0));
+    CHECK_FALSE(excluded({prefix("192.168.7.0/24"), prefix("192.168.7.0/25")}, 126));
+    CHECK(excluded({prefix("192.168.7.254/32")}, 126));
+    CHECK(excluded({prefix("192.168.7.253/32")}, 126));
+    CHECK_FALSE(excluded({prefix("192.168.7.255/32")}, 126));
+    CHECK(excluded({prefix("192.168.0.0/16")}, 3));
+}
+
+TEST_CASE("a label leads into runqemu's range, too")
+{
+    const AddressPlan plan{{}, 0};
+    CHECK(plan.search_start(Profile::runqemu, 1000, "") == 0);
+    std::set<unsigned> starts;
+    for (int i = 0; i < 200; ++i) {
+        const auto start = plan.search_start(Profile::runqemu, 1000, "vm" + std::to_string(i));
+        REQUIRE(start < 127);
+        starts.insert(start);
+    }
+    CHECK(starts.size() > 60);
 }

@@ -124,6 +124,21 @@ public:
         });
     }
 
+    bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) override
+    {
+        step("route " + tap.name);
+        HostRoute route;
+        route.table = 254; // RT_TABLE_MAIN
+        route.destination = destination;
+        route.oif = tap.ifindex;
+        if (std::any_of(state_.routes().begin(), state_.routes().end(), [&](const HostRoute &other) {
+                return other.table == route.table && other.destination == route.destination;
+            }))
+            return false;
+        state_.route_added(route);
+        return true;
+    }
+
     void remove(const std::vector<int> &ifindexes) override
     {
         step("remove");

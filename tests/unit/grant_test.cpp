@@ -87,6 +87,18 @@ TEST_CASE("grant: the choices of vhost are spelt no, auto and yes, and in no oth
     }
 }
 
+TEST_CASE("grant: the profiles are spelt standard and runqemu, and in no other way")
+{
+    CHECK(text_of(Profile::standard) == "standard");
+    CHECK(text_of(Profile::runqemu) == "runqemu");
+    CHECK(parse_profile("standard") == Profile::standard);
+    CHECK(parse_profile("runqemu") == Profile::runqemu);
+    for (const auto *text : {"", "Standard", "yocto", "runqemu ", "run"}) {
+        CAPTURE(text);
+        CHECK(parse_profile(text) == std::nullopt);
+    }
+}
+
 TEST_CASE("grant: without a word more a request is for one tap with one queue, held by its descriptor")
 {
     const TapRequest request;
@@ -97,6 +109,7 @@ TEST_CASE("grant: without a word more a request is for one tap with one queue, h
     CHECK(request.label.empty());
     CHECK(request.idle_timeout_seconds == 0);
     CHECK_FALSE(request.attended);
+    CHECK(request.profile == Profile::standard);
     CHECK_FALSE(request.interactive);
     check_accepted(request);
 }

@@ -236,3 +236,29 @@ TEST_CASE("the occupants of a pool are named, the broadest first, and no more th
           std::vector<std::string>{"route 192.168.0.0/18 through eth0 in table 52", "address 192.168.7.1/24 on eth0"});
     CHECK(state.occupants(prefix("192.168.0.0/16"), 1).size() == 1);
 }
+
+TEST_CASE("a name that is a prefix and a number, alternative names too, is found, and no other")
+{
+    HostState state;
+    state.link_changed(link(2, "rqat"));
+    state.link_changed(link(3, "rqat1x"));
+    state.link_changed(link(4, "xrqat1"));
+    CHECK_FALSE(state.numbered_name_taken("rqat"));
+    auto named = link(5, "eth0");
+    named.alt_names = {"rqat07"};
+    state.link_changed(named);
+    CHECK(state.numbered_name_taken("rqat"));
+    state.link_gone(5);
+    CHECK_FALSE(state.numbered_name_taken("rqat"));
+}
+
+TEST_CASE("a link has the routes that leave through it")
+{
+    HostState state;
+    state.route_added(route("192.168.7.2/32", 2));
+    CHECK(state.has_route(prefix("192.168.7.2/32"), 2));
+    CHECK_FALSE(state.has_route(prefix("192.168.7.2/32"), 3));
+    CHECK_FALSE(state.has_route(prefix("192.168.7.0/24"), 2));
+    state.link_gone(2);
+    CHECK_FALSE(state.has_route(prefix("192.168.7.2/32"), 2));
+}

@@ -92,8 +92,8 @@ TEST_CASE("taps of one lease are one lease, in their positions")
     CHECK(lease->taps == std::map<unsigned, int>{{0, 10}, {1, 11}});
     CHECK(table.tap_count(1000) == 2);
     CHECK(table.tap_count(1001) == 0);
-    CHECK(table.index_leased(10));
-    CHECK_FALSE(table.index_leased(12));
+    CHECK(table.index_leased(Profile::standard, 10));
+    CHECK_FALSE(table.index_leased(Profile::standard, 12));
     CHECK(doomed(table, start).empty());
 }
 
@@ -108,7 +108,7 @@ TEST_CASE("a link that goes, or whose tag goes, leaves the table as if it had ne
     CHECK(table.find("0123456789abcdef") == nullptr);
     CHECK(table.tap_count() == 0);
     CHECK(table.tap_count(1000) == 0);
-    CHECK_FALSE(table.index_leased(10));
+    CHECK_FALSE(table.index_leased(Profile::standard, 10));
 }
 
 TEST_CASE("a second link that claims a place of a lease is not of it, for as long as the first is there")
@@ -313,4 +313,18 @@ TEST_CASE("an attended lease needs watching, and whoever is not there deserts al
     table.update(13, nullptr, start);
     CHECK_FALSE(table.has_attended());
     CHECK_FALSE(table.needs_watching());
+}
+
+TEST_CASE("an index by runqemu's rule and the same one by ours are two")
+{
+    auto link = tap(10, 0, 1, Hold::name);
+    auto tag = *decode_tag(link.alias);
+    tag.profile = Profile::runqemu;
+    link.alias = encode(tag);
+    LeaseTable table;
+    table.update(10, &link, start);
+    CHECK(table.index_leased(Profile::runqemu, 10));
+    CHECK_FALSE(table.index_leased(Profile::standard, 10));
+    table.update(10, nullptr, start);
+    CHECK_FALSE(table.index_leased(Profile::runqemu, 10));
 }

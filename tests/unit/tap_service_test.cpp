@@ -8,6 +8,7 @@
 #include "common/error.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/fake_host.hpp"
+#include "tests/unit/outcome.hpp"
 
 #include <set>
 #include <string>
@@ -242,7 +243,7 @@ TEST_CASE("a label finds its old index again, and another one while that is take
     auto asked = request(1, Hold::name);
     asked.label = "web";
     const auto first = bench.acquire(asked).grant;
-    CHECK(first.taps[0].index == bench.plan.search_start(1000, "web"));
+    CHECK(first.taps[0].index == bench.plan.search_start(Profile::standard, 1000, "web"));
     CHECK(first.label == "web");
     const auto second = bench.acquire(asked).grant;
     CHECK(second.taps[0].index != first.taps[0].index);
@@ -257,7 +258,7 @@ TEST_CASE("a search that starts near the end goes on at the beginning")
     Bench bench;
     auto asked = request(3, Hold::name);
     unsigned number = 0;
-    while (bench.plan.search_start(1000, "vm" + std::to_string(number)) != 253)
+    while (bench.plan.search_start(Profile::standard, 1000, "vm" + std::to_string(number)) != 253)
         ++number;
     asked.label = "vm" + std::to_string(number);
     CHECK(names(bench.acquire(asked).grant) == Names{"tap253", "tap254", "tap7"});
@@ -561,4 +562,174 @@ TEST_CASE("a successor marks what there is and nothing else")
     bench.host.marks = {"tap8", "tap40"};
     bench.service.restore_marks();
     CHECK(bench.host.marks == Marks{"tap7", "tap8"});
+}
+
+TEST_CASE("by runqemu's rule: the first tap is its, with a route, all others are ours")
+{
+    Bench bench{PlanSettings{}};
+    auto asked = request(3, Hold::name);
+    asked.profile = Profile::runqemu;
+    const auto grant = bench.acquire(asked).grant;
+    CHECK(names(grant) == Names{"rq00000000t0", "tap8", "tap9"});
+    CHECK(
+        grant.taps[0] ==
+        TapGrant{"rq00000000t0", 0, {0xc0a80701}, {0xc0a80702}, 32, *MacAddress::parse("52:54:01:01:00:00"), 1, false});
+    CHECK(bench.host.journal == Names{"create rq00000000t0", "configure rq00000000t0", "address rq00000000t0",
+                                      "up rq00000000t0", "route rq00000000t0", "create tap8", "configure tap8",
+                                      "address tap8", "up tap8", "create tap9", "configure tap9", "address tap9",
+                                      "up tap9", "persist rq00000000t0", "persist tap8", "persist tap9"});
+    CHECK(bench.host.state().has_route(Ipv4Prefix{{0xc0a80702}, 32}, 10));
+    CHECK_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80703}, 32}));
+    bench.host.state().replace_with(HostState{bench.host.state()});
+    TapService successor{bench.plan,        bench.limits,           bench.host, bench.host, bench.host,
+                         [] { return ""; }, [] { return Moment{}; }};
+    CHECK(successor.leases({}) == std::vector<LeaseGrant>{grant});
+    bench.service.release(grant.lease);
+    CHECK(bench.service.sweep().size() == 3);
+    CHECK(bench.host.state().links().empty());
+}
+
+TEST_CASE("leases whose first taps have one index are told in one order, whoever tells them")
+{
+    PlanSettings from_zero;
+    from_zero.first_index = 0;
+    for (const bool ours_first : {false, true}) {
+        Bench bench{from_zero};
+        std::vector<LeaseGrant> given;
+        for (const bool ours : {ours_first, !ours_first}) {
+            auto asked = request(1, Hold::name);
+            asked.profile = ours ? Profile::standard : Profile::runqemu;
+            given.push_back(bench.acquire(asked).grant);
+            CHECK(given.back().taps[0].index == 0);
+        }
+        CHECK(bench.service.leases({}) == given);
+    }
+}
+
+namespace {
+
+// Lease ids whose first digits differ, as real ones do: runqemu's devices are named by them.
+struct RunqemuBench : Bench {
+    TapService own{plan,
+                   limits,
+                   host,
+                   host,
+                   host,
+                   [this] {
+                       auto digits = std::to_string(10'000'000 + ++ids);
+                       return digits + digits;
+                   },
+                   [this] { return now; }};
+
+    RunqemuBench(PlanSettings settings = {}) : Bench{std::move(settings), {1000, 1000}} {}
+
+    TapGrant first_tap(const std::string &label = {})
+    {
+        auto asked = request(1, Hold::name);
+        asked.profile = Profile::runqemu;
+        asked.label = label;
+        return own.acquire(1000, asked).grant.taps[0];
+    }
+};
+
+} // namespace
+
+TEST_CASE("I2 no collision: by runqemu's rule the lowest pair is given of which neither address is anybody's")
+{
+    RunqemuBench bench;
+    auto &state = bench.host.state();
+    Link foreign;
+    foreign.ifindex = 2;
+    foreign.name = "tap0";
+    state.link_changed(foreign);
+    const auto add = [&](std::uint32_t address) { state.address_added({2, {{address}, 32}, {{address}, 32}}); };
+    add(0xc0a80701); // 192.168.7.1: the gateway of 0
+    add(0xc0a80704); // the client of 1
+    HostRoute route;
+    route.destination = {{0xc0a80704}, 30}; // 4 to 7: of 1, 2 and 3
+    state.route_added(route);
+    route.destination = {{0}, 1};
+    state.route_added(route); // half a default route
+    CHECK(bench.first_tap().index == 4);
+    CHECK(bench.first_tap().index == 5);
+    CHECK(bench.first_tap("web").index == bench.plan.search_start(Profile::runqemu, 1000, "web"));
+}
+
+TEST_CASE("I2 no collision: a lease's pair is its own also when somebody renamed the device and took the address off")
+{
+    RunqemuBench bench;
+    CHECK(bench.first_tap().index == 0);
+    bench.host.change(10, [](Link &link) { link.name = "mine"; });
+    auto &state = bench.host.state();
+    state.address_gone(state.addresses(10).front());
+    state.drop_routes();
+    CHECK(bench.first_tap().index == 1);
+}
+
+TEST_CASE("I2 no collision: whose name would begin like another device's gets another id, and so another name")
+{
+    RunqemuBench bench;
+    Link foreign;
+    foreign.ifindex = 2;
+    foreign.name = "rq10000001t99";
+    bench.host.state().link_changed(foreign);
+    CHECK(bench.first_tap().name == "rq10000002t0");
+}
+
+TEST_CASE("127 leases by runqemu's rule are all there are, and the refusal says so")
+{
+    RunqemuBench bench;
+    std::set<std::string> macs;
+    for (unsigned i = 0; i < 127; ++i) {
+        const auto tap = bench.first_tap();
+        REQUIRE(tap.index == i);
+        macs.insert(tap.mac.text());
+    }
+    CHECK(macs.size() == 127);
+    auto asked = request();
+    asked.profile = Profile::runqemu;
+    const auto error = tap_error_of([&] { bench.own.acquire(1000, asked); });
+    CHECK(error.code() == ErrorCode::pool_exhausted);
+    CHECK(std::string{error.what()}.find("no free pair of addresses for a tap by runqemu's rule: none of the 127 in "
+                                         "192.168.7.0/24 may be had: 127 taps leased, address 192.168.7.1/32 on rq") ==
+          0);
+    // By our own rule there is room.
+    CHECK(names(bench.own.acquire(1000, request()).grant) == Names{"tap8"});
+}
+
+TEST_CASE("I9 whole or nothing: whichever step of a lease by runqemu's rule fails, no trace is left")
+{
+    auto asked = request(2, Hold::name);
+    asked.profile = Profile::runqemu;
+    for (unsigned step = 1; step <= 11; ++step) {
+        Bench bench{PlanSettings{}};
+        bench.host.fail_at = step;
+        REQUIRE_THROWS_AS(bench.acquire(asked), std::system_error);
+        bench.host.fail_at = 0;
+        REQUIRE(bench.host.refresh().links().empty());
+        REQUIRE_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80000}, 16}));
+        REQUIRE(bench.service.leases({}).empty());
+    }
+}
+
+TEST_CASE("I2 no collision: a pair that somebody takes while its tap is made is given up")
+{
+    const bool by_route = GENERATE(false, true);
+    RunqemuBench bench;
+    const Ipv4Prefix client{{0xc0a80702}, 32};
+    HostRoute route;
+    route.table = 254;
+    route.destination = client;
+    route.oif = 2;
+    bench.host.meddle = [&](Link &link) {
+        if (link.name != "rq10000001t0")
+            return;
+        if (by_route)
+            bench.host.state().route_added(route);
+        else
+            bench.host.state().address_added({2, client, client});
+    };
+    CHECK(bench.first_tap().name == "rq10000002t1");
+    CHECK(bench.host.state().links().size() == 1);
+    CHECK(bench.host.state().occupied(client));
 }

@@ -104,6 +104,30 @@ TEST_CASE("an attendant is a unique name on a bus, and nothing else")
     }
 }
 
+TEST_CASE("an index by runqemu's rule is told by its key, and is of the first tap alone")
+{
+    auto tag = plain_tag();
+    tag.profile = Profile::runqemu;
+    CHECK(encode(tag) == replaced(" index=7", " runqemu=7"));
+    CHECK(decode_tag(encode(tag)) == tag);
+    tag.index = 126;
+    CHECK(decode_tag(encode(tag)) == tag);
+    tag.index = 127;
+    CHECK_FALSE(decode_tag(encode(tag)));
+    tag.index = 0;
+    tag.position = 1;
+    CHECK_FALSE(decode_tag(encode(tag)));
+    CHECK_FALSE(decode_tag(replaced(" index=7", " index=7 runqemu=7")));
+    CHECK_FALSE(decode_tag(replaced(" index=7", " runqemu=07")));
+
+    auto longest = longest_tag();
+    longest.profile = Profile::runqemu;
+    longest.index = 126;
+    longest.position = 0;
+    CHECK(encode(longest).size() <= 255);
+    CHECK(decode_tag(encode(longest)) == longest);
+}
+
 TEST_CASE("a tag cut short anywhere is none")
 {
     // The last byte of the label may go: a shorter label is a label.

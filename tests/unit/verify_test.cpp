@@ -22,7 +22,10 @@ PromisedTap promise()
     tag.index = 7;
     tag.ifindex = 10;
     tag.uid = 1000;
-    return {tag, {{0xfe, 0x54, 0, 1, 0, 7}}, gateway};
+    PlannedTap plan;
+    plan.gateway = gateway;
+    plan.host_mac = {{0xfe, 0x54, 0, 1, 0, 7}};
+    return {tag, plan};
 }
 
 OpenTap open_tap(std::size_t queues = 1)
@@ -40,7 +43,7 @@ Link good_link()
     link.alias = encode(promise().tag);
     link.is_tap = true;
     link.tun_owner = 1000;
-    link.mac = promise().host_mac;
+    link.mac = promise().plan.host_mac;
     link.settings = tap_settings;
     link.up = true;
     link.carrier = true;
@@ -114,4 +117,26 @@ TEST_CASE("I4 never ownerless: a queue that is not ours is an intruder, attached
     state.link_changed(link);
     CHECK(has_intruder(state, open_tap(2)));
     CHECK_FALSE(has_intruder(state, open_tap(3)));
+}
+
+TEST_CASE("I5 up before hand-over: a route that was promised, and leads through another device")
+{
+    auto promised = promise();
+    promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
+    HostState state;
+    state.link_changed(good_link());
+    state.address_added({10, gateway, gateway});
+    HostRoute route;
+    route.table = 254;
+    route.destination = *promised.plan.route;
+    route.oif = 11;
+    state.route_added(route);
+    CHECK(broken_promise(state, open_tap(), promised) == "it has no route to 192.168.7.2/32");
+    route.oif = 10;
+    route.destination.length = 31;
+    state.route_added(route);
+    CHECK(broken_promise(state, open_tap(), promised) == "it has no route to 192.168.7.2/32");
+    route.destination.length = 32;
+    state.route_added(route);
+    CHECK(broken_promise(state, open_tap(), promised).empty());
 }

@@ -132,6 +132,8 @@ bool may_be_option(const std::string &key, const Value &value)
         return value.type == 's' && one_of(value.text, {"no", "auto", "yes"});
     if (key == "idle-timeout")
         return value.type == 't' && value.number >= 1 && value.number <= 31'536'000;
+    if (key == "profile")
+        return value.type == 's' && one_of(value.text, {"standard", "runqemu"});
     return (key == "attended" || key == "interactive") && value.type == 'b';
 }
 
@@ -156,6 +158,7 @@ std::optional<TapRequest> expected(std::uint32_t count, const Options &options)
                                       : VhostChoice::no;
     request.idle_timeout_seconds = value("idle-timeout").number;
     request.attended = value("attended").number % 2 == 1;
+    request.profile = value("profile").text == "runqemu" ? Profile::runqemu : Profile::standard;
     request.interactive = value("interactive").number % 2 == 1;
     const bool by_name = request.hold == Hold::name;
     if (count < 1 || count > 32 || request.queues < 1 || request.queues > 16)

@@ -72,6 +72,11 @@ bool holds(const Ipv4Prefix &outer, const Ipv4Prefix &inner)
     return outer.first() <= inner.first() && inner.last() <= outer.last();
 }
 
+bool is_excluded(const AddressPlan &plan, unsigned index)
+{
+    return plan.is_excluded(Profile::standard, plan.tap(Profile::standard, index, {}));
+}
+
 void check_tap(const AddressPlan &plan, unsigned index)
 {
     const auto subnet = plan.subnet(index);
@@ -91,7 +96,7 @@ void check_tap(const AddressPlan &plan, unsigned index)
     const bool excluded = std::any_of(exclusions.begin(), exclusions.end(), [&](const Ipv4Prefix &exclusion) {
         return exclusion.first() <= subnet.last() && subnet.first() <= exclusion.last();
     });
-    require(plan.is_excluded(index) == excluded, "what overlaps an exclusion is excluded");
+    require(is_excluded(plan, index) == excluded, "what overlaps an exclusion is excluded");
 }
 
 // Both ends, their neighbours and one that a label leads to: each valid, and no two of them alike.
@@ -100,7 +105,7 @@ void check_plan(const AddressPlan &plan)
     const auto first = plan.first_index();
     const auto last = plan.last_index();
     require(first <= last && plan.size() == last - first + 1, "a plan has a tap");
-    const auto start = plan.search_start(1000, "web");
+    const auto start = plan.search_start(Profile::standard, 1000, "web");
     require(start >= first && start <= last, "a label leads to a tap");
     std::set<unsigned> indexes{first, last, start, std::min(first + 1, last), std::max(last, 1u) - 1};
     indexes.erase(indexes.begin(), indexes.lower_bound(first));
@@ -110,7 +115,8 @@ void check_plan(const AddressPlan &plan)
     for (const auto index : indexes) {
         check_tap(plan, index);
         names.insert(plan.device_name(index));
-        macs.insert({plan.guest_mac(index).text(), plan.host_mac(index).text()});
+        macs.insert({plan.tap(Profile::standard, index, {}).guest_mac.text(),
+                     plan.tap(Profile::standard, index, {}).host_mac.text()});
         const auto subnet = plan.subnet(index);
         require(!before || before->last() < subnet.first(), "no two subnets meet");
         before = subnet;

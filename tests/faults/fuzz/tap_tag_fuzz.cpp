@@ -48,6 +48,10 @@ TapTag tag_of(std::string_view bytes)
     tag.count = static_cast<unsigned>(choose.number(1, 32));
     tag.position = static_cast<unsigned>(choose.number(0, tag.count - 1));
     tag.index = static_cast<unsigned>(choose.number(0, 0xffff));
+    if (tag.position == 0 && choose.number(0, 1) != 0) {
+        tag.profile = Profile::runqemu;
+        tag.index %= 127;
+    }
     tag.ifindex = static_cast<int>(choose.number(1, 0x7fffffff));
     tag.uid = static_cast<uid_t>(choose.number(0, 0xffffffff));
     tag.hold = choose.number(0, 1) ? Hold::name : Hold::fd;
@@ -72,6 +76,7 @@ void require_ranges(const TapTag &tag)
     const auto is_word = [](char c) { return c > ' ' && c < 0x7f; };
     require(tag.lease.size() == 16 && std::all_of(tag.lease.begin(), tag.lease.end(), is_hex), "a lease has an id");
     require(tag.count >= 1 && tag.count <= 32 && tag.position < tag.count, "a tap is one of its lease's");
+    require(tag.profile == Profile::standard || (tag.index < 127 && tag.position == 0), "runqemu has 127 pairs");
     require(tag.index <= 0xffff && tag.ifindex > 0, "index and ifindex are in their ranges");
     require(tag.queues >= 1 && tag.queues <= 16, "queues are 1 to 16");
     require(tag.idle_timeout_seconds <= 31'536'000, "the idle timeout is at most a year");
