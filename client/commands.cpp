@@ -7,6 +7,7 @@
 #include "client/become_user.hpp"
 #include "client/manager_proxy.hpp"
 #include "client/password_agent.hpp"
+#include "client/placeholders.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
 #include "client/resolve.hpp"
@@ -135,6 +136,20 @@ std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
     return taps;
 }
 
+// QEMU's command with our words.
+std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
+                                  const std::vector<TapDescriptors> &descriptors, NicOptions nic)
+{
+    const auto facts = look_at(command);
+    nic.first_netdev = facts.first_free_netdev;
+    nic.first_mmio_bus = facts.first_free_mmio_bus;
+    auto merged =
+        merge(std::move(command), facts, qemu_args(lease, descriptors, nic), kernel_cmdline_words(lease, facts.nics));
+    if (merged.warning)
+        std::fprintf(stderr, "qemu-tapctl: %s\n", merged.warning->c_str());
+    return merged.words;
+}
+
 // Becomes the command; its descriptors are inherited, everything else of ours closes.
 int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &descriptors)
 {
@@ -154,21 +169,18 @@ int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &d
 
 int perform(const RunOptions &options)
 {
+    const bool for_any_program = has_placeholders(options.command, options.request);
     if (options.user)
         become_user(*options.user);
     if (const int problem = command_problem(options.command.front()); problem != 0)
         return report_command(options.command.front(), problem);
-    const auto facts = look_at(options.command);
     ManagerProxy manager;
     const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
-    auto nic = options.nic;
-    nic.first_netdev = facts.first_free_netdev;
-    nic.first_mmio_bus = facts.first_free_mmio_bus;
-    const auto merged = merge(options.command, facts, qemu_args(acquired.grant, descriptors_of(acquired), nic),
-                              kernel_cmdline_words(acquired.grant, facts.nics));
-    if (merged.warning)
-        std::fprintf(stderr, "qemu-tapctl: %s\n", merged.warning->c_str());
-    return become(merged.words, acquired.descriptors);
+    const auto descriptors = descriptors_of(acquired);
+    auto words = with_placeholders(options.command, acquired.grant, descriptors);
+    if (!for_any_program)
+        words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic);
+    return become(words, acquired.descriptors);
 }
 
 int perform(const UpOptions &options)

@@ -132,7 +132,8 @@ struct RunVerb {
 
     explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
     {
-        verb->footer("Then: -- QEMU ARG...");
+        verb->footer("Then: -- QEMU ARG...\n"
+                     "Or any program, with {fd0}, {mac0}, {cmdline} and others (see the manual) where they belong.");
         words.add_common(*verb);
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
         verb->add_option("--user", user, "Become this user first; for root only");

@@ -40,6 +40,15 @@ class Vhost(BusRing):
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--vhost", "yes", "--", "true"), 10, VHOST)
         self.host.no_trace()
 
+    def test_placeholder(self):
+        """{vhostfdsI} are the vhost descriptors of that tap."""
+        device = place_vhost()
+        holder = self.run_stand_in("alice", "--queues", "2", "--vhost", "yes", command=["{fds0}", "{vhostfds0}"])
+        queues, vhost = ([int(number) for number in word.split(":")] for word in holder.argv)
+        self.assertEqual([holder.open[number]["tap"]["name"] for number in queues], ["tap8"] * 2)
+        self.assertEqual([holder.open[number]["device"] for number in vhost], [device] * 2)
+        self.assertEqual(len(holder.open), 4)
+
     def test_with_device(self):
         """With /dev/vhost-net `yes` and `auto` give as many of its descriptors as queues, named as vhostfds=."""
         device = place_vhost()

@@ -89,6 +89,21 @@ class Model(GuestRing):
         self.assert_booted(self.start_with(grant, "pnp", PINGS), expected_story(nics_of(grant, "pnp")))
 
 
+class Placeholders(GuestRing):
+    def test_qemu(self):
+        """QEMU told by placeholders alone, as any other program would be: the guest has its addresses and pings."""
+        command = self.qemu("cloud", f"{PINGS} guest.nics=2 {{cmdline}}")
+        for number in (0, 1):
+            command += ["-netdev", f"tap,id=wire{number},fds={{fds{number}}}",
+                        "-device", f'{{"driver":"virtio-net-pci","netdev":"wire{number}","mac":"{{mac{number}}}"}}']
+        guest, lease = self.run_guest(["--count", "2"], command)
+        guest.wait_for("^GUEST-PINGING$")
+        self.assertEqual(guest.words().count("-netdev"), 2)
+        self.assertEqual(guest.words().count("-append"), 1)
+        self.assert_booted(guest, expected_story(nics_of(lease, "cloud")))
+        self.assert_gone()
+
+
 class Shell(GuestRing):
     def test_env(self):
         """`--format env` in a shell script: eval, then QEMU with $QEMU_TAP_ARGS and $QEMU_TAP_CMDLINE, boots."""
