@@ -12,6 +12,7 @@
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
 #include "client/resolve.hpp"
+#include "client/supervisor.hpp"
 #include "common/error.hpp"
 
 #include <unistd.h>
@@ -72,6 +73,8 @@ private:
 std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
 {
     std::vector<TapDescriptors> taps;
+    if (acquired.grant.hold == Hold::name)
+        return taps;
     auto next = acquired.descriptors.begin();
     const auto take = [&](unsigned count) {
         std::vector<int> numbers;
@@ -87,18 +90,32 @@ std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
     return taps;
 }
 
-// QEMU's command with our words.
+// QEMU's command with our words. `descriptors` is empty for a lease held by name.
 std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
                                   const std::vector<TapDescriptors> &descriptors, NicOptions nic)
 {
     const auto facts = look_at(command);
     nic.first_netdev = facts.first_free_netdev;
     nic.first_mmio_bus = facts.first_free_mmio_bus;
-    auto merged =
-        merge(std::move(command), facts, qemu_args(lease, descriptors, nic), kernel_cmdline_words(lease, facts.nics));
+    const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
+    auto merged = merge(std::move(command), facts, args, kernel_cmdline_words(lease, facts.nics));
     if (merged.warning)
         std::fprintf(stderr, "qemu-tapctl: %s\n", merged.warning->c_str());
     return merged.words;
+}
+
+// Runs the command for whose life the lease is held, and ends the lease with it; the status to end with.
+int attend(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std::string> &words)
+{
+    const int end = supervise(words);
+    try {
+        manager.release(lease.lease);
+    } catch (const TapError &error) {
+        // Somebody may have ended it before; else it ends with us.
+        if (error.code() != ErrorCode::no_such_lease)
+            std::fprintf(stderr, "qemu-tapctl: can't end lease %s: %s\n", lease.lease.c_str(), error.what());
+    }
+    return end_like(end);
 }
 
 } // namespace
@@ -116,6 +133,8 @@ int perform(const RunOptions &options)
     auto words = with_placeholders(options.command, acquired.grant, descriptors);
     if (!for_any_program)
         words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic);
+    if (options.request.hold == Hold::name)
+        return attend(manager, acquired.grant, words);
     return become(words, acquired.descriptors);
 }
 

@@ -128,6 +128,7 @@ constexpr const char *exit_statuses =
 struct RunVerb {
     CLI::App *verb;
     RequestWords words;
+    std::string hold{text_of(Hold::fd)};
     std::optional<std::string> user;
 
     explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
@@ -136,6 +137,7 @@ struct RunVerb {
                      "Or any program, with {fd0}, {mac0}, {cmdline} and others (see the manual) where they belong.");
         words.add_common(*verb);
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
+        verb->add_option("--hold", hold, "fd, or name: the program opens the devices itself")->capture_default_str();
         verb->add_option("--user", user, "Become this user first; for root only");
     }
 
@@ -143,7 +145,12 @@ struct RunVerb {
     {
         if (command.empty())
             refuse("run needs a command: qemu-tapctl run [OPTION]... -- QEMU ARG...");
-        return {words.request(Hold::fd), words.nic(), words.ask_password, user, std::move(command)};
+        const auto chosen = parse_hold(hold);
+        if (!chosen)
+            refuse("--hold " + quote(hold) + " is neither fd nor name");
+        auto request = words.request(*chosen);
+        request.attended = *chosen == Hold::name;
+        return {std::move(request), words.nic(), words.ask_password, user, std::move(command)};
     }
 };
 

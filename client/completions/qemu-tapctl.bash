@@ -13,7 +13,7 @@ _qemu_tapctl_names() {
 _qemu_tapctl_options() { # VERB
     case $1 in
         '') echo --help --version ;;
-        run) echo --count --queues --vhost --device --label --user --no-ask-password --help ;;
+        run) echo --count --queues --hold --vhost --device --label --user --no-ask-password --help ;;
         up) echo --count --queues --device --label --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;
         list) echo --all --json --no-ask-password --help ;;
@@ -25,6 +25,7 @@ _qemu_tapctl_options() { # VERB
 _qemu_tapctl_values() { # OPTION
     case $1 in
         --format) printf '%s\n' text json qemu cmdline env yocto ;;
+        --hold) printf '%s\n' fd name ;;
         --vhost) printf '%s\n' no auto yes ;;
         --device) printf '%s\n' virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3 ;;
         --user) compgen -u ;;

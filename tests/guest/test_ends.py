@@ -2,7 +2,9 @@
 """Violent ends, with a real QEMU and a guest at work: QEMU's own, after which nothing may be left, and the daemon's,
 of which no guest may notice anything."""
 
+import os
 import select
+import signal
 import socket
 import time
 
@@ -69,6 +71,38 @@ class Killed(GuestRing):
         self.assert_gone_in_time(guest, "after the daemon")
         self.host.restart_daemon()
         self.assertEqual(self.leases(), [])
+
+
+class KilledByName(GuestRing):
+    """The same where QEMU opens its taps by name and the client stays beside it."""
+
+    def start_two(self):
+        command = self.qemu("cloud", "guest.pings=600 guest.interval=0.1")
+        guest = self.start("qemu-tapctl", "run", "--hold", "name", "--count", "2", "--", *command)
+        guest.wait_for("^GUEST-PINGING$")
+        (lease,) = self.leases()
+        with EchoRequests(lease["taps"][1]["name"]) as requests:
+            requests.wait_for(3, 10)
+        with open(f"/proc/{guest.popen.pid}/task/{guest.popen.pid}/children", encoding="ascii") as file:
+            return guest, int(file.read())
+
+    def test_qemu(self):
+        """Taps, addresses and routes are gone when the client has ended, as QEMU had: by SIGKILL."""
+        guest, qemu = self.start_two()
+        os.kill(qemu, signal.SIGKILL)
+        self.assertEqual(guest.end(), -signal.SIGKILL)
+        self.host.no_trace()
+        self.assertEqual(guest.complaints(), "")
+
+    def test_client(self):
+        """With the client's SIGKILL QEMU ends, and all is gone within 1 s."""
+        guest, _ = self.start_two()
+        start = time.monotonic()
+        guest.popen.kill()
+        self.assertEqual(guest.end(), -signal.SIGKILL)
+        took = time.monotonic() - start + self.assert_gone()
+        print(f"       figure: client killed: QEMU, taps, addresses, routes gone after {1000 * took:.0f} ms", flush=True)
+        self.assertLess(took, 1)
 
 
 class DaemonKilled(GuestRing):

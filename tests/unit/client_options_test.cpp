@@ -366,3 +366,25 @@ TEST_CASE("client options: a number has one spelling")
     for (const char *number : {"", "010", "+5", "-1", "0x10", " 3", "3 ", "1e3", "4294967296"})
         check_refused({"up", "--count", number});
 }
+
+TEST_CASE("client options: run holds its taps by descriptors, or by name as long as the command runs")
+{
+    for (const Words &words : {Words{"run", "--", "vmm"}, Words{"run", "--hold", "fd", "--", "vmm"}}) {
+        CAPTURE(words);
+        const auto run = parse_as<RunOptions>(words);
+        CHECK(run.request.hold == Hold::fd);
+        CHECK_FALSE(run.request.attended);
+    }
+    const auto run = parse_as<RunOptions>({"run", "--hold=name", "--count", "32", "--", "vmm"});
+    CHECK(run.request.hold == Hold::name);
+    CHECK(run.request.attended);
+    CHECK_FALSE(parse_as<UpOptions>({"up"}).request.attended);
+}
+
+TEST_CASE("client options: another way to hold is refused, and vhost descriptors by name")
+{
+    check_refused({"run", "--hold", "names", "--", "vmm"}, "--hold \"names\" is neither fd nor name");
+    check_refused({"run", "--hold", "", "--", "vmm"}, "--hold \"\"");
+    check_refused({"run", "--hold", "name", "--vhost", "yes", "--", "vmm"}, "needs hold 'fd'");
+    check_refused({"up", "--hold", "name"}, "--hold");
+}

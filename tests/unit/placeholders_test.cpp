@@ -297,3 +297,27 @@ TEST_CASE("placeholders: the page's example of crosvm is started so")
                 "net.ifnames=0",
                 "vmlinux"});
 }
+
+TEST_CASE("placeholders: the page's example of Firecracker is started so")
+{
+    CHECK(started_example("sh -c") == Words{"sh", "-c",
+                                            "\n    printf \"%s\\n\" \"$1\" >vm.json\n"
+                                            "    exec firecracker --no-api --config-file vm.json",
+                                            "-", R"({
+  "boot-source": {"kernel_image_path": "vmlinux",
+    "boot_args": "console=ttyS0 reboot=k panic=1 ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0"},
+  "drives": [{"drive_id": "root", "path_on_host": "root.img",
+    "is_root_device": true, "is_read_only": false}],
+  "network-interfaces": [{"iface_id": "eth0",
+    "guest_mac": "52:54:00:ab:00:07", "host_dev_name": "tap7"}]})"});
+}
+
+TEST_CASE("placeholders: the page's example of systemd-vmspawn is started so")
+{
+    CHECK(started_example("env") ==
+          Words{"env",
+                "SYSTEMD_VMSPAWN_QEMU_EXTRA=-netdev tap,id=net0,ifname=tap7,script=no,downscript=no "
+                "-device virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07",
+                "systemd-vmspawn", "--image=root.img", "--linux=vmlinuz",
+                "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0"});
+}

@@ -96,6 +96,7 @@ class Completions:
             self.assert_words(f"{verb} --format=", formats)
         self.assert_words("up --format=j", ["json"])
         self.assert_words("run --vhost ", named_in_help("run", "--vhost"))
+        self.assert_words("run --hold ", ["fd", "name"])
         for verb in ("run", "up", "args"):
             self.assert_words(f"{verb} --device ", DEVICES)
         for option in ("--count", "--queues", "--label"):
