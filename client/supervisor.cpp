@@ -6,7 +6,9 @@
 #include "client/supervisor.hpp"
 
 #include "client/launch.hpp"
+#include "common/unique_fd.hpp"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -153,9 +155,12 @@ private:
         return any;
     }
 
-    // As the command was: whose job we are sees it stopped, and lets it go on by SIGCONT, which is passed on.
+    // As the command was: whose job we are sees it stopped, and lets it go on by SIGCONT, which is passed on. Without a
+    // terminal there are no jobs, and who lets the command itself go on would leave us behind.
     static void stop_by(int signal)
     {
+        if (!UniqueFd{::open("/dev/tty", O_RDONLY | O_CLOEXEC)})
+            return;
         ::raise(signal);
         const auto set = set_of(signal);
         ::sigprocmask(SIG_UNBLOCK, &set, nullptr);

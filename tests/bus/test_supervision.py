@@ -253,6 +253,15 @@ class Ends(Supervised):
         self.assertLess(time.monotonic() - started, 1)
         self.assert_ended(left)
 
+    def test_stopped_without_terminal(self):
+        """Where there is no terminal, and so no job to be seen stopped, the client does not stop with the command."""
+        client, (pid, _) = self.start(*SLEEP, start_new_session=True)
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state(pid) == "T", "it is stopped")
+        client.terminate()
+        os.kill(pid, signal.SIGCONT)
+        self.assert_ends(client, -signal.SIGTERM)
+
     def test_not_the_commands(self):
         """A child that the client's own process had before it became the client is nobody's to end."""
         script = 'sleep 1000 & echo $!; exec qemu-tapctl run --hold name -- true'

@@ -101,7 +101,7 @@ class KilledByName(GuestRing):
         guest.popen.kill()
         self.assertEqual(guest.end(), -signal.SIGKILL)
         took = time.monotonic() - start + self.assert_gone()
-        print(f"       figure: client killed: QEMU, taps, addresses, routes gone after {1000 * took:.0f} ms", flush=True)
+        print(f"       figure: client killed: all gone after {1000 * took:.0f} ms", flush=True)
         self.assertLess(took, 1)
 
 
