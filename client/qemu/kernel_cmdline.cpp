@@ -11,14 +11,6 @@ namespace qemutap {
 
 namespace {
 
-// ip=<client>:<server>:<gateway>:<netmask>:<hostname>:<device>:<autoconf>
-std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
-{
-    const Ipv4Prefix subnet{tap.gateway, tap.prefix_length};
-    return "ip=" + tap.client.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +
-           "::eth" + std::to_string(nic) + ":off";
-}
-
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
 // Where each word begins and ends; double quotes hold spaces together, as in the kernel's next_arg().
@@ -65,13 +57,20 @@ bool is_open(std::string_view word)
 
 } // namespace
 
+std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
+{
+    const Ipv4Prefix subnet{tap.gateway, tap.prefix_length};
+    return "ip=" + tap.client.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +
+           "::eth" + std::to_string(nic) + ":off";
+}
+
 std::vector<std::string> kernel_cmdline_words(const LeaseGrant &lease, unsigned first_nic)
 {
     std::vector<std::string> words;
     for (unsigned i = 1; i < lease.taps.size(); ++i)
         words.push_back(ip_word(lease.taps[i], first_nic + i, false));
     words.push_back(ip_word(lease.taps.front(), first_nic, true));
-    words.emplace_back("net.ifnames=0");
+    words.emplace_back(lasting_nic_names);
     return words;
 }
 

@@ -13,12 +13,20 @@
 #include "common/grant.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace qemutap {
 
+// ip=<client>:<server>:<gateway>:<netmask>:<hostname>:<device>:<autoconf> of one NIC, the guest's ethN. Only the
+// primary one has a gateway.
+std::string ip_word(const TapGrant &tap, unsigned nic, bool primary);
+
+// The word that makes names such as eth0 hold under udev.
+inline constexpr std::string_view lasting_nic_names = "net.ifnames=0";
+
 // `first_nic` is E of the guest's ethE that the lease's first tap is: 0, unless NICs stand before it.
-// The last word, net.ifnames=0, makes those names hold under udev.
+// The last word is the one that makes those names hold.
 std::vector<std::string> kernel_cmdline_words(const LeaseGrant &lease, unsigned first_nic = 0);
 
 std::string kernel_cmdline(const LeaseGrant &lease, unsigned first_nic = 0);

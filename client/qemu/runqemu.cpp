@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+//
+// The words as runqemu takes them: qemuparams= is split as sh(1) would, bootparams= stands last on the guest's kernel
+// command line, behind the `ip=` that runqemu writes for eth0.
+
+#include "client/qemu/runqemu.hpp"
+
+#include "client/qemu/command.hpp"
+#include "client/qemu/kernel_cmdline.hpp"
+#include "common/error.hpp"
+#include "common/quote.hpp"
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+constexpr std::string_view qemu_parameters = "qemuparams=";
+constexpr std::string_view boot_parameters = "bootparams=";
+// Of the subnet in which runqemu has all its guests; on the host each tap is alone with its guest.
+constexpr unsigned guests_prefix_length = 24;
+// runqemu's NIC, and its netdev net0.
+constexpr unsigned runqemus_nics = 1;
+
+bool begins_with(std::string_view text, std::string_view beginning)
+{
+    return text.substr(0, beginning.size()) == beginning;
+}
+
+// The value of the argument, the last one of its key; a new one, empty, if there is none.
+std::string &argument_of(std::vector<std::string> &arguments, std::string_view key)
+{
+    const auto last = std::find_if(arguments.rbegin(), arguments.rend(),
+                                   [&](const std::string &argument) { return begins_with(argument, key); });
+    if (last != arguments.rend())
+        return *last;
+    return arguments.emplace_back(key);
+}
+
+// What the caller adds to QEMU's command line.
+CommandFacts look_at_parameters(const std::string &parameters)
+{
+    std::istringstream stream{parameters};
+    std::vector<std::string> command{"qemu"};
+    for (std::string word; stream >> word;)
+        command.push_back(word);
+    return look_at(command);
+}
+
+// The kernel's own reader takes the last `ip=` and configures that device only: it must be eth0's, so runqemu's is
+// said again.
+std::vector<std::string> boot_words(const LeaseGrant &lease, unsigned first_nic)
+{
+    std::vector<std::string> words;
+    for (unsigned i = 1; i < lease.taps.size(); ++i)
+        words.push_back(ip_word(lease.taps[i], first_nic + i - 1, false));
+    auto first = lease.taps.front();
+    first.prefix_length = guests_prefix_length;
+    words.push_back(ip_word(first, 0, true));
+    words.emplace_back(lasting_nic_names);
+    return words;
+}
+
+} // namespace
+
+std::string tap_name_prefix(const TapGrant &tap)
+{
+    return tap.name.substr(0, tap.name.find_last_not_of("0123456789") + 1);
+}
+
+void require_tap_network(const std::vector<std::string> &arguments)
+{
+    constexpr std::array<std::pair<std::string_view, const char *>, 2> without_tap{{
+        {"slirp", "user networking"},
+        {"nonetwork", "no network"},
+    }};
+    for (const auto &argument : arguments) {
+        for (const auto &[word, meaning] : without_tap)
+            if (argument == word)
+                throw TapError{ErrorCode::invalid_argument, "runqemu's " + quote(argument) + " means " + meaning +
+                                                                ": start runqemu itself, or leave it out"};
+        if (begins_with(argument, "bridge="))
+            throw TapError{ErrorCode::invalid_argument,
+                           "runqemu's " + quote(argument) +
+                               " means a bridge in the place of a tap: start runqemu itself, or leave it out"};
+    }
+}
+
+RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options)
+{
+    RunqemuArguments result{std::move(arguments), std::nullopt};
+    if (lease.taps.size() == 1)
+        return result;
+    auto &parameters = argument_of(result.words, qemu_parameters);
+    const auto facts = look_at_parameters(parameters.substr(qemu_parameters.size()));
+    options.first_netdev = std::max(runqemus_nics, facts.first_free_netdev);
+    auto further = lease;
+    further.taps.erase(further.taps.begin());
+    parameters += (parameters == qemu_parameters ? "" : " ") + shell_line(qemu_args(further, options));
+
+    const auto words = boot_words(lease, runqemus_nics + facts.nics);
+    auto &boot = argument_of(result.words, boot_parameters);
+    if (const auto extended = with_words(boot.substr(boot_parameters.size()), words))
+        boot = std::string{boot_parameters} + *extended;
+    else
+        result.warning =
+            "bootparams= has an ip= already and was left as it is; the guest would need " + *with_words("", words);
+    return result;
+}
+
+} // namespace qemutap

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+//
+// What Yocto's runqemu is told of a lease: its own tap by a prefix, the further ones as words for QEMU and the guest's
+// kernel, as exact lists.
+
+#include "client/qemu/runqemu.hpp"
+
+#include "tests/catch.hpp"
+#include "tests/unit/outcome.hpp"
+#include "tests/unit/sample_lease.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// As of the profile for runqemu: the first tap after runqemu's own rule for its number 3, alone with its guest, the
+// others as ever.
+LeaseGrant sample_lease_of_runqemu(unsigned count)
+{
+    auto lease = sample_lease(count);
+    auto &first = lease.taps.front();
+    first.name = "rq01234567t3";
+    first.index = 3;
+    first.gateway = {0xc0a80707};
+    first.client = {0xc0a80708};
+    first.prefix_length = 32;
+    return lease;
+}
+
+Words with_further(const Words &arguments, unsigned count)
+{
+    const auto result = with_further_taps(arguments, sample_lease_of_runqemu(count), {});
+    CHECK_FALSE(result.warning.has_value());
+    return result.words;
+}
+
+const std::string second_nic = "-netdev tap,id=net1,ifname=tap8,script=no,downscript=no "
+                               "-device virtio-net-pci,netdev=net1,mac=52:54:00:ab:00:08";
+const std::string primary = "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth0:off net.ifnames=0";
+const std::string second_ip = "ip=192.168.8.2:::255.255.255.0::eth1:off ";
+
+} // namespace
+
+TEST_CASE("runqemu: OE_TAP_NAME is the device's name without its number")
+{
+    CHECK(tap_name_prefix(sample_lease_of_runqemu(1).taps.front()) == "rq01234567t");
+    auto tap = sample_tap(7);
+    tap.name = "rqt126";
+    CHECK(tap_name_prefix(tap) == "rqt");
+}
+
+TEST_CASE("runqemu: a lease of one tap needs no word")
+{
+    const Words given{"core-image-minimal", "nographic", "qemuparams=-m 512", "bootparams=quiet"};
+    CHECK(with_further(given, 1) == given);
+    CHECK(with_further({}, 1).empty());
+}
+
+TEST_CASE("runqemu: further taps are NICs behind its own, and its own ip= is said again last")
+{
+    CHECK(with_further({"qemux86-64", "nographic"}, 2) ==
+          Words{"qemux86-64", "nographic", "qemuparams=" + second_nic, "bootparams=" + second_ip + primary});
+    CHECK(with_further({}, 3) ==
+          Words{"qemuparams=" + second_nic +
+                    " -netdev tap,id=net2,ifname=tap9,script=no,downscript=no "
+                    "-device virtio-net-pci,netdev=net2,mac=52:54:00:ab:00:09",
+                "bootparams=" + second_ip + "ip=192.168.9.2:::255.255.255.0::eth2:off " + primary});
+}
+
+TEST_CASE("runqemu: what the caller has for QEMU and the kernel stays in front, where runqemu takes it from")
+{
+    CHECK(with_further({"bootparams=quiet debug", "kvm", "qemuparams=-m 512 -snapshot", "sdl"}, 2) ==
+          Words{"bootparams=quiet debug " + second_ip + primary, "kvm", "qemuparams=-m 512 -snapshot " + second_nic,
+                "sdl"});
+    // It takes the last of several.
+    CHECK(with_further({"qemuparams=-m 512", "qemuparams=-m 256", "bootparams=a", "bootparams=b"}, 2) ==
+          Words{"qemuparams=-m 512", "qemuparams=-m 256 " + second_nic, "bootparams=a",
+                "bootparams=b " + second_ip + primary});
+    CHECK(with_further({"bootparams=quiet -- single"}, 2).front() ==
+          "bootparams=quiet " + second_ip + primary + " -- single");
+    CHECK(with_further({"bootparams=net.ifnames=1"}, 2).front() ==
+          "bootparams=net.ifnames=1 " + second_ip + "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth0:off");
+}
+
+TEST_CASE("runqemu: the caller's own NICs stand between its own and ours, and so do their netdevs")
+{
+    const std::string own = "-netdev user,id=net1 -device e1000,netdev=net1";
+    CHECK(with_further({"qemuparams=" + own}, 2) ==
+          Words{"qemuparams=" + own +
+                    " -netdev tap,id=net2,ifname=tap8,script=no,downscript=no "
+                    "-device virtio-net-pci,netdev=net2,mac=52:54:00:ab:00:08",
+                "bootparams=ip=192.168.8.2:::255.255.255.0::eth2:off " + primary});
+}
+
+TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning; the NICs are there all the same")
+{
+    const auto result = with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), {});
+    CHECK(result.words == Words{"bootparams=ip=dhcp", "qemuparams=" + second_nic});
+    CHECK(result.warning ==
+          "bootparams= has an ip= already and was left as it is; the guest would need " + second_ip + primary);
+}
+
+TEST_CASE("runqemu: arguments by which it would use no tap are refused by name")
+{
+    for (const std::string word : {"slirp", "nonetwork", "bridge=br0", "bridge="}) {
+        CAPTURE(word);
+        const auto error = tap_error_of([&] { require_tap_network({"qemux86-64", word}); });
+        CHECK(error.code() == ErrorCode::invalid_argument);
+        CHECK(contains(error.what(), "\"" + word + "\""));
+    }
+    require_tap_network({"qemux86-64", "nographic", "kvm", "kvm-vhost", "slirps", "image-slirp.qemuboot.conf",
+                         "qemuparams=slirp", "bootparams=bridge=x"});
+}
