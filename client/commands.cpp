@@ -11,6 +11,7 @@
 #include "client/placeholders.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
+#include "client/qemu/runqemu.hpp"
 #include "client/resolve.hpp"
 #include "client/supervisor.hpp"
 #include "common/error.hpp"
@@ -22,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <set>
 
 namespace qemutap {
@@ -90,6 +92,12 @@ std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
     return taps;
 }
 
+void warn(const std::optional<std::string> &warning)
+{
+    if (warning)
+        std::fprintf(stderr, "qemu-tapctl: %s\n", warning->c_str());
+}
+
 // QEMU's command with our words. `descriptors` is empty for a lease held by name.
 std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
                                   const std::vector<TapDescriptors> &descriptors, NicOptions nic)
@@ -99,8 +107,7 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     nic.first_mmio_bus = facts.first_free_mmio_bus;
     const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
     auto merged = merge(std::move(command), facts, args, kernel_cmdline_words(lease, facts.nics));
-    if (merged.warning)
-        std::fprintf(stderr, "qemu-tapctl: %s\n", merged.warning->c_str());
+    warn(merged.warning);
     return merged.words;
 }
 
@@ -136,6 +143,20 @@ int perform(const RunOptions &options)
     if (options.request.hold == Hold::name)
         return attend(manager, acquired.grant, words);
     return become(words, acquired.descriptors);
+}
+
+int perform(const RunqemuOptions &options)
+{
+    const std::string runqemu = "runqemu";
+    if (const int problem = command_problem(runqemu); problem != 0)
+        return report_command(runqemu, problem);
+    ManagerProxy manager;
+    const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
+    auto further = with_further_taps(options.arguments, acquired.grant, options.nic);
+    warn(further.warning);
+    ::setenv("OE_TAP_NAME", tap_name_prefix(acquired.grant.taps.front()).c_str(), 1);
+    further.words.insert(further.words.begin(), runqemu);
+    return attend(manager, acquired.grant, further.words);
 }
 
 int perform(const UpOptions &options)

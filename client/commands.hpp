@@ -10,6 +10,7 @@
 namespace qemutap {
 
 int perform(const RunOptions &options); // held by descriptors it does not return if the command could be started
+int perform(const RunqemuOptions &options);
 int perform(const UpOptions &options);
 int perform(const DownOptions &options);
 int perform(const ListOptions &options);

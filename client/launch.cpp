@@ -27,6 +27,8 @@ const char *command_complaint(const std::string &command, int status)
     // As in a unit whose settings lack QEMU.
     if (!command.empty() && command.front() == '-')
         return "no such command; is the one that this is an option of missing?";
+    if (command == "runqemu")
+        return "no such command; is the build environment set up (. oe-init-build-env)?";
     return "no such command; is QEMU installed (qemu-system-x86)?";
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The option table, by CLI11. What stands behind the first "--" of `run` is the command and none of CLI11's
-// business.
+// The option table, by CLI11. What stands behind the first "--" of `run` and `runqemu` is another program's and none
+// of CLI11's business.
 
 #include "client/options.hpp"
 
+#include "client/qemu/runqemu.hpp"
 #include "common/error.hpp"
 #include "common/label.hpp"
 #include "common/number.hpp"
@@ -48,10 +49,14 @@ struct RequestWords {
     void add_common(CLI::App &verb)
     {
         add_number(verb, "--count", count, "How many taps, each with a NIC of the guest");
-        add_number(verb, "--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue");
-        add_device(verb);
         verb.add_option("--label", label, "Your name for the lease: it finds the same device and addresses again");
         add_no_ask_password(verb, ask_password);
+    }
+
+    void add_nic(CLI::App &verb)
+    {
+        add_number(verb, "--queues", queues, "Queues of each tap; more than one makes the NIC multi-queue");
+        add_device(verb);
     }
 
     void add_device(CLI::App &verb) { verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str(); }
@@ -104,11 +109,11 @@ struct RequestWords {
     }
 };
 
-// The arguments before the command of `run`, and the command.
+// The arguments before the mark of `run` and `runqemu`, and what stands behind it.
 std::pair<std::vector<std::string>, std::vector<std::string>> split_command(int argc, const char *const *argv)
 {
     std::vector<std::string> words(argv + 1, argv + argc);
-    if (words.empty() || words.front() != "run")
+    if (words.empty() || (words.front() != "run" && words.front() != "runqemu"))
         return {words, {}};
     const auto mark = std::find(words.begin(), words.end(), "--");
     std::vector<std::string> command;
@@ -121,8 +126,8 @@ std::pair<std::vector<std::string>, std::vector<std::string>> split_command(int 
 constexpr const char *exit_statuses =
     "Exit statuses: 0 success, 1 failure, 2 invalid argument, 3 qemu-tapd not reachable, 4 not authorised,\n"
     "5 polkit unavailable, 6 limit exceeded, 7 pool exhausted, 8 no such lease, 9 /dev/net/tun unavailable,\n"
-    "10 vhost unavailable, 11 refused by the kernel; of run, also 126 and 127: the command can't be\n"
-    "executed, is not found; else run ends with QEMU's own.";
+    "10 vhost unavailable, 11 refused by the kernel; of run and runqemu, also 126 and 127: the command\n"
+    "can't be executed, is not found; else they end with the command's own.";
 
 // Each verb declares its options to CLI11 and, once they are parsed, reads them.
 struct RunVerb {
@@ -136,6 +141,7 @@ struct RunVerb {
         verb->footer("Then: -- QEMU ARG...\n"
                      "Or any program, with {fd0}, {mac0}, {cmdline} and others (see the manual) where they belong.");
         words.add_common(*verb);
+        words.add_nic(*verb);
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
         verb->add_option("--hold", hold, "fd, or name: the program opens the devices itself")->capture_default_str();
         verb->add_option("--user", user, "Become this user first; for root only");
@@ -154,6 +160,27 @@ struct RunVerb {
     }
 };
 
+struct RunqemuVerb {
+    CLI::App *verb;
+    RequestWords words;
+
+    explicit RunqemuVerb(CLI::App &app)
+        : verb{app.add_subcommand("runqemu", "Start Yocto's runqemu with taps that are gone when it ends")}
+    {
+        verb->footer("Then: -- ARG... of runqemu");
+        words.add_common(*verb);
+    }
+
+    RunqemuOptions options(std::vector<std::string> arguments) const
+    {
+        require_tap_network(arguments);
+        auto request = words.request(Hold::name);
+        request.attended = true;
+        request.profile = Profile::runqemu;
+        return {std::move(request), words.nic(), words.ask_password, std::move(arguments)};
+    }
+};
+
 struct UpVerb {
     CLI::App *verb;
     RequestWords words;
@@ -162,6 +189,7 @@ struct UpVerb {
     explicit UpVerb(CLI::App &app) : verb{app.add_subcommand("up", "Get taps and print what to start QEMU with")}
     {
         words.add_common(*verb);
+        words.add_nic(*verb);
         verb->add_option("--idle-timeout", words.idle_timeout, "End the lease when no program has it open for so long");
         words.add_format(*verb, Format::text);
         verb->add_flag("--json", json, "The same as --format json");
@@ -225,7 +253,7 @@ void require_known_verb(const CLI::App &app, const std::vector<std::string> &wor
         return;
     const auto verbs = app.get_subcommands([](const CLI::App *) { return true; });
     if (std::none_of(verbs.begin(), verbs.end(), [&](const auto *verb) { return verb->get_name() == words.front(); }))
-        refuse("there is no " + quote(words.front()) + "; there are run, up, down, list and args");
+        refuse("there is no " + quote(words.front()) + "; there are run, runqemu, up, down, list and args");
 }
 
 } // namespace
@@ -251,6 +279,7 @@ std::optional<ClientOptions> parse_client_options(int argc, const char *const *a
     app.require_subcommand(1);
     app.footer(exit_statuses);
     RunVerb run{app};
+    RunqemuVerb runqemu{app};
     UpVerb up{app};
     DownVerb down{app};
     ListVerb list{app};
@@ -267,6 +296,8 @@ std::optional<ClientOptions> parse_client_options(int argc, const char *const *a
     }
     if (*run.verb)
         return run.options(std::move(command));
+    if (*runqemu.verb)
+        return runqemu.options(std::move(command));
     if (*up.verb)
         return up.options();
     if (*down.verb)

@@ -25,6 +25,13 @@ struct RunOptions {
     std::vector<std::string> command; // never empty
 };
 
+struct RunqemuOptions {
+    TapRequest request;
+    NicOptions nic;
+    bool ask_password = true;
+    std::vector<std::string> arguments;
+};
+
 struct UpOptions {
     TapRequest request;
     NicOptions nic;
@@ -49,7 +56,7 @@ struct ArgsOptions {
     Format format = Format::qemu;
 };
 
-using ClientOptions = std::variant<RunOptions, UpOptions, DownOptions, ListOptions, ArgsOptions>;
+using ClientOptions = std::variant<RunOptions, RunqemuOptions, UpOptions, DownOptions, ListOptions, ArgsOptions>;
 
 // nullopt: the text asked for (--help, --version) was printed to stdout and there is nothing else to do.
 // Throws TapError invalid_argument.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 #
 # What bash completes of qemu-tapctl: verbs, options, their values, and the caller's own leases by any of their
-# names. It needs no bash-completion, but with it the command behind `run -- ` is completed as it is elsewhere.
+# names. It needs no bash-completion, but with it the command behind `run -- ` is completed as it is elsewhere. Behind
+# `runqemu -- ` stand files, among others.
 
 # One a line: the caller's leases, labels and taps. Nothing, and no word, where the service does not answer; and with
 # no terminal to read from nobody is asked for a password.
@@ -14,6 +15,7 @@ _qemu_tapctl_options() { # VERB
     case $1 in
         '') echo --help --version ;;
         run) echo --count --queues --hold --vhost --device --label --user --no-ask-password --help ;;
+        runqemu) echo --count --label --no-ask-password --help ;;
         up) echo --count --queues --device --label --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;
         list) echo --all --json --no-ask-password --help ;;
@@ -52,7 +54,7 @@ _qemu_tapctl_choices() { # CURRENT WORD...
     if [[ $current == -* ]]; then
         printf '%s\n' $(_qemu_tapctl_options "$verb")
     elif (($# == 0)); then
-        printf '%s\n' run up down list args
+        printf '%s\n' run runqemu up down list args
     elif [[ $verb == down && " $* " != *" --all "* ]] || { [[ $verb == args ]] && ! _qemu_tapctl_named "${@:2}"; }; then
         # What is named already need not be named again.
         while read -r choice; do
@@ -78,10 +80,17 @@ _qemu_tapctl() {
     local line=${COMP_LINE:0:COMP_POINT} words current choice i
     COMPREPLY=()
     for ((i = 2; i < COMP_CWORD; i++)); do
-        if [[ ${COMP_WORDS[1]} == run && ${COMP_WORDS[i]} == -- ]]; then
-            _qemu_tapctl_command $((i + 1))
-            return
-        fi
+        [[ ${COMP_WORDS[i]} == -- ]] || continue
+        case ${COMP_WORDS[1]} in
+            run)
+                _qemu_tapctl_command $((i + 1))
+                return
+                ;;
+            runqemu)
+                compopt -o bashdefault -o default
+                return
+                ;;
+        esac
     done
     # The words as the program gets them: bash's own end at every "=" and ":".
     read -ra words <<<"$line"

@@ -46,6 +46,12 @@ function __qemu_tapctl_in_command
     and contains -- -- $words
 end
 
+function __qemu_tapctl_in_runqemu
+    set -l words (commandline -opc)
+    test "$words[2]" = runqemu
+    and contains -- -- $words
+end
+
 # Behind the mark stands a command like any other.
 function __qemu_tapctl_command
     set -l words (commandline -opc)
@@ -57,21 +63,22 @@ complete -c qemu-tapctl -f
 complete -c qemu-tapctl -n __qemu_tapctl_at -l help -d 'Print a help message and exit'
 complete -c qemu-tapctl -n __qemu_tapctl_at -l version -d 'Print the version and exit'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a run -d 'Start QEMU with taps that are gone when it ends'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a runqemu -d "Start Yocto's runqemu with taps that are gone when it ends"
 complete -c qemu-tapctl -n __qemu_tapctl_at -a up -d 'Get taps and print what to start QEMU with'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a down -d 'End leases'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a list -d 'Show leases'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a args -d 'Print again what to start QEMU with'
 
-complete -c qemu-tapctl -n '__qemu_tapctl_at run up down list args' -l help -d 'Print a help message and exit'
-complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l count -d 'How many taps'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up down list args' -l help -d 'Print a help message and exit'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l count -d 'How many taps'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l queues -d 'Queues of each tap'
-complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l label -d 'Your name for the lease'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l label -d 'Your name for the lease'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run up args' -x -l device -d "QEMU's NIC model" \
     -a 'virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l hold -d 'How the taps are given to the program' -a 'fd name'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vhost -d 'Move packets in the kernel' -a 'no auto yes'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l user -d 'Be this user; for root' -a '(__fish_complete_users)'
-complete -c qemu-tapctl -n '__qemu_tapctl_at run up list' -l no-ask-password -d 'Never ask for a password'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up list' -l no-ask-password -d 'Never ask for a password'
 complete -c qemu-tapctl -n '__qemu_tapctl_at up' -x -l idle-timeout \
     -d 'End the lease when no program has it open for so long'
 complete -c qemu-tapctl -n '__qemu_tapctl_at up args' -x -l format -d 'Form of what is printed' \
@@ -82,3 +89,4 @@ complete -c qemu-tapctl -n '__qemu_tapctl_at down' -l all -d 'All leases of your
 complete -c qemu-tapctl -n '__qemu_tapctl_at list' -l all -d "Everyone's"
 complete -c qemu-tapctl -n __qemu_tapctl_at_name -a '(__qemu_tapctl_names)'
 complete -c qemu-tapctl -n __qemu_tapctl_in_command -a '(__qemu_tapctl_command)'
+complete -c qemu-tapctl -n __qemu_tapctl_in_runqemu -F

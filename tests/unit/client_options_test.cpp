@@ -388,3 +388,28 @@ TEST_CASE("client options: another way to hold is refused, and vhost descriptors
     check_refused({"run", "--hold", "name", "--vhost", "yes", "--", "vmm"}, "needs hold 'fd'");
     check_refused({"up", "--hold", "name"}, "--hold");
 }
+
+TEST_CASE("client options: runqemu asks for a lease of its profile that ends with it, and takes its arguments as given")
+{
+    const auto runqemu = parse_as<RunqemuOptions>(
+        {"runqemu", "--count", "2", "--label", "image", "--no-ask-password", "--", "qemux86-64", "--", "--count", ""});
+    TapRequest expected;
+    expected.count = 2;
+    expected.hold = Hold::name;
+    expected.attended = true;
+    expected.profile = Profile::runqemu;
+    expected.label = "image";
+    CHECK(runqemu.request == expected);
+    CHECK(runqemu.arguments == Words{"qemux86-64", "--", "--count", ""});
+    CHECK_FALSE(runqemu.ask_password);
+    CHECK(parse_as<RunqemuOptions>({"runqemu"}).arguments.empty());
+    CHECK(parse_as<RunqemuOptions>({"runqemu", "--"}).ask_password);
+}
+
+TEST_CASE("client options: runqemu refuses what is no option of its, words before the mark, and networks without taps")
+{
+    check_refused({"runqemu", "qemux86-64"}, "qemux86-64");
+    check_refused({"runqemu", "--queues", "2", "--"}, "--queues");
+    check_refused({"runqemu", "--count", "33", "--"}, "33");
+    check_refused({"runqemu", "--", "nographic", "slirp"}, "\"slirp\"");
+}

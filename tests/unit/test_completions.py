@@ -77,7 +77,7 @@ class Completions:
     def test_verbs(self):
         """the first word can be each verb of --help and nothing else"""
         self.assert_words("", VERBS)
-        self.assert_words("r", ["run"])
+        self.assert_words("r", ["run", "runqemu"])
         self.assert_words("list ", [])
 
     def test_options(self):
@@ -97,6 +97,7 @@ class Completions:
         self.assert_words("up --format=j", ["json"])
         self.assert_words("run --vhost ", named_in_help("run", "--vhost"))
         self.assert_words("run --hold ", ["fd", "name"])
+        self.assert_words("runqemu --count ", [])
         for verb in ("run", "up", "args"):
             self.assert_words(f"{verb} --device ", DEVICES)
         for option in ("--count", "--queues", "--label"):
@@ -187,7 +188,8 @@ class InBashAlone(InBash):
         """what fits alone is put into the line as a whole, in words with : and = too, and behind run -- files"""
         (self.folder / "an-image").touch()
         for line, completed in {"down ci:": "down ci:a@ ", "up --format=j": "up --format=json ", "down an-": "down an-",
-                                f"run -- cat {self.folder}/an-": f"run -- cat {self.folder}/an-image "}.items():
+                                f"run -- cat {self.folder}/an-": f"run -- cat {self.folder}/an-image ",
+                                f"runqemu -- {self.folder}/an-": f"runqemu -- {self.folder}/an-image "}.items():
             with self.subTest(line=line):
                 self.assertEqual(self.shell.ask(f"qemu-tapctl {line}")[1], f"qemu-tapctl {completed}")
 

@@ -23,7 +23,7 @@ PAGES = {
 }
 INTERFACE = ROOT / "dbus" / "org.qemutap1.xml"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
-VERBS = ("run", "up", "down", "list", "args")
+VERBS = ("run", "runqemu", "up", "down", "list", "args")
 # Every verb has --help, which the page describes once; no file sets these of the daemon.
 HELP = {"--help"}
 NO_SETTING = {"--end-leases", "--runqemu-locks", "--help", "--version", "--config"}

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""`runqemu`: Yocto's own script on a lease, started by an ordinary user who has no sudo. With OE_SCRIPTS in the
+environment, openembedded-core's folder of that name, it is that script, unmodified; else what
+tests/guest/runqemu_stand_in.py has of it."""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import time
+
+from rig import furnish, kernel, users
+from rig.process import until
+from guest import CACHE, CONSOLE, QEMU, USER, GuestRing
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+IMAGES = f"{furnish.RIG}/yocto"
+# All that is on the user's PATH; sudo is not.
+PROGRAMS = f"{furnish.RIG}/yocto-bin"
+FROM_HERE = (QEMU, "env", "ip", "ps", "python3", "sh", "stty", "tput")
+LOCKS = f"{furnish.RIG}/runqemu-locks"
+# runqemu's lock directory is fixed, and /tmp is the machine's.
+ENTER = f"""
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+mkdir /tmp/qemu-tap-locks
+mount --bind {LOCKS} /tmp/qemu-tap-locks
+user=$1
+shift
+exec setpriv --reuid="$user" --regid="$user" --init-groups env PATH={PROGRAMS} HOME={users.HOMES}/$user "$@"
+"""
+SETTINGS = """[config_bsp]
+deploy_dir_image = .
+image_link_name = image
+image_name = image
+kernel_imagetype = bzImage
+machine = qemux86-64
+qb_default_fstype = cpio.gz
+qb_default_kernel = bzImage
+qb_kernel_cmdline_append = {console}
+qb_machine = -machine pc,accel=tcg
+qb_mem = -m 256
+qb_network_device = -device virtio-net-pci,netdev=net0,mac=@MAC@
+qb_opt_append = -nodefaults -no-user-config -no-reboot
+qb_system_name = qemu-system-x86_64
+staging_bindir_native = {folder}
+staging_dir_host = {folder}
+staging_dir_native = {folder}
+"""
+IDENTIFIER = 0x5151
+WAITING = "guest.end=wait guest.pings=0"
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(child) for child in file.read().split()]
+
+
+def words(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().decode().split("\0")[:-1]
+
+
+def icmp(kind, sequence):
+    """RFC 792: type, code, checksum, identifier, sequence number."""
+    total = (kind << 8) + IDENTIFIER + sequence
+    return struct.pack("!BBHHH", kind, 0, ~(total + (total >> 16)) & 0xFFFF, IDENTIFIER, sequence)
+
+
+def echo_request(sequence):
+    return icmp(8, sequence)
+
+
+def echo_reply(sequence):
+    return icmp(0, sequence)
+
+
+class Runqemu(GuestRing):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for folder in (PROGRAMS, LOCKS):
+            os.makedirs(folder, exist_ok=True)
+        os.chmod(LOCKS, 0o1777)
+        scripts = os.environ.get("OE_SCRIPTS")
+        own = {"runqemu": f"{scripts}/runqemu" if scripts else f"{HERE}/runqemu_stand_in.py",
+               "qemu-tapctl": f"{cls.host.build}/client/qemu-tapctl"}
+        for name in ("runqemu-ifup", "runqemu-ifdown") if scripts else ():
+            own[name] = f"{scripts}/{name}"
+        for name in filter(shutil.which, FROM_HERE):
+            cls.place(name, shutil.which(name))
+        for name, path in own.items():
+            cls.place(name, cls.host.share(path, name))
+        for image in CONSOLE:
+            folder = f"{IMAGES}/{image}"
+            os.makedirs(folder, exist_ok=True)
+            for name, file in (("bzImage", "vmlinuz"), ("image.cpio.gz", "initrd")):
+                shutil.copy(f"{CACHE}/{image}/{file}", f"{folder}/{name}")
+            with open(f"{folder}/image.qemuboot.conf", "w", encoding="ascii") as file:
+                file.write(SETTINGS.format(folder=folder, console=CONSOLE[image]))
+
+    @staticmethod
+    def place(name, path):
+        if not os.path.lexists(f"{PROGRAMS}/{name}"):
+            os.symlink(path, f"{PROGRAMS}/{name}")
+
+    def start_runqemu(self, image, *options, boot=WAITING, arguments=()):
+        """The guest, with the client as its program; the lease; runqemu's and QEMU's pids."""
+        known = {lease["lease"] for lease in self.leases()}
+        guest = self.start("unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh", USER,
+                           "qemu-tapctl", "runqemu", *options, "--", f"{IMAGES}/{image}/image.qemuboot.conf",
+                           "nographic", f"bootparams={boot}", *arguments, user="root")
+        guest.wait_for("^GUEST-NIC eth0 ")
+        (lease,) = [lease for lease in self.leases() if lease["lease"] not in known]
+        (runqemu,) = children(guest.popen.pid)
+        (qemu,) = children(runqemu)
+        return guest, lease, runqemu, qemu
+
+    def assert_first(self, lease, qemu, number):
+        """The first tap follows runqemu's rule for the number, and it is what runqemu's QEMU has as its net0."""
+        first = lease["taps"][0]
+        self.assertEqual((first["gateway"], first["client"], first["prefix_length"]),
+                         (f"192.168.7.{2 * number + 1}", f"192.168.7.{2 * number + 2}", 32))
+        self.assertRegex(first["name"], rf"\A[a-z]\w*[a-z]{number}\Z")
+        self.assertTrue(any(word.startswith("tap,id=net0,") and f"ifname={first['name']}," in word
+                            for word in words(qemu)), words(qemu))
+
+    def assert_pinged(self, *addresses):
+        """From the host: a guest answers, over the very path that the host has to it."""
+        for address in addresses:
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as pinger:
+                pinger.connect((address, 0))
+                pinger.settimeout(10)
+                for sequence in range(3):
+                    pinger.send(echo_request(sequence))
+                    while pinger.recv(2048)[20:28] != echo_reply(sequence):
+                        pass
+
+    def story_of_nics(self, guest):
+        guest.wait_for("^GUEST-WAITING")
+        return [line for line in guest.story() if line.startswith(("GUEST-NIC", "GUEST-ROUTE"))]
+
+    def boots(self, image, second):
+        guest, lease, _, qemu = self.start_runqemu(image, "--count", "2")
+        self.assert_first(lease, qemu, 0)
+        tap = lease["taps"][1]
+        self.assertEqual(self.story_of_nics(guest),
+                         ["GUEST-NIC eth0 52:54:00:12:34:02 192.168.7.2/24 default-gateway",
+                          f"GUEST-NIC eth1 {tap['mac']} {tap['client'] + '/24' if second else 'none'} no-gateway",
+                          "GUEST-ROUTE via 192.168.7.1 dev eth0"])
+        self.assert_pinged("192.168.7.2", *([tap["client"]] if second else []))
+        guest.popen.terminate()
+        guest.end()
+        self.host.no_trace()
+
+    def test_both_nics(self):
+        """A guest whose user space reads ip= has both NICs, runqemu's with runqemu's addresses; the host pings both."""
+        self.boots("cloud", second=True)
+
+    def test_kernel_reader(self):
+        """A guest whose kernel itself reads ip=, the last one, has runqemu's NIC configured, not the other."""
+        self.boots("pnp", second=False)
+
+    def test_own_parameters(self):
+        """What the caller has for QEMU and the kernel is there too, and the caller's NIC stands before ours."""
+        guest, lease, _, qemu = self.start_runqemu(
+            "cloud", "--count", "2", boot="guest.nics=3 guest.addresses=2 guest.pings=0 guest.end=wait",
+            arguments=["qemuparams=-netdev user,id=net1 -device virtio-net-pci,netdev=net1,mac=52:54:00:99:00:01"])
+        self.assertTrue(any(word.startswith("tap,id=net2,") for word in words(qemu)), words(qemu))
+        tap = lease["taps"][1]
+        self.assertEqual(self.story_of_nics(guest)[1:3],
+                         ["GUEST-NIC eth1 52:54:00:99:00:01 none no-gateway",
+                          f"GUEST-NIC eth2 {tap['mac']} {tap['client']}/24 no-gateway"])
+        self.assert_pinged(tap["client"])
+
+    def test_three_at_once(self):
+        """Three at once, then SIGKILL of a QEMU, of a runqemu, of a client: each time nothing is left within 2 s."""
+        running = [self.start_runqemu("cloud", "--count", "2") for _ in range(3)]
+        for number, (guest, lease, _, qemu) in enumerate(running):
+            self.assert_first(lease, qemu, number)
+            guest.wait_for("^GUEST-WAITING")
+            self.assert_pinged(*[tap["client"] for tap in lease["taps"]])
+        figures = []
+        for level, (guest, lease, runqemu, qemu) in zip(("QEMU", "runqemu", "the client"), running):
+            pids = {"QEMU": qemu, "runqemu": runqemu, "the client": guest.popen.pid}
+            watched = [os.pidfd_open(pid) for pid in pids.values()]
+            start = time.monotonic()
+            os.kill(pids[level], signal.SIGKILL)
+            for name, watch in zip(pids, watched):
+                ended = select.select([watch], [], [], max(0, start + 2 - time.monotonic()))[0]
+                os.close(watch)
+                self.assertTrue(ended, f"{level} was killed, and {name} still runs after 2 s")
+            kernel.wait_for(kernel.absent(*[tap["name"] for tap in lease["taps"]]), start + 2 - time.monotonic(),
+                            f"the devices go with {level}")
+            figures.append(f"{level} killed: nothing left after {1000 * (time.monotonic() - start):.0f} ms")
+        self.shows = "figure: " + "; ".join(figures)
+        self.assertEqual(self.leases(), [])
+        self.host.no_trace()
+
+    def test_interrupted_by_terminal(self):
+        """SIGINT to all three, as ^C is: they end, and nothing is left."""
+        guest, _, runqemu, qemu = self.start_runqemu("cloud")
+        for pid in (qemu, runqemu, guest.popen.pid):
+            os.kill(pid, signal.SIGINT)
+        guest.end(10)
+        until(lambda: not kernel.ours(), "the lease ends", 2)
+        self.host.no_trace()
