@@ -98,19 +98,19 @@ void Links::configure(const OpenTap &tap, const std::string &alias, const MacAdd
     disable_ipv6(tap.name);
 }
 
-// What is off already is not written to: a container often has its /proc/sys to read only, and the setting of
+// What can't be written to may be off already: a container often has its /proc/sys to read only, and the setting of
 // its default device is how its host tells it that there is to be no IPv6.
 void Links::disable_ipv6(const std::string &name) const
 {
     const auto path = proc_sys_ + "/net/ipv6/conf/" + name + "/disable_ipv6";
-    if (reads_one(path))
-        return;
     const UniqueFd setting{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
     if (!setting && errno == ENOENT)
         return; // no IPv6 in this kernel; whether that is so is seen when the finished tap is looked at
     if (setting && ::write(setting.get(), "1", 1) == 1)
         return;
     const int error = errno;
+    if (reads_one(path))
+        return;
     const bool forbidden = error == EROFS || error == EACCES || error == EPERM;
     throw std::system_error{
         error, std::generic_category(),

@@ -19,6 +19,9 @@ namespace qemutap {
 namespace {
 
 constexpr int max_dump_attempts = 20;
+// No answer is longer: a part of a dump has at most 32 KiB (the kernel's netlink_dump()), and attributes are counted by
+// 16 bits. By default libnl looks at the length of each first.
+constexpr std::size_t answer_bytes = 65536;
 
 using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
@@ -93,6 +96,8 @@ NlSocket connect_route_socket()
         throw std::bad_alloc{};
     if (nl_connect(socket.get(), NETLINK_ROUTE) < 0)
         throw std::system_error{errno, std::generic_category(), "can't open a NETLINK_ROUTE socket"};
+    require_libnl(nl_socket_set_msg_buf_size(socket.get(), answer_bytes), "a buffer's size");
+    nl_socket_disable_msg_peek(socket.get());
     return socket;
 }
 
