@@ -206,7 +206,10 @@ void Kernel::create(BareTap &tap, bool persistent)
     switch_ipv6_off(tap.name);
     perform(address_of(tap), "address");
     perform(group_of(tap, live_group, IFF_UP), "up");
-    require(!persistent || ::ioctl(tap.queue.get(), TUNSETPERSIST, 1UL) == 0, "TUNSETPERSIST");
+    if (!persistent)
+        return;
+    require(::ioctl(tap.queue.get(), TUNSETPERSIST, 1UL) == 0, "TUNSETPERSIST");
+    tap.queue = UniqueFd{}; // or nobody could open it by its name
 }
 
 void Kernel::remove(const std::vector<BareTap> &taps)

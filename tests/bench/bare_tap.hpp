@@ -29,7 +29,7 @@ class Kernel {
 public:
     Kernel();
 
-    // Made, owned, tagged, addressed and up; persistent if it is to be found by its name later. Throws
+    // Made, owned, tagged, addressed and up; persistent, and its queue closed, if it is to be opened by its name. Throws
     // std::system_error with the call in its text.
     void create(BareTap &tap, bool persistent);
 
