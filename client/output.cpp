@@ -88,10 +88,17 @@ std::string as_text(const LeaseGrant &lease, const NicOptions &options)
            cmdline_of(lease) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
 }
 
-// Member by member: from an initializer list each value would be copied.
+// Filled member by member: from an initializer list each value would be copied.
+nlohmann::ordered_json object_of(std::size_t members)
+{
+    nlohmann::ordered_json::object_t object;
+    object.reserve(members);
+    return object;
+}
+
 nlohmann::ordered_json json_of(const TapGrant &tap)
 {
-    nlohmann::ordered_json object;
+    auto object = object_of(8);
     object["name"] = tap.name;
     object["index"] = tap.index;
     object["gateway"] = address_text(tap, tap.gateway);
@@ -105,7 +112,7 @@ nlohmann::ordered_json json_of(const TapGrant &tap)
 
 nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &options)
 {
-    nlohmann::ordered_json object;
+    auto object = object_of(8);
     object["lease"] = lease.lease;
     object["label"] = lease.label;
     object["uid"] = lease.uid;

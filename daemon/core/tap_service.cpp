@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -268,14 +269,16 @@ LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
 std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
 {
     follow(host_.reread_down_taps());
-    std::vector<LeaseGrant> grants;
-    for (const auto &[id, lease] : table_.leases())
-        if (!uid || table_.tag(lease).uid == *uid)
-            grants.push_back(grant_of(id, lease));
     // Two can have one index: by different rules, or of a lease under other settings.
-    std::sort(grants.begin(), grants.end(), [](const LeaseGrant &a, const LeaseGrant &b) {
-        return std::tie(a.taps.front().index, a.lease) < std::tie(b.taps.front().index, b.lease);
-    });
+    std::vector<std::tuple<unsigned, std::string_view, const Lease *>> wanted;
+    for (const auto &[id, lease] : table_.leases())
+        if (const auto &tag = table_.tag(lease); !uid || tag.uid == *uid)
+            wanted.emplace_back(tag.index, id, &lease);
+    std::sort(wanted.begin(), wanted.end());
+    std::vector<LeaseGrant> grants;
+    grants.reserve(wanted.size());
+    for (const auto &[index, id, lease] : wanted)
+        grants.push_back(grant_of(std::string{id}, *lease));
     return grants;
 }
 
