@@ -11,9 +11,10 @@ from place import UID, mount_empty
 from rig.process import Process
 
 # Yocto's steps for its tap N, as its scripts have done them since they use ip(8) (openembedded-core, runqemu-ifup and
-# runqemu-ifdown): where the programs are, owner, address, route, two rules of masquerading, forwarding. Each line stands
-# for the programs that the script starts there, which(1) and sed(1) too.
+# runqemu-ifdown): the lowest number above all that are there, owner, where the programs are, address, route, two rules of
+# masquerading, forwarding. Each line stands for the programs that the script starts there, which(1) and sed(1) too.
 IFUP = f"""
+ip tuntap list | cut -f 1 -d : | grep tap | sed s/tap// | sort -rn | head -n 1
 ip tuntap add "$1" mode tap user {UID}
 which ip
 which iptables
