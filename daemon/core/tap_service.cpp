@@ -6,6 +6,7 @@
 
 #include "common/error.hpp"
 #include "common/quote.hpp"
+#include "daemon/core/refusal.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -25,11 +26,6 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
-
-std::string taps_in_words(std::size_t count)
-{
-    return std::to_string(count) + (count == 1 ? " tap" : " taps");
-}
 
 // Behind each tap's queues its vhost descriptors, if there are any.
 std::vector<UniqueFd> interleaved(std::vector<UniqueFd> queues, std::vector<UniqueFd> vhost, unsigned per_tap)
@@ -123,17 +119,13 @@ void TapService::check_own_limit(uid_t uid, unsigned count)
     refresh();
     const auto own = table_.tap_count(uid);
     if (own + count > limits_.max_taps_per_user)
-        throw TapError{ErrorCode::limit_exceeded, "uid " + std::to_string(uid) + " holds " + taps_in_words(own) +
-                                                      " and may hold " + std::to_string(limits_.max_taps_per_user) +
-                                                      ": " + std::to_string(count) + " more are too many"};
+        throw over_own_limit(uid, own, limits_.max_taps_per_user, count);
 }
 
 void TapService::check_common_limit(unsigned count) const
 {
     if (table_.tap_count() + count > limits_.max_taps)
-        throw TapError{ErrorCode::limit_exceeded, "all users together hold " + taps_in_words(table_.tap_count()) +
-                                                      " and may hold " + std::to_string(limits_.max_taps) + ": " +
-                                                      std::to_string(count) + " more are too many"};
+        throw over_common_limit(table_.tap_count(), limits_.max_taps, count);
 }
 
 // Empty where vhost is not to be used, or can't be and need not.
@@ -219,27 +211,11 @@ void TapService::forget_end_of(const std::string &lease)
 void TapService::refuse(Setback setback, Profile profile, const TapRequest &request) const
 {
     if (setback == Setback::intruder)
-        throw TapError{ErrorCode::host_refused,
-                       "another user attaches queues to each new multi-queue tap before it has its owner; gave up "
-                       "after " +
-                           std::to_string(max_attempts) + " attempts"};
+        throw entered_each_time(max_attempts);
     if (setback == Setback::collision)
-        throw TapError{ErrorCode::host_refused,
-                       "other programs took each subnet while its tap was made; gave up after " +
-                           std::to_string(max_attempts) + " attempts"};
-    const auto &settings = plan_.settings();
-    const auto &within = profile == Profile::runqemu ? runqemu_network : settings.pool;
-    std::string text = profile == Profile::runqemu
-                           ? "no free pair of addresses for a tap by runqemu's rule: none of the " +
-                                 std::to_string(runqemu_pairs) + " in " + within.text() + " may be had"
-                           : "no free subnet for " + taps_in_words(request.count) + " in pool " + within.text() +
-                                 " (/" + std::to_string(settings.prefix_length) + ", " +
-                                 plan_.device_name(plan_.first_index()) + " to " +
-                                 plan_.device_name(plan_.last_index()) + ")";
-    text += ": " + taps_in_words(table_.tap_count()) + " leased";
-    for (const auto &occupant : state_->occupants(within, occupants_named))
-        text += ", " + occupant;
-    throw TapError{ErrorCode::pool_exhausted, text};
+        throw collided_each_time(max_attempts);
+    throw pool_exhausted(plan_, profile, request.count, table_.tap_count(),
+                         state_->occupants(exhausted_pool(plan_, profile), occupants_named));
 }
 
 LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const

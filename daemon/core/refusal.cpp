@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// One text for each reason.
+
+#include "daemon/core/refusal.hpp"
+
+namespace qemutap {
+
+namespace {
+
+std::string taps_in_words(std::size_t count)
+{
+    return std::to_string(count) + (count == 1 ? " tap" : " taps");
+}
+
+TapError over_limit(const std::string &who, std::size_t held, unsigned limit, unsigned asked)
+{
+    return {ErrorCode::limit_exceeded, who + taps_in_words(held) + " and may hold " + std::to_string(limit) + ": " +
+                                           std::to_string(asked) + " more are too many"};
+}
+
+TapError gave_up(const std::string &why, int attempts)
+{
+    return {ErrorCode::host_refused, why + "; gave up after " + std::to_string(attempts) + " attempts"};
+}
+
+} // namespace
+
+TapError over_own_limit(uid_t uid, std::size_t held, unsigned limit, unsigned asked)
+{
+    return over_limit("uid " + std::to_string(uid) + " holds ", held, limit, asked);
+}
+
+TapError over_common_limit(std::size_t held, unsigned limit, unsigned asked)
+{
+    return over_limit("all users together hold ", held, limit, asked);
+}
+
+TapError entered_each_time(int attempts)
+{
+    return gave_up("another user attaches queues to each new multi-queue tap before it has its owner", attempts);
+}
+
+TapError collided_each_time(int attempts)
+{
+    return gave_up("other programs took each subnet while its tap was made", attempts);
+}
+
+Ipv4Prefix exhausted_pool(const AddressPlan &plan, Profile first)
+{
+    return first == Profile::runqemu ? runqemu_network : plan.settings().pool;
+}
+
+TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, std::size_t leased,
+                        const std::vector<std::string> &occupants)
+{
+    const auto within = exhausted_pool(plan, first).text();
+    std::string text = first == Profile::runqemu
+                           ? "no free pair of addresses for a tap by runqemu's rule: none of the " +
+                                 std::to_string(runqemu_pairs) + " in " + within + " may be had"
+                           : "no free subnet for " + taps_in_words(asked) + " in pool " + within + " (/" +
+                                 std::to_string(plan.settings().prefix_length) + ", " +
+                                 plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index()) +
+                                 ")";
+    text += ": " + taps_in_words(leased) + " leased";
+    for (const auto &occupant : occupants)
+        text += ", " + occupant;
+    return {ErrorCode::pool_exhausted, text};
+}
+
+} // namespace qemutap
