@@ -111,7 +111,7 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     return merged.words;
 }
 
-// Runs the command for whose life the lease is held, and ends the lease with it; the status to end with.
+// Runs the command for whose life the lease is held, and ends the lease with it. Returns its end as supervise() does.
 int attend(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std::string> &words)
 {
     const int end = supervise(words);
@@ -122,7 +122,7 @@ int attend(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std
         if (error.code() != ErrorCode::no_such_lease)
             std::fprintf(stderr, "qemu-tapctl: can't end lease %s: %s\n", lease.lease.c_str(), error.what());
     }
-    return end_like(end);
+    return end;
 }
 
 } // namespace
@@ -141,7 +141,7 @@ int perform(const RunOptions &options)
     if (!for_any_program)
         words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic);
     if (options.request.hold == Hold::name)
-        return attend(manager, acquired.grant, words);
+        return end_like(attend(manager, acquired.grant, words));
     return become(words, acquired.descriptors);
 }
 
@@ -156,7 +156,9 @@ int perform(const RunqemuOptions &options)
     warn(further.warning);
     ::setenv("OE_TAP_NAME", tap_name_prefix(acquired.grant.taps.front()).c_str(), 1);
     further.words.insert(further.words.begin(), runqemu);
-    return attend(manager, acquired.grant, further.words);
+    const int end = attend(manager, acquired.grant, further.words);
+    ::unlink(lock_file(acquired.grant.taps.front()).c_str());
+    return end_like(end);
 }
 
 int perform(const UpOptions &options)

@@ -73,6 +73,11 @@ std::string tap_name_prefix(const TapGrant &tap)
     return tap.name.substr(0, tap.name.find_last_not_of("0123456789") + 1);
 }
 
+std::string lock_file(const TapGrant &tap)
+{
+    return "/tmp/qemu-tap-locks/" + tap.name + ".lock";
+}
+
 void require_tap_network(const std::vector<std::string> &arguments)
 {
     constexpr std::array<std::pair<std::string_view, const char *>, 2> without_tap{{

@@ -17,6 +17,10 @@ namespace qemutap {
 // What OE_TAP_NAME is to be: runqemu takes the device of this name and a number.
 std::string tap_name_prefix(const TapGrant &tap);
 
+// What runqemu locks of a tap. It leaves the file there, as others may have locked it meanwhile; of a name that only
+// one lease ever has nobody will.
+std::string lock_file(const TapGrant &tap);
+
 // Throws TapError invalid_argument for an argument by which runqemu would use no tap.
 void require_tap_network(const std::vector<std::string> &arguments);
 

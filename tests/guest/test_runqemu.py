@@ -150,9 +150,12 @@ class Runqemu(GuestRing):
                           f"GUEST-NIC eth1 {tap['mac']} {tap['client'] + '/24' if second else 'none'} no-gateway",
                           "GUEST-ROUTE via 192.168.7.1 dev eth0"])
         self.assert_pinged("192.168.7.2", *([tap["client"]] if second else []))
+        lock = f"{LOCKS}/{lease['taps'][0]['name']}.lock"
+        self.assertTrue(os.path.exists(lock))
         guest.popen.terminate()
         guest.end()
         self.host.no_trace()
+        self.assertFalse(os.path.exists(lock))
 
     def test_both_nics(self):
         """A guest whose user space reads ip= has both NICs, runqemu's with runqemu's addresses; the host pings both."""

@@ -48,6 +48,7 @@ const std::string second_ip = "ip=192.168.8.2:::255.255.255.0::eth1:off ";
 
 TEST_CASE("runqemu: OE_TAP_NAME is the device's name without its number")
 {
+    CHECK(lock_file(sample_lease_of_runqemu(1).taps.front()) == "/tmp/qemu-tap-locks/rq01234567t3.lock");
     CHECK(tap_name_prefix(sample_lease_of_runqemu(1).taps.front()) == "rq01234567t");
     auto tap = sample_tap(7);
     tap.name = "rqt126";
