@@ -59,7 +59,9 @@ bool is_open(std::string_view word)
 
 std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
 {
-    const Ipv4Prefix subnet{tap.gateway, tap.prefix_length};
+    // By runqemu's rule the host's address stands alone, and the guests all think themselves in one subnet.
+    constexpr unsigned runqemus_prefix_length = 24;
+    const Ipv4Prefix subnet{tap.gateway, tap.prefix_length == 32 ? runqemus_prefix_length : tap.prefix_length};
     return "ip=" + tap.client.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +
            "::eth" + std::to_string(nic) + ":off";
 }

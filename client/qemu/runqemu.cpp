@@ -22,8 +22,6 @@ namespace {
 
 constexpr std::string_view qemu_parameters = "qemuparams=";
 constexpr std::string_view boot_parameters = "bootparams=";
-// Of the subnet in which runqemu has all its guests; on the host each tap is alone with its guest.
-constexpr unsigned guests_prefix_length = 24;
 // runqemu's NIC, and its netdev net0.
 constexpr unsigned runqemus_nics = 1;
 
@@ -59,9 +57,7 @@ std::vector<std::string> boot_words(const LeaseGrant &lease, unsigned first_nic)
     std::vector<std::string> words;
     for (unsigned i = 1; i < lease.taps.size(); ++i)
         words.push_back(ip_word(lease.taps[i], first_nic + i - 1, false));
-    auto first = lease.taps.front();
-    first.prefix_length = guests_prefix_length;
-    words.push_back(ip_word(first, 0, true));
+    words.push_back(ip_word(lease.taps.front(), 0, true));
     words.emplace_back(lasting_nic_names);
     return words;
 }

@@ -59,6 +59,14 @@ TEST_CASE("kernel cmdline: of four NICs only the last word has a gateway, and it
                 "net.ifnames=0"});
 }
 
+TEST_CASE(
+    "kernel cmdline: by runqemu's rule the host's address is alone, and the guest has the mask that runqemu gives it")
+{
+    auto lease = sample_lease(1);
+    lease.taps.front().prefix_length = 32;
+    CHECK(kernel_cmdline_words(lease) == sample_words);
+}
+
 TEST_CASE("kernel cmdline: NICs before ours move the guest's names of ours, and nothing else")
 {
     CHECK(kernel_cmdline(sample_lease(2), 1) == "ip=192.168.8.2:::255.255.255.0::eth2:off "
