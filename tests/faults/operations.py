@@ -9,6 +9,7 @@ import strace
 from faults import half_made_lease
 from rig import kernel
 from rig.bus import BusError, Disconnected
+from rig.wire import Variant
 
 # From the bus, of a call that the daemon did not answer.
 UNANSWERED = {"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown",
@@ -55,12 +56,12 @@ class Operation:
 class Acquire(Operation):
     """Of one shape of lease."""
 
-    def __init__(self, hold, count, queues):
-        self.shape = (hold, count, queues)
-        self.title = f"Acquire {hold}, {count} x {queues}"
+    def __init__(self, hold, count, queues, **more):
+        self.shape, self.more = (hold, count, queues), more
+        self.title = " ".join([f"Acquire {hold}, {count} x {queues}", *more])
 
     def act(self, ring):
-        return ring.acquire(*self.shape)
+        return ring.acquire(*self.shape, **self.more)
 
     def wrong(self, told, leases):
         if told.kind == "answered" and [lease["lease"] for lease in leases] != [told.value[0]]:
@@ -106,6 +107,7 @@ class IdleEnd(Operation):
 
 
 ACQUIRES = [Acquire(hold, count, queues) for hold in ("name", "fd") for count in (1, 3) for queues in (1, 2)]
+ACQUIRES += [Acquire("name", 2, 1, profile=Variant("s", "runqemu"), attended=Variant("b", True))]
 
 
 class Start(Operation):

@@ -128,8 +128,8 @@ class Sweep(FaultsRing):
             pass
         return True
 
-    def acquire(self, hold="name", count=1, queues=1, idle_timeout=None):
-        options = {"hold": Variant("s", hold), "queues": Variant("u", queues)}
+    def acquire(self, hold="name", count=1, queues=1, idle_timeout=None, **more):
+        options = {"hold": Variant("s", hold), "queues": Variant("u", queues), **more}
         if idle_timeout:
             options["idle-timeout"] = Variant("t", idle_timeout)
         told = outcome(lambda: self.call(self.caller, "Acquire", "ua{sv}", count, options))
