@@ -14,7 +14,8 @@ namespace qemutap {
 
 namespace {
 
-constexpr const char *bus_interface = "org.freedesktop.DBus";
+constexpr const char *bus_driver = "org.freedesktop.DBus";
+constexpr const char *bus_interface = bus_driver;
 constexpr const char *departure_rule = "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                                        "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
 constexpr std::size_t bus_digits = 8;
@@ -35,6 +36,9 @@ Attendance::Attendance(sdbus::IConnection &connection, const std::string &bus_id
                                                                             BusObjectPath{"/org/freedesktop/DBus"})},
       departures_{add_match(connection, departure_rule, [this](auto &&message) {
           try {
+              // sd-bus leaves it to the bus who the sender is, and what comes to us alone is asked for by no match.
+              if (message.getSender() != bus_driver)
+                  return;
               std::string name;
               message >> name;
               if (is_unique(name))

@@ -144,6 +144,12 @@ void Manager::Release(sdbus::Result<> &&result, std::string lease)
             throw no_such_lease(lease); // before anything of its length is kept waiting
         const auto caller = current_caller();
         const bool own = service_.owner_of(lease) == caller.uid;
+        // It need only leave, and polkit is not asked about that either.
+        if (own && service_.is_attended_by(lease, attendance_.attendant(caller.sender))) {
+            service_.release(lease);
+            releases_.push_back(answer);
+            return;
+        }
         const auto end = [this, answer, lease, caller, own](const AuthorityAnswer &authority) {
             answer->unless_it_throws([&] {
                 if (!own && authority.verdict != Verdict::granted && authority.verdict != Verdict::unavailable)

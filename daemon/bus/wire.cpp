@@ -141,6 +141,7 @@ ListRequest parse_list(const Dictionary &options)
 std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
 {
     std::vector<Dictionary> dictionaries;
+    dictionaries.reserve(taps.size());
     for (const auto &tap : taps) {
         dictionaries.push_back({
             {key_name, sdbus::Variant{name_on_wire(tap.name)}},

@@ -111,9 +111,16 @@ std::optional<Attempt::Candidate> Attempt::next_free()
 bool Attempt::is_free(Profile profile, const PlannedTap &plan)
 {
     const auto &state = host_.state();
+    // Nobody has told of the lease's own taps yet.
+    const auto is_own = [&](const Ipv4Prefix &prefix) {
+        return std::any_of(promised_.begin(), promised_.end(), [&](const PromisedTap &tap) {
+            return std::any_of(tap.plan.prefixes.begin(), tap.plan.prefixes.end(),
+                               [&](const Ipv4Prefix &own) { return own.overlaps(prefix); });
+        });
+    };
     return !plan_.is_excluded(profile, plan) &&
            std::none_of(plan.prefixes.begin(), plan.prefixes.end(),
-                        [&](const Ipv4Prefix &prefix) { return state.occupied(prefix); }) &&
+                        [&](const Ipv4Prefix &prefix) { return state.occupied(prefix) || is_own(prefix); }) &&
            !state.name_taken(plan.name) && (plan.own_prefix.empty() || !state.numbered_name_taken(plan.own_prefix));
 }
 

@@ -186,7 +186,10 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
             outcome.setback = attempt.verify();
         if (!outcome.setback) {
             refresh();
-            Acquired acquired{grant_of(lease, *table_.find(lease)), {}};
+            const auto *made = table_.find(lease);
+            if (!made)
+                throw TapError{ErrorCode::host_refused, "somebody deleted the lease's devices as they were finished"};
+            Acquired acquired{grant_of(lease, *made), {}};
             acquired.descriptors = attempt.hand_over();
             outcome.acquired = std::move(acquired);
         }
@@ -265,6 +268,12 @@ std::optional<uid_t> TapService::owner_of(const std::string &lease)
     if (!known)
         return std::nullopt;
     return table_.tag(*known).uid;
+}
+
+bool TapService::is_attended_by(const std::string &lease, const std::string &attendant) const
+{
+    const auto *known = table_.find(lease);
+    return known && table_.tag(*known).attendant == attendant;
 }
 
 void TapService::release(const std::string &lease)

@@ -66,6 +66,9 @@ public:
     // nullopt: there is no such lease.
     std::optional<uid_t> owner_of(const std::string &lease);
 
+    // Whether this attendant's leaving would end the lease.
+    bool is_attended_by(const std::string &lease, const std::string &attendant) const;
+
     // Marks the lease's taps for the next sweep().
     void release(const std::string &lease);
 

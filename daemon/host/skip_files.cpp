@@ -28,12 +28,20 @@ constexpr mode_t directory_mode = S_ISVTX | 0777;
 constexpr mode_t file_mode = 0444;
 constexpr std::string_view text = "A tap of qemu-tapd, not for runqemu: see qemu-tapctl(1), list.\n";
 constexpr std::string_view suffix = ".skip";
+constexpr std::size_t most_entries = 200'000; // read at a start; more is no use of it but an attack on us
 
 // What runqemu takes for a tap unless it is told another prefix.
 bool is_runqemus(std::string_view name)
 {
     return name.substr(0, 3) == "tap" && name.size() > 3 &&
            name.find_first_not_of("0123456789", 3) == std::string_view::npos;
+}
+
+// Of these there are so many that all can be looked at, whatever somebody fills the directory with.
+bool may_be_of_ours(std::string_view name)
+{
+    constexpr std::size_t most_digits = 5; // an index has 16 bits
+    return is_runqemus(name) && name.size() <= 3 + most_digits && (name[3] != '0' || name.size() == 4);
 }
 
 std::string file_of(const std::string &name)
@@ -210,12 +218,16 @@ void SkipFiles::remove_all_but(int directory, const std::set<std::string> &names
         return;
     }
     listed.release();
-    while (const auto *entry = ::readdir(stream.get())) {
+    for (std::size_t read = 0; const auto *entry = ::readdir(stream.get()); ++read) {
+        if (read == most_entries) {
+            warn_once(path_ + " has more than " + std::to_string(most_entries) + " files; remove it");
+            return;
+        }
         const std::string file{entry->d_name};
         if (file.size() <= suffix.size() || file.substr(file.size() - suffix.size()) != suffix)
             continue;
         const auto name = file.substr(0, file.size() - suffix.size());
-        if (is_runqemus(name) && names.count(name) == 0)
+        if (may_be_of_ours(name) && names.count(name) == 0)
             remove(directory, file);
     }
 }

@@ -3,13 +3,16 @@
 meanwhile, and nobody else's end with them."""
 
 import multiprocessing
+import os
 import signal
 
 from rig import kernel
-from rig.bus import BUS, Variant
-from ring import BusRing
+from rig.bus import BUS, SIGNAL, Variant
+from rig.host import BUS_POLICY
+from ring import MANAGER, BusRing
 
 ATTENDED = {"hold": Variant("s", "name"), "attended": Variant("b", True)}
+NO_REPLY = 1
 # Deletion itself takes some tens of milliseconds.
 WELL_UNDER_A_SECOND = 0.5
 
@@ -44,6 +47,24 @@ class AttendedRing(BusRing):
 
 
 class Leaving(AttendedRing):
+    def test_forged(self):
+        """Who tells the daemon in the bus's words that another left ends nothing, also where no policy keeps it out."""
+        bus, dave = self.connect(), self.connect("dave")
+        lease, _ = self.attend(bus)
+        with open(f"{BUS_POLICY}/zz-let-in.conf", "w", encoding="ascii") as file:
+            file.write('<busconfig><policy user="dave"><allow send_destination="org.qemutap1"/></policy></busconfig>')
+        self.addCleanup(self.reload_bus)
+        self.addCleanup(os.remove, file.name)
+        self.reload_bus()
+        dave.send(MANAGER[0], BUS[1], f"{BUS[2]}.NameOwnerChanged", "sss", bus.name, bus.name, "", flags=NO_REPLY,
+                  kind=SIGNAL)
+        self.call(dave, "List", "a{sv}", {})
+        self.assertEqual([one["lease"] for one in self.leases("alice")], [lease])
+
+    def reload_bus(self):
+        with self.host.connect() as root:
+            root.call(*BUS[:2], f"{BUS[2]}.ReloadConfig")
+
     def test_closed(self):
         """When the caller closes its connection the devices, addresses and routes go, well under a second later."""
         bus = self.connect()

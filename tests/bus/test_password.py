@@ -39,6 +39,15 @@ class Answers(Asked):
         self.assertEqual(terminal.results(), "")
         self.host.no_trace()
 
+    def test_attended(self):
+        """A lease that a password got ends with its command: its end is not asked about, and nothing is said of it."""
+        terminal = self.terminal(USER, "run", "--hold", "name", "--", "true")
+        terminal.wait_for_prompt()
+        terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assertNotIn("can't end", terminal.said)
+        self.host.no_trace()
+
     def test_manage(self):
         """`list --all` asks for the other action, and is answered with everyone's leases."""
         grant = self.up("alice")

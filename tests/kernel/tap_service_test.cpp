@@ -128,6 +128,21 @@ TEST_CASE("I2 no collision: devices, addresses and routes of others are neither 
     CHECK(exists("tap7"));
 }
 
+TEST_CASE("by runqemu's rule: a lease's further taps keep off its first one where nothing is excluded")
+{
+    const PrivateNetwork network;
+    Service service;
+    TapRequest request;
+    request.count = 2;
+    request.hold = Hold::name;
+    request.profile = Profile::runqemu;
+    const auto grant = service.service.acquire(64123, request).grant;
+    CHECK(grant.taps[0].gateway.text() == "192.168.7.1");
+    CHECK(grant.taps[1].name == "tap8");
+    service.service.release(grant.lease);
+    CHECK(service.service.sweep().size() == 2);
+}
+
 TEST_CASE("by runqemu's rule: beside a runqemu of somebody else's, found by a successor, and gone without a trace")
 {
     const PrivateNetwork network;

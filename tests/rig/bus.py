@@ -107,8 +107,8 @@ class Connection:
             raise Disconnected(f"authentication answered {answer!r}")
         self.socket.sendall(b"BEGIN\r\n")
 
-    def send(self, destination, path, member, signature="", *arguments, flags=0):
-        """Sends a call; `member` is written interface.Member. Returns the number to fetch the reply by."""
+    def send(self, destination, path, member, signature="", *arguments, flags=0, kind=CALL):
+        """Sends a call, or a signal; `member` is written interface.Member. Returns the number to fetch the reply by."""
         serial = next(self.serials)
         body = Encoder().values(signature, arguments).body
         name, _, method = member.rpartition(".")
@@ -116,7 +116,7 @@ class Connection:
                   (DESTINATION, Variant("s", destination))]
         if signature:
             fields.append((SIGNATURE, Variant("g", signature)))
-        head = Encoder().values("yyyyuua(yv)", (ord("l"), CALL, flags, 1, len(body), serial, fields))
+        head = Encoder().values("yyyyuua(yv)", (ord("l"), kind, flags, 1, len(body), serial, fields))
         head.align(8)
         try:
             self.socket.sendall(head.body + body)
