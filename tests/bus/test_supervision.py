@@ -207,13 +207,24 @@ class Ends(Supervised):
 
     def test_client_killed_at_any_moment(self):
         """A client killed anywhere between asking and the command's end leaves neither devices nor a command."""
+        def end(client):
+            client.kill()
+            client.wait(10)
+            kernel.wait_for(lambda: not kernel.ours(), 5, "the devices go with the client")
+        begun = time.monotonic()
+        client = self.host.ctl_start("alice", *NAME, "--", *SLEEP)
+        self.addCleanup(self._end, client)
+        kernel.wait_for(kernel.ours, 10, "the lease")
+        took = time.monotonic() - begun
+        end(client)
+        met = 0
         for step in range(40):
             client = self.host.ctl_start("alice", *NAME, "--", *SLEEP)
             self.addCleanup(self._end, client)
-            time.sleep(step * 0.002)
-            client.kill()
-            client.wait(10)
-        kernel.wait_for(lambda: not kernel.ours(), 5, "the devices go with the clients")
+            time.sleep(2 * took * step / 40)
+            met += bool(kernel.ours())
+            end(client)
+        self.assertTrue(0 < met < 40, f"{met} of 40 were killed with a lease")
         until(lambda: not processes("sleep"), "the commands get SIGTERM", 5)
         kernel.wait_for(lambda: not self.leases("root", "--all"), 5, "no lease is made for one who is gone")
         self.host.no_trace()
