@@ -8,6 +8,7 @@ import socket
 import subprocess
 
 from place import UID, mount_empty
+from rig import users
 from rig.process import Process
 
 # Yocto's steps for its tap N, as its scripts have done them since they use ip(8) (openembedded-core, runqemu-ifup and
@@ -102,9 +103,7 @@ class Libvirt:
     def __init__(self, place):
         self.place = place
         mount_empty("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
-        # Whom the package with libvirt's units makes, for QEMU to run as.
-        subprocess.run(["groupadd", "--force", "--system", "kvm"], check=True)
-        subprocess.run(["useradd", "--system", "--user-group", "--groups", "kvm", "libvirt-qemu"], check=True)
+        users.add_libvirts_user()
         self.definition = "/run/libvirt/bench.xml"
         with open(self.definition, "w", encoding="ascii") as file:
             file.write(NETWORK)

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from rig import furnish, kernel
+from rig import furnish, kernel, users
 from rig.host import TREE
 from echo import answers
 from guest import CACHE, GuestRing, Nic, expected_story
@@ -30,9 +30,7 @@ class Hook(GuestRing):
         for path in ("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt"):
             os.makedirs(path, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path], check=True)
-        # Whom the package with libvirt's units makes, for QEMU to run as.
-        subprocess.run(["groupadd", "--force", "--system", "kvm"], check=True)
-        subprocess.run(["useradd", "--system", "--user-group", "--groups", "kvm", "libvirt-qemu"], check=True)
+        users.add_libvirts_user()
         # libvirtd asks QEMU anew what it can do for each call while its user can't open this, and we emulate anyway.
         if os.path.exists("/dev/kvm"):
             os.unlink("/dev/kvm")

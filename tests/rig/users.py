@@ -3,6 +3,7 @@
 and a group whose members a test can change while daemons run."""
 
 import os
+import subprocess
 
 USERS = {"alice": 64101, "bob": 64102, "carol": 64103, "dave": 64104}
 GROUP = "qemu-tap"
@@ -65,3 +66,10 @@ def make_administrator(group="/etc/group", shadow="/etc/shadow"):
     _write(group, [*others, f"{ADMINISTRATORS}:x:27:{ADMINISTRATOR}"])
     others = _lines_without(shadow, {ADMINISTRATOR}, set())
     _write(shadow, [*others, f"{ADMINISTRATOR}:{PASSWORD_HASH}:19000:0:99999:7:::"], mode=0o600)
+
+
+def add_libvirts_user():
+    """Whom libvirt's packages make, for QEMU to run as: those of Debian 12 with its units, which nobody needs here."""
+    subprocess.run(["groupadd", "--force", "--system", "kvm"], check=True)
+    if subprocess.run(["getent", "passwd", "libvirt-qemu"], stdout=subprocess.DEVNULL, check=False).returncode:
+        subprocess.run(["useradd", "--system", "--user-group", "--groups", "kvm", "libvirt-qemu"], check=True)
