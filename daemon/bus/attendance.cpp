@@ -37,7 +37,7 @@ Attendance::Attendance(sdbus::IConnection &connection, const std::string &bus_id
       departures_{add_match(connection, departure_rule, [this](auto &&message) {
           try {
               // sd-bus leaves it to the bus who the sender is, and what comes to us alone is asked for by no match.
-              if (message.getSender() != bus_driver)
+              if (std::string{message.getSender()} != bus_driver) // sdbus-c++ 2 gives it as a pointer
                   return;
               std::string name;
               message >> name;
