@@ -40,6 +40,7 @@ def growth(quick):
         for level in levels:
             place.measure("fill", level - present)
             present = level
+            place.calm()
             found[level] = place.measure("calls", "name", 0, rounds)
         tables, lists = ([place.ctl("list", *words, user="root") for _ in range(10)] for words in ([], ["--json"]))
         starts = []

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import subprocess
+import time
 
 from rig import users
 from rig.host import BUS_POLICY, Host, identity, program_environment
@@ -54,6 +55,15 @@ class Place(Host):
             raise RuntimeError(f"measure {' '.join(map(str, words))} did not begin")
         return popen
 
+    def calm(self):
+        """Returns when the service has nothing more to hear of what was done: the kernel tells of carriers that went some
+        hundred a second. How often the service had woken then."""
+        before = -1
+        while before != switches(self.daemon.pid):
+            before = switches(self.daemon.pid)
+            time.sleep(2)
+        return before
+
     def output(self, *argv, user=USER):
         """What a user's program prints."""
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, cwd="/",
@@ -75,6 +85,13 @@ class Place(Host):
     def ctl(self, *words, user=USER):
         """The same of the client."""
         return self.milliseconds("qemu-tapctl", *words, user=user)
+
+
+def switches(pid):
+    """How often it has gone to sleep, which is once for each time it woke."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        (line,) = [line for line in file if line.startswith("voluntary_ctxt_switches:")]
+    return int(line.split()[1])
 
 
 def times_of(lines):

@@ -5,7 +5,7 @@ import time
 
 import peers
 from figures import Row, median, number, spread
-from place import MANY, USER, Place
+from place import MANY, USER, Place, switches
 
 
 def taken_in_turns(rounds, *runs):
@@ -93,13 +93,6 @@ def resident_kib(pid):
     return int(line.split()[1])
 
 
-def switches(pid):
-    """How often it has gone to sleep, which is once for each time it woke."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        (line,) = [line for line in file if line.startswith("voluntary_ctxt_switches:")]
-    return int(line.split()[1])
-
-
 def memory(quick):
     count, seconds = (200, 10) if quick else (1000, 60)
     with Place(*MANY) as place:
@@ -110,11 +103,7 @@ def memory(quick):
         each = (resident_kib(daemon) - idle) / count
         client = max(place.command("qemu-tapctl", *words, user=USER)[1]
                      for words in (["list"], ["up"], ["down", "--all"]))
-        # The kernel tells of carriers that went some hundred a second.
-        before = -1
-        while before != switches(daemon):
-            before = switches(daemon)
-            time.sleep(3)
+        before = place.calm()
         time.sleep(seconds)
         woke = switches(daemon) - before
     yield Row(6, "the service's resident memory, idle", f"{idle} KiB", idle / 1024, 12, " MiB")
