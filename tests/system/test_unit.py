@@ -219,19 +219,15 @@ class RunqemuLocks(SystemRing):
         self.assertEqual((self.facts(), self.files()), ("1777 root directory", [f"{tap['name']}.skip"]))
 
     def test_link(self):
-        """A user's link in the directory's place, wherever it leads, is gone when the service starts: nothing is written
-        where it led, and leases are given."""
+        """A user's link to a directory of root's makes the service write nothing there: a warning, and a lease."""
+        self.container.root("rm", "-rf", LOCKS)
+        self.assertEqual(self.container.run("bob", "ln", "-s", "/etc", LOCKS).status, 0)
         before = self.container.root("ls", "-A", "/etc").out
-        for target in ("/etc", "/etc/passwd/x", LOCKS, "/nowhere"):
-            with self.subTest(target=target):
-                self.container.root("systemctl", "stop", UNIT)
-                self.container.root("rm", "-rf", LOCKS)
-                self.assertEqual(self.container.run("bob", "ln", "-s", target, LOCKS).status, 0)
-                (tap,) = self.up("alice")["taps"]
-                self.assertEqual((self.facts(), self.files()), ("1777 root directory", [f"{tap['name']}.skip"]))
-                self.ok("alice", "down", "--all")
+        for _ in range(2):
+            self.up("alice")
+        self.ok("alice", "down", "--all")
         self.assertEqual(self.container.root("ls", "-A", "/etc").out, before)
-        self.assertEqual(self.warnings(), [])
+        self.assertEqual(len(self.warnings()), 1, self.warnings())
 
     def test_taken_away(self):
         """If root removes the directory while the service runs, it says so once; its next start makes all good."""
