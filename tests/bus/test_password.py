@@ -76,6 +76,8 @@ class Answers(Asked):
         terminal.wait_for_prompt()
         terminal.type(users.PASSWORD + "\n")
         until(lambda: processes("cat"), "the client becomes the program")
+        terminal.type("settled\n")
+        until(lambda: terminal.results() == "settled\n", "the program's loader has closed what it opened")
         self.assert_left_as_before(terminal)
         pid = terminal.program()
         self.assertEqual(processes("cat"), [pid], "the process stays the same")
