@@ -168,8 +168,7 @@ bool SkipFiles::is_usable(int directory)
     }
     const bool all_may_write = (status.st_mode & S_IWOTH) != 0;
     if (status.st_uid == root && !all_may_write) {
-        // Of no use to those who run runqemu. In the unit a link that somebody put there would have become such a
-        // directory of root's: systemd's BindPaths= follows it.
+        // Of no use to those who run runqemu.
         warn_once(path_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
         return false;
     }
