@@ -166,11 +166,16 @@ class Progress:
             say(f"{self._line()}: done")
 
 
+# A package's script that stops the service it brings looks for it in /proc, by a path that the machine's own has too:
+# polkitd's does (start-stop-daemon --exec). So it is shown nothing but what was started here.
+ALONE = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
+
+
 def bootstrap(release, names, root, work):
     """Runs mmdebstrap, which mounts what it needs in a namespace of its own."""
     options = work / "apt.conf"
     options.write_text("\n".join(apt_options()) + "\n", encoding="utf-8")
-    argv = ["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(names)}",
+    argv = [*ALONE, "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(names)}",
             f"--aptopt={options}", '--aptopt=Apt::Install-Recommends "false"', "--dpkgopt=force-unsafe-io",
             release, str(root), f"deb {mirror()} {release} main"]
     with open(work / "log", "wb") as log:
@@ -178,7 +183,7 @@ def bootstrap(release, names, root, work):
         try:
             status = popen.wait()
         finally:
-            popen.terminate()
+            popen.kill()
             popen.wait()
     if status:
         lines = (work / "log").read_text(encoding="utf-8", errors="replace").splitlines()
