@@ -15,6 +15,7 @@ import subprocess
 
 from rig import furnish, kernel, users
 from rig.bus import Variant
+from rig.host import SYSTEM_PATH
 from rig.process import until
 from ring import HERE, BusRing
 
@@ -116,13 +117,13 @@ class Beside(BusRing):
         super().setUpClass()
         shutil.rmtree(PROGRAMS, ignore_errors=True)
         os.makedirs(PROGRAMS)
-        programs = {name: shutil.which(name) for name in ("ip", "python3")}
+        programs = {name: shutil.which(name, path=SYSTEM_PATH) for name in ("ip", "python3")}
         cls.scripts = ()
         if os.environ.get("OE_SCRIPTS"):
             shutil.copytree(os.environ["OE_SCRIPTS"], SCRIPTS, dirs_exist_ok=True)
             cls.scripts = (SCRIPTS,)
         # It only looks whether these are there.
-        programs.update({name: shutil.which("true") for name in ("runqemu-ifup", "runqemu-ifdown")})
+        programs.update({name: shutil.which("true", path=SYSTEM_PATH) for name in ("runqemu-ifup", "runqemu-ifdown")})
         for name, program in programs.items():
             os.symlink(program, f"{PROGRAMS}/{name}")
 

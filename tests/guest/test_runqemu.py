@@ -12,6 +12,7 @@ import struct
 import time
 
 from rig import furnish, kernel, users
+from rig.host import SYSTEM_PATH
 from rig.process import until
 from guest import CACHE, CONSOLE, QEMU, USER, GuestRing
 
@@ -83,15 +84,16 @@ class Runqemu(GuestRing):
         for folder in (PROGRAMS, LOCKS):
             os.makedirs(folder, exist_ok=True)
         os.chmod(LOCKS, 0o1777)
+        programs = {name: shutil.which(name, path=SYSTEM_PATH) for name in FROM_HERE}
         scripts = os.environ.get("OE_SCRIPTS")
         own = {"runqemu": f"{scripts}/runqemu" if scripts else f"{HERE}/runqemu_stand_in.py",
                "qemu-tapctl": f"{cls.host.build}/client/qemu-tapctl"}
         for name in ("runqemu-ifup", "runqemu-ifdown") if scripts else ():
             own[name] = f"{scripts}/{name}"
-        for name in filter(shutil.which, FROM_HERE):
-            cls.place(name, shutil.which(name))
-        for name, path in own.items():
-            cls.place(name, cls.host.share(path, name))
+        programs.update({name: cls.host.share(path, name) for name, path in own.items()})
+        for name, path in programs.items():
+            if path and not os.path.lexists(f"{PROGRAMS}/{name}"):
+                os.symlink(path, f"{PROGRAMS}/{name}")
         for image in CONSOLE:
             folder = f"{IMAGES}/{image}"
             os.makedirs(folder, exist_ok=True)
@@ -99,11 +101,6 @@ class Runqemu(GuestRing):
                 shutil.copy(f"{CACHE}/{image}/{file}", f"{folder}/{name}")
             with open(f"{folder}/image.qemuboot.conf", "w", encoding="ascii") as file:
                 file.write(SETTINGS.format(folder=folder, console=CONSOLE[image]))
-
-    @staticmethod
-    def place(name, path):
-        if not os.path.lexists(f"{PROGRAMS}/{name}"):
-            os.symlink(path, f"{PROGRAMS}/{name}")
 
     def start_runqemu(self, image, *options, boot=WAITING, arguments=()):
         """The guest, with the client as its program; the lease; runqemu's and QEMU's pids."""

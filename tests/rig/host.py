@@ -18,6 +18,8 @@ BUILD = os.environ.get("QEMU_TAPCTL_BUILD") or os.path.join(TREE, "build")
 BUS_POLICY = f"{furnish.RIG}/bus-policy.d"
 BIN = f"{furnish.RIG}/bin"
 SHARE = f"{furnish.RIG}/share"
+# Where every user finds programs; that of whoever runs the tests may name folders that are his alone.
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 NOTIFY = f"{furnish.RIG}/notify"
 POLKIT_NAME = "org.freedesktop.PolicyKit1"
 DAEMON_NAME = "org.qemutap1"
@@ -71,7 +73,7 @@ def program_environment(user):
     user's process go where that user can write."""
     home = "/root" if user == "root" else f"{users.HOMES}/{user}"
     kept = {name: text for name, text in os.environ.items() if name.endswith("SAN_OPTIONS")}
-    return {"PATH": f"{BIN}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": home, "USER": user,
+    return {"PATH": f"{BIN}:{SYSTEM_PATH}", "HOME": home, "USER": user,
             "LOGNAME": user, "LANG": "C.UTF-8", "GCOV_PREFIX": f"{furnish.RIG}/coverage", **kept}
 
 
