@@ -32,7 +32,7 @@ def one_call(quick):
 
 def growth(quick):
     """With ever more leases there; what the kernel itself takes longer for is its own affair."""
-    levels = (10, 100, 1000) if quick else (10, 100, 1000, 4000)
+    levels = (10, 100, 400) if quick else (10, 100, 1000, 4000)
     rounds = 30 if quick else 100
     found = {}
     with Place(*MANY) as place:
@@ -64,7 +64,7 @@ def crowd(quick):
     """Processes that all begin at one moment."""
     clients = 64
     with Place("--max-taps-per-user=200", "--log-level=warning") as place:
-        times = place.measure("crowd", clients, 3 if quick else 10)
+        times = place.measure("crowd", clients, 10 if quick else 20)
     bare, ours = median(times["bare tap all"]), median(times["acquire all"])
     each = times["acquire each"]
     yield Row(7, f"the floor: {clients} processes, a bare tap each", spread(times["bare tap all"], MICRO))

@@ -29,7 +29,7 @@ def rows(floor_text, floor, ours_text, ours):
 
 
 def endings(quick):
-    count, rounds = (200, 2) if quick else (1000, 5)
+    count, rounds = (300, 3) if quick else (1000, 5)
     with Place(*MANY) as place:
         bare, ours = Ends(place, "bare"), Ends(place, UID)
         for _ in range(rounds):

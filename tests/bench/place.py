@@ -61,7 +61,7 @@ class Place(Host):
         before = -1
         while before != switches(self.daemon.pid):
             before = switches(self.daemon.pid)
-            time.sleep(2)
+            time.sleep(1)
         return before
 
     def output(self, *argv, user=USER):
