@@ -13,7 +13,7 @@ import struct
 import sys
 
 TUNSETIFF, IFF_TAP_NO_PI = 0x400454CA, 0x1002  # linux/if_tun.h
-WRITTEN = ("/etc/rig-probe", "/usr/rig-probe", "/var/rig-probe", "/root/rig-probe", "/home/rig-probe")
+WRITTEN = ("/tmp/rig-probe", "/etc/rig-probe", "/usr/rig-probe", "/var/rig-probe", "/root/rig-probe", "/home/rig-probe")
 SETTING = "/proc/sys/net/ipv4/ip_forward"
 
 
