@@ -6,13 +6,12 @@
 
 #include "common/error.hpp"
 #include "common/quote.hpp"
+#include "daemon/core/grants.hpp"
 #include "daemon/core/refusal.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <stdexcept>
-#include <string_view>
-#include <tuple>
 #include <utility>
 
 namespace qemutap {
@@ -189,7 +188,7 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
             const auto *made = table_.find(lease);
             if (!made)
                 throw TapError{ErrorCode::host_refused, "somebody deleted the lease's devices as they were finished"};
-            Acquired acquired{grant_of(lease, *made), {}};
+            Acquired acquired{grant_of(plan_, table_, *state_, lease, *made), {}};
             acquired.descriptors = attempt.hand_over();
             outcome.acquired = std::move(acquired);
         }
@@ -221,44 +220,10 @@ void TapService::refuse(Setback setback, Profile profile, const TapRequest &requ
                          state_->occupants(exhausted_pool(plan_, profile), occupants_named));
 }
 
-LeaseGrant TapService::grant_of(const std::string &id, const Lease &lease) const
-{
-    const auto &common = table_.tag(lease);
-    LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, !common.attendant.empty(),
-                     {}};
-    for (const auto &[position, ifindex] : lease.taps) {
-        const auto &[name, tag, carrier, persistent, up, group] = table_.tap(ifindex);
-        TapGrant tap{name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
-        const auto addresses = state_->addresses(ifindex);
-        const auto planned = plan_.gateway(tag.profile, tag.index);
-        auto own = std::find_if(addresses.begin(), addresses.end(),
-                                [&](const HostAddress &address) { return address.local == planned; });
-        if (own == addresses.end())
-            own = addresses.begin(); // given under other settings
-        if (own != addresses.end()) {
-            tap.gateway = own->local.address;
-            tap.client = client_address(tap.gateway);
-            tap.prefix_length = own->local.length;
-        }
-        grant.taps.push_back(std::move(tap));
-    }
-    return grant;
-}
-
 std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
 {
     follow(host_.reread_down_taps());
-    // Two can have one index: by different rules, or of a lease under other settings.
-    std::vector<std::tuple<unsigned, std::string_view, const Lease *>> wanted;
-    for (const auto &[id, lease] : table_.leases())
-        if (const auto &tag = table_.tag(lease); !uid || tag.uid == *uid)
-            wanted.emplace_back(tag.index, id, &lease);
-    std::sort(wanted.begin(), wanted.end());
-    std::vector<LeaseGrant> grants;
-    grants.reserve(wanted.size());
-    for (const auto &[index, id, lease] : wanted)
-        grants.push_back(grant_of(std::string{id}, *lease));
-    return grants;
+    return grants_of(plan_, table_, *state_, uid);
 }
 
 std::optional<uid_t> TapService::owner_of(const std::string &lease)

@@ -99,7 +99,6 @@ private:
     bool remove_doomed();
     void forget_end_of(const std::string &lease);
     [[noreturn]] void refuse(Setback setback, Profile profile, const TapRequest &request) const;
-    LeaseGrant grant_of(const std::string &id, const Lease &lease) const;
 
     AddressPlan plan_;
     Limits limits_;

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// Looked up each time and kept nowhere, so that what is told is what the kernel has at that moment.
+
+#include "daemon/core/grants.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+namespace qemutap {
+
+LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const HostState &state, const std::string &id,
+                    const Lease &lease)
+{
+    const auto &common = table.tag(lease);
+    LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, !common.attendant.empty(),
+                     {}};
+    for (const auto &[position, ifindex] : lease.taps) {
+        const auto &[name, tag, carrier, persistent, up, group] = table.tap(ifindex);
+        TapGrant tap{name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
+        const auto addresses = state.addresses(ifindex);
+        const auto planned = plan.gateway(tag.profile, tag.index);
+        auto own = std::find_if(addresses.begin(), addresses.end(),
+                                [&](const HostAddress &address) { return address.local == planned; });
+        if (own == addresses.end())
+            own = addresses.begin(); // given under other settings
+        if (own != addresses.end()) {
+            tap.gateway = own->local.address;
+            tap.client = client_address(tap.gateway);
+            tap.prefix_length = own->local.length;
+        }
+        grant.taps.push_back(std::move(tap));
+    }
+    return grant;
+}
+
+std::vector<LeaseGrant> grants_of(const AddressPlan &plan, const LeaseTable &table, const HostState &state,
+                                  std::optional<uid_t> uid)
+{
+    // Two can have one index: by different rules, or of a lease under other settings.
+    std::vector<std::tuple<unsigned, std::string_view, const Lease *>> wanted;
+    for (const auto &[id, lease] : table.leases())
+        if (const auto &tag = table.tag(lease); !uid || tag.uid == *uid)
+            wanted.emplace_back(tag.index, id, &lease);
+    std::sort(wanted.begin(), wanted.end());
+    std::vector<LeaseGrant> grants;
+    grants.reserve(wanted.size());
+    for (const auto &[index, id, lease] : wanted)
+        grants.push_back(grant_of(plan, table, state, std::string{id}, *lease));
+    return grants;
+}
+
+} // namespace qemutap
