@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A file is ours if root made it as only we do: in one step with a mode that nobody else gives, and with our text, of
-// which a maker that died has left out the end. What stands at a name is looked at through a descriptor that was
-// opened without following or waiting. If the name is given away before it is removed, then by somebody who could
-// have removed it just as well: in a sticky directory of root's nobody can.
+// A file is ours if the service or root made it as only we do: in one step with a mode that nobody else gives, and with
+// our text, of which a maker that died has left out the end. What stands at a name is looked at through a descriptor
+// that was opened without following or waiting. If the name is given away before it is removed, then by somebody who
+// could have removed it just as well: in a sticky directory of root's nobody can.
 
 #include "daemon/host/skip_files.hpp"
 
@@ -23,7 +23,6 @@ namespace qemutap {
 
 namespace {
 
-constexpr uid_t root = 0;
 constexpr mode_t directory_mode = S_ISVTX | 0777;
 constexpr mode_t file_mode = 0444;
 constexpr std::string_view text = "A tap of qemu-tapd, not for runqemu: see qemu-tapctl(1), list.\n";
@@ -65,22 +64,6 @@ struct DirectoryCloser {
     void operator()(DIR *directory) const { ::closedir(directory); }
 };
 
-bool is_ours(int directory, const char *file)
-{
-    // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
-    // waited for.
-    const UniqueFd opened{::openat(directory, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
-    struct stat status {};
-    if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
-        return false;
-    if (status.st_uid != root || status.st_nlink != 1 || (status.st_mode & 07777) != file_mode)
-        return false;
-    std::array<char, text.size() + 1> found{};
-    const auto length = ::read(opened.get(), found.data(), found.size());
-    return length >= 0 && text.substr(0, static_cast<std::size_t>(length)) ==
-                              std::string_view{found.data(), static_cast<std::size_t>(length)};
-}
-
 template <typename Work>
 void quietly(Work work) noexcept
 {
@@ -93,9 +76,17 @@ void quietly(Work work) noexcept
 
 } // namespace
 
-SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn)
-    : path_{std::move(directory)}, warn_{std::move(warn)}
+SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service)
+    : path_{std::move(directory)}, warn_{std::move(warn)}, service_{service}
 {}
+
+void SkipFiles::hand_over() noexcept
+{
+    quietly([&] {
+        if (const auto directory = open_directory(true))
+            remove_all_but(directory.get(), {});
+    });
+}
 
 void SkipFiles::mark(const std::string &name) noexcept
 {
@@ -131,7 +122,7 @@ void SkipFiles::remove_directory()
 {
     struct stat status {};
     const auto directory = open_directory(false);
-    if (!directory || ::fstat(directory.get(), &status) != 0 || status.st_uid != root)
+    if (!directory || ::fstat(directory.get(), &status) != 0 || !is_own(status.st_uid))
         return;
     if (::rmdir(path_.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
         warn_once("can't remove " + path_ + ": " + std::strerror(errno));
@@ -167,17 +158,33 @@ bool SkipFiles::is_usable(int directory)
         return false;
     }
     const bool all_may_write = (status.st_mode & S_IWOTH) != 0;
-    if (status.st_uid == root && !all_may_write) {
+    if (is_own(status.st_uid) && !all_may_write) {
         // Of no use to those who run runqemu.
         warn_once(path_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
         return false;
     }
-    if (status.st_uid != root)
+    if (!is_own(status.st_uid))
         warn_once(path_ + " belongs to uid " + std::to_string(status.st_uid) +
                   ", who can remove our files there; make it root's (chown root, chmod 1777), or remove it");
     else if ((status.st_mode & S_ISVTX) == 0)
         warn_once(path_ + " lets everybody remove our files; make it sticky (chmod 1777)");
     return true;
+}
+
+bool SkipFiles::is_ours(int directory, const char *file) const
+{
+    // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
+    // waited for.
+    const UniqueFd opened{::openat(directory, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
+    struct stat status {};
+    if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    if (!is_own(status.st_uid) || status.st_nlink != 1 || (status.st_mode & 07777) != file_mode)
+        return false;
+    std::array<char, text.size() + 1> found{};
+    const auto length = ::read(opened.get(), found.data(), found.size());
+    return length >= 0 && text.substr(0, static_cast<std::size_t>(length)) ==
+                              std::string_view{found.data(), static_cast<std::size_t>(length)};
 }
 
 void SkipFiles::make(int directory, const std::string &name)

@@ -10,6 +10,9 @@
 #include "common/unique_fd.hpp"
 #include "daemon/core/ports.hpp"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <functional>
 #include <set>
 #include <string>
@@ -18,18 +21,25 @@ namespace qemutap {
 
 class SkipFiles : public NameMarks {
 public:
-    // `warn` gets each problem once, as a line for people; it must not throw.
-    SkipFiles(std::string directory, std::function<void(const std::string &)> warn);
+    // `warn` gets each problem once, as a line for people; it must not throw. `service` is the uid that the service
+    // makes files as; those that it made as root, before it had a user, are its own too.
+    SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service = ::geteuid());
+
+    // For a process that is root and gives that up: makes the directory, as everybody's, and removes the service's
+    // files of root's, which it could not remove later. The next mark_only() makes those that are missing.
+    void hand_over() noexcept;
 
     // Makes the directory if it is missing, as everybody's. A name that runqemu would not take gets no mark.
     void mark(const std::string &name) noexcept override;
     void unmark(const std::string &name) noexcept override;
     void mark_only(const std::set<std::string> &names) noexcept override;
 
-    // Takes the directory away if it is root's and nobody has anything in it.
+    // Takes the directory away if it is root's or the service's and nobody has anything in it.
     void remove_directory();
 
 private:
+    bool is_own(uid_t uid) const { return uid == 0 || uid == service_; }
+    bool is_ours(int directory, const char *file) const;
     UniqueFd open_directory(bool make_it);
     bool is_usable(int directory);
     void make(int directory, const std::string &name);
@@ -39,6 +49,7 @@ private:
 
     std::string path_;
     std::function<void(const std::string &)> warn_;
+    uid_t service_;
     std::set<std::string> told_;
 };
 
