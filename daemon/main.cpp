@@ -8,6 +8,7 @@
 #include "daemon/log.hpp"
 #include "daemon/machine.hpp"
 #include "daemon/options.hpp"
+#include "daemon/privileges.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -22,7 +23,8 @@ int end_leases(const DaemonOptions &options)
 {
     Tun tun;
     Links links;
-    SkipFiles marks{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); }};
+    SkipFiles marks{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); },
+                    uid_of(options.user.name).value_or(0)};
     TapService service{AddressPlan{options.plan, machine_byte()}, options.limits, tun, links, marks, new_lease_id, now};
     for (const auto &lease : service.leases({}))
         service.release(lease.lease);
@@ -33,8 +35,25 @@ int end_leases(const DaemonOptions &options)
     return 0;
 }
 
+// Before the first message is read. All that only root can read or make is read and made by then.
+void give_up_root(const DaemonOptions &options)
+{
+    const auto choice = look_at_root(options.user);
+    if (!choice.warning.empty())
+        log_warning(choice.warning);
+    if (choice.give_up) {
+        SkipFiles{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); }}.hand_over();
+        become_service_user(options.user.name);
+    } else {
+        drop_capabilities();
+    }
+    if (const auto warning = refuse_system_calls(); !warning.empty())
+        log_warning(warning);
+}
+
 int serve(const DaemonOptions &options, const Daemon::ReadOptions &read_options)
 {
+    give_up_root(options);
     Daemon daemon{options, read_options};
     const int status = daemon.run();
     // All is done: what a connection meets as it closes (sdbus-c++ 1.2 throws that out of its destructor) is a failure,

@@ -53,9 +53,12 @@ void require_absent_or_readable(const std::string &path)
     const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     struct stat status {};
     const bool regular = file && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode);
-    if (!regular && (file || errno != ENOENT))
-        throw TapError{ErrorCode::invalid_argument, "can't read the configuration file " + path + ": " +
-                                                        (file ? "it is no regular file" : std::strerror(errno))};
+    if (regular || (!file && errno == ENOENT))
+        return;
+    std::string reason = file ? "it is no regular file" : std::strerror(errno);
+    if (!file && errno == EACCES)
+        reason += "; make it readable for the user that the service runs as (chmod 644)";
+    throw TapError{ErrorCode::invalid_argument, "can't read the configuration file " + path + ": " + reason};
 }
 
 constexpr std::string_view white_space = " \t\r\v\f";
@@ -150,6 +153,8 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     const auto *idle_exit =
         add_number(app, "--idle-exit", idle_exit_seconds, "Seconds without a call after which to leave; 0: never")
             ->default_str(std::to_string(default_idle_exit_seconds));
+    const auto *user =
+        app.add_option("--user", options.user.name, "The user that the service becomes")->capture_default_str();
     app.add_option("--runqemu-locks", options.runqemu_locks, "Where Yocto's runqemu is told that taps are not for it")
         ->capture_default_str()
         ->configurable(false);
@@ -173,6 +178,7 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     if (options.runqemu_locks.substr(0, 1) != "/")
         throw TapError{ErrorCode::invalid_argument,
                        "runqemu-locks " + quote(options.runqemu_locks) + " is no path that begins with /"};
+    options.user.demanded = user->count() > 0;
     if (idle_exit->count() > 0)
         options.idle_exit_seconds = idle_exit_seconds;
     return options;
@@ -204,6 +210,9 @@ std::vector<std::string> differences(const DaemonOptions &before, const DaemonOp
     compare("max-taps", std::to_string(before.limits.max_taps), std::to_string(now.limits.max_taps));
     compare("log-level", before.log_level, now.log_level);
     compare("idle-exit", seconds(before), seconds(now));
+    if (before.user.name != now.user.name)
+        texts.push_back("user " + quote(before.user.name) + " will be " + quote(now.user.name) +
+                        " from the next start on");
     return texts;
 }
 

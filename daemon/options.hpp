@@ -6,6 +6,7 @@
 
 #include "daemon/core/address_plan.hpp"
 #include "daemon/core/tap_service.hpp"
+#include "daemon/privileges.hpp"
 
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@ struct DaemonOptions {
     std::string log_level = "info";            // spdlog's names
     std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
     std::string runqemu_locks = default_runqemu_locks;
+    ServiceUser user;
     bool end_leases = false; // instead of serving
 };
 

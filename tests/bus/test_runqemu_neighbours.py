@@ -356,10 +356,10 @@ class Hostile(Beside):
         self.assertEqual(skips(), numbers(8))
 
     def test_missing(self):
-        """A directory that is missing is made, root's and everybody's."""
+        """A directory that is missing is made, the service's and everybody's."""
         os.rmdir(LOCKS)
         self.up("alice")
         facts = os.stat(LOCKS)
-        self.assertEqual((facts.st_mode & 0o7777, facts.st_uid), (0o1777, 0))
+        self.assertEqual((facts.st_mode & 0o7777, facts.st_uid), (0o1777, users.SERVICE_ID))
         self.assertEqual(skips(), numbers(8))
         self.assertEqual(self.complaints(), [])

@@ -71,15 +71,19 @@ def acting_as(user):
 class Connection:
     """Calls are sent at once and their replies fetched when wanted, so a test may have several open."""
 
-    def __init__(self, user="root", timeout=10):
+    def __init__(self, user="root", timeout=10, over=None):
+        """`over`: a socket that is connected already, and the uid of whoever connected it."""
         self.serials = itertools.count(1)
         self.received = bytearray()
         self.descriptors = []
         self.waiting = []
         self.timeout = timeout
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with acting_as(user) as uid:
-            self.socket.connect(SOCKET)
+        if over:
+            self.socket, uid = over
+        else:
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with acting_as(user) as uid:
+                self.socket.connect(SOCKET)
         self._authenticate(uid)
         (self.name,) = self.call(*BUS[:2], f"{BUS[2]}.Hello")
 

@@ -13,7 +13,7 @@ RIG = "/run/rig"
 ACTIONS = f"{RIG}/polkit/actions"
 RULES = f"{RIG}/polkit/rules.d"
 # In the place of /tmp/qemu-tap-locks: /tmp is the machine's.
-RUNQEMU_LOCKS = f"{RIG}/qemu-tap-locks"
+RUNQEMU_LOCKS = f"{RIG}/tmp/qemu-tap-locks"
 # Any fixed value: guest MACs hold a byte of it, so results repeat on every machine, also on one that has no id.
 MACHINE_ID = "5c7a7c40517e4b0f9d3e2a1b6c8d0e4f"
 
@@ -49,6 +49,7 @@ def _private_run():
     for name in ("dbus", "lock", "rig", "systemd/seats", "systemd/sessions", "systemd/users", "systemd/machines"):
         _directory(f"/run/{name}")
     _directory("/run/lock", 0o1777)
+    _directory(os.path.dirname(RUNQEMU_LOCKS), 0o1777)
 
 
 def _private_dev():

@@ -103,6 +103,7 @@ class Host:
         if os.path.exists(NOTIFY):
             os.unlink(NOTIFY)
         self.notify.bind(NOTIFY)
+        os.chmod(NOTIFY, 0o777)  # as systemd's own: the service is not root when it is ready
         self.baseline = kernel.snapshot()
 
     def __enter__(self):

@@ -6,6 +6,8 @@ import os
 import subprocess
 
 USERS = {"alice": 64101, "bob": 64102, "carol": 64103, "dave": 64104}
+# The service's own, without a home.
+SERVICE, SERVICE_ID = "qemu-tapd", 64105
 GROUP = "qemu-tap"
 GROUP_ID = 64100
 HOMES = "/run/rig/home"
@@ -40,15 +42,17 @@ def _write(path, lines, mode=0o644):
 
 def add_users(passwd="/etc/passwd", group="/etc/group"):
     """Only ever called on the private copy of /etc."""
-    ids = {str(uid) for uid in USERS.values()}
-    people = _lines_without(passwd, set(USERS), ids)
-    groups = _lines_without(group, {*USERS, GROUP}, ids | {str(GROUP_ID)})
+    ids = {str(uid) for uid in (*USERS.values(), SERVICE_ID)}
+    people = _lines_without(passwd, {*USERS, SERVICE}, ids)
+    groups = _lines_without(group, {*USERS, SERVICE, GROUP}, ids | {str(GROUP_ID)})
     for name, uid in USERS.items():
         people.append(f"{name}:x:{uid}:{uid}:{name} of the scratch host:{HOMES}/{name}:/bin/sh")
         groups.append(f"{name}:x:{uid}:")
         home = f"{HOMES}/{name}"
         os.makedirs(home, exist_ok=True)
         os.chown(home, uid, uid)
+    people.append(f"{SERVICE}:x:{SERVICE_ID}:{SERVICE_ID}:{SERVICE} of the scratch host:/nonexistent:/usr/sbin/nologin")
+    groups.append(f"{SERVICE}:x:{SERVICE_ID}:")
     groups.append(f"{GROUP}:x:{GROUP_ID}:")
     _write(passwd, people)
     _write(group, groups)

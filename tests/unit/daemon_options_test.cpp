@@ -97,6 +97,7 @@ const std::vector<std::pair<std::string, std::string>> every_option{
     {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"},
     {"device-prefix", "vmtap"}, {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"},
     {"max-taps", "50"},         {"log-level", "debug"},     {"idle-exit", "12"},
+    {"user", "vmnet"},
 };
 
 void check_every_option(const DaemonOptions &options)
@@ -108,6 +109,8 @@ void check_every_option(const DaemonOptions &options)
     CHECK(texts_of(options.plan.exclusions) == "10.9.0.0/16");
     CHECK(options.limits.max_taps_per_user == 5);
     CHECK(options.limits.max_taps == 50);
+    CHECK(options.user.name == "vmnet");
+    CHECK(options.user.demanded);
     CHECK(options.log_level == "debug");
     CHECK(options.idle_exit_seconds == 12);
 }
@@ -326,7 +329,7 @@ TEST_CASE("daemon options: what changed is told in words, each setting on its ow
           Words{"pool 192.168.0.0/16 is 10.0.0.0/8 now", "prefix-length 24 is 30 now", "first-index 7 is 100 now",
                 "device-prefix tap is vmtap now", "exclude 192.168.7.0/24,192.168.122.0/24 is 10.9.0.0/16 now",
                 "max-taps-per-user 32 is 5 now", "max-taps 4096 is 50 now", "log-level info is debug now",
-                "idle-exit unset is 12 now"});
+                "idle-exit unset is 12 now", "user \"qemu-tapd\" will be \"vmnet\" from the next start on"});
     CHECK(differences(from_words({"--exclude", "10.1.0.0/16", "--exclude", "10.2.0.0/16"}), before) ==
           Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.7.0/24,192.168.122.0/24 now"});
 }

@@ -8,7 +8,8 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INCLUDE = re.compile(r'^#include (["<])([^">]+)[">]', re.MULTILINE)
-LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", "CLI/", "nlohmann/")
+LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", "CLI/", "nlohmann/",
+             "cap-ng.h", "seccomp.h")
 FOLDERS = ("common", "daemon", "client")
 GENERATED = {"config.h", "org.qemutap1-adaptor.h", "org.qemutap1-proxy.h"}
 
@@ -21,6 +22,8 @@ MAY = {
     "daemon/host": (("common/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
     "daemon/bus": (("common/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
     "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
+    "daemon/privileges.cpp": (("common/", "daemon/privileges.hpp"), ("cap-ng.h",)),
+    "daemon/system_calls.cpp": (("daemon/privileges.hpp",), ("seccomp.h",)),
     "daemon/options.cpp": (("common/", "daemon/core/", "daemon/options.hpp"), ("CLI/",)),
     "daemon": (("common/", "daemon/"), ("systemd/",)),
     "client/qemu": (("common/", "client/qemu/"), ()),

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The daemon gives root up before it reads its first message, however it is started, and there is no way back; where it
+has to stay root it says so."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+
+from rig import furnish, users
+from rig.host import BUS_POLICY
+from rig.process import until
+from ring import BusRing
+
+INSIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rig", "inside.py")
+CAP_NET_ADMIN = 1 << 12
+SERVICES = f"{furnish.RIG}/services"
+CONFIGURATION = "/etc/qemu-tapd.conf"
+KVM = "kvm"
+
+
+def status_of(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return {name: text.split() for name, _, text in (line.partition(":") for line in file)}
+
+
+class Privileges(BusRing):
+    options = None
+
+    def outcomes(self, pid):
+        done = subprocess.run([INSIDE, str(pid)], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+        return json.loads(done.stdout)
+
+    def assert_given_up(self, pid):
+        """The user's identity and CAP_NET_ADMIN are all that is left, and what an intruder would try is refused."""
+        found = status_of(pid)
+        ours = [str(users.SERVICE_ID)] * 4
+        self.assertEqual((found["Uid"], found["Gid"]), (ours, ours))
+        masks = {name: int(found[name][0], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
+        self.assertEqual(masks, {"CapInh": 0, "CapPrm": CAP_NET_ADMIN, "CapEff": CAP_NET_ADMIN, "CapBnd": 0, "CapAmb": 0})
+        self.assertEqual((found["NoNewPrivs"], found["Seccomp"]), (["1"], ["2"]))
+        outcomes = self.outcomes(pid)
+        done = [deed for deed, reason in outcomes.items() if reason is None]
+        self.shows = f"{len(outcomes)} deeds of an intruder tried inside, {len(done)} done"
+        self.assertEqual(done, [], outcomes)
+
+    def warnings(self):
+        with open(self.log, encoding="utf-8") as file:
+            return [line for line in file if ": warning: " in line]
+
+
+class GivenUp(Privileges):
+    def test_by_hand(self):
+        """Started by root's hand the daemon runs as its user, with CAP_NET_ADMIN alone, and serves."""
+        daemon = self.host.start_daemon()
+        self.assert_given_up(daemon.pid)
+        self.assert_grant(self.up("alice"), "alice", [8])
+        self.assertEqual(self.warnings(), [])
+
+    def test_by_the_bus(self):
+        """Started by the bus, without systemd, the same."""
+        os.makedirs(SERVICES, exist_ok=True)
+        options = " ".join(self.host.daemon_command("--idle-exit=0"))
+        with open(f"{SERVICES}/org.qemutap1.service", "w", encoding="ascii") as file:
+            file.write(f"[D-BUS Service]\nName=org.qemutap1\nUser=root\nExec={options}\n")
+        self.host.close()
+        with open(f"{BUS_POLICY}/services.conf", "w", encoding="ascii") as file:
+            file.write(f"<busconfig><servicedir>{SERVICES}</servicedir></busconfig>")
+        self.addCleanup(os.unlink, f"{BUS_POLICY}/services.conf")
+        self.host.start_bus()
+        self.host.start_polkit()
+        self.assert_grant(self.up("alice"), "alice", [8])
+        with self.host.connect() as bus:
+            (pid,) = bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                              "org.freedesktop.DBus.GetConnectionUnixProcessID", "s", "org.qemutap1")
+        self.addCleanup(self.end, pid)
+        self.assert_given_up(pid)
+
+    def end(self, pid):
+        """The bus is its parent."""
+        os.kill(pid, signal.SIGKILL)
+        self.host.close()
+        until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon is gone with its bus")
+
+    def test_groups(self):
+        """It has its user's groups, kvm for vhost-net among them, and none of root's."""
+        subprocess.run(["groupadd", "--force", "--system", KVM], check=True)
+        subprocess.run(["usermod", "--append", "--groups", KVM, users.SERVICE], check=True)
+        wanted = set(os.getgrouplist(users.SERVICE, users.SERVICE_ID))
+        os.setgroups([0, 4])
+        self.addCleanup(os.setgroups, [])
+        daemon = self.host.start_daemon()
+        self.assertEqual({int(word) for word in status_of(daemon.pid)["Groups"]}, wanted)
+
+    def test_reload(self):
+        """A file that only root may read keeps the options as they are at a reload, with a line that says so."""
+        with open(CONFIGURATION, "w", encoding="ascii") as file:
+            file.write("max-taps-per-user = 1\n")
+        self.addCleanup(os.unlink, CONFIGURATION)
+        os.chmod(CONFIGURATION, 0o600)
+        daemon = self.host.start_daemon()
+        self.up("alice")
+        daemon.send(signal.SIGHUP)
+        until(lambda: "not reloaded" in daemon.log(), "the log has the line")
+        (line,) = [line for line in daemon.log().splitlines() if "not reloaded" in line]
+        self.assertIn(f"can't read the configuration file {CONFIGURATION}: Permission denied", line)
+        self.assertIn("make it readable for the user that the service runs as", line)
+        self.assert_refused(self.ctl("alice", "up"), 6, "may hold 1")
+
+
+class StaysRoot(Privileges):
+    def closed_tun(self):
+        furnish.place_tun(0o600)
+        self.addCleanup(furnish.place_tun)
+
+    def assert_root(self, pid):
+        found = status_of(pid)
+        self.assertEqual(found["Uid"], ["0"] * 4)
+        masks = {name: int(found[name][0], 16) for name in ("CapPrm", "CapEff", "CapBnd")}
+        self.assertEqual(masks, {"CapPrm": CAP_NET_ADMIN, "CapEff": CAP_NET_ADMIN, "CapBnd": 0})
+        self.assertEqual(found["Seccomp"], ["2"])
+
+    def test_closed_tun(self):
+        """Where only root may open /dev/net/tun the daemon stays root, serves, and says once what to do."""
+        self.closed_tun()
+        daemon = self.host.start_daemon()
+        self.up("root")
+        self.assert_root(daemon.pid)
+        (line,) = self.warnings()
+        for words in ("stays root", users.SERVICE, "chmod 666 /dev/net/tun"):
+            self.assertIn(words, line)
+
+    def test_closed_tun_and_demanded(self):
+        """The same with the user named in the configuration: status 9, and the text says what to do."""
+        self.closed_tun()
+        done = self.host.failing_daemon("--user", users.SERVICE)
+        self.assertEqual((done.status, done.out), (9, ""), done)
+        self.assertIn("chmod 666 /dev/net/tun", done.err)
+
+    def test_no_account(self):
+        """Without the user's account the daemon stays root with a warning; a user that is demanded must exist."""
+        done = self.host.failing_daemon("--user", "no-such-user")
+        self.assertEqual((done.status, done.out), (2, ""), done)
+        self.assertIn("no-such-user", done.err)
+
+    def test_by_choice(self):
+        """`user = root` keeps it root, with a warning."""
+        daemon = self.host.start_daemon("--user", "root")
+        self.assert_root(daemon.pid)
+        (line,) = self.warnings()
+        self.assertIn("runs as root", line)
+
+    def test_tun_without_module(self):
+        """A /dev/net/tun that is missing for all is no reason to stay root."""
+        os.unlink("/dev/net/tun")
+        self.addCleanup(furnish.place_tun)
+        daemon = self.host.start_daemon()
+        self.assertEqual(status_of(daemon.pid)["Uid"], [str(users.SERVICE_ID)] * 4)
+        self.assert_refused(self.ctl("alice", "up"), 9, "/dev/net/tun")
+
+
+class Files(Privileges):
+    def test_from_before(self):
+        """A file for runqemu that an earlier version made as root goes with its lease."""
+        directory, name = furnish.RUNQEMU_LOCKS, "tap8.skip"
+        os.makedirs(directory, exist_ok=True)
+        os.chmod(directory, 0o1777)
+        with open(f"{directory}/{name}", "w", encoding="ascii") as file:
+            file.write("A tap of qemu-tapd, not for runqemu: see qemu-tapctl(1), list.\n")
+        os.chmod(f"{directory}/{name}", 0o444)
+        self.host.start_daemon()
+        grant = self.up("alice")
+        facts = os.stat(f"{directory}/{name}")
+        self.assertEqual((facts.st_uid, stat.S_IMODE(facts.st_mode)), (users.SERVICE_ID, 0o444))
+        self.ok("alice", "down", grant["lease"])
+        self.assertNotIn(name, os.listdir(directory))
+        self.assertEqual(self.warnings(), [])
