@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 
-from rig import furnish, users
+from rig import furnish, kernel, users
 from rig.host import BUS_POLICY
 from rig.process import until
 from ring import BusRing
@@ -176,3 +176,18 @@ class Files(Privileges):
         self.ok("alice", "down", grant["lease"])
         self.assertNotIn(name, os.listdir(directory))
         self.assertEqual(self.warnings(), [])
+
+    def test_leases_from_before(self):
+        """Leases that a service gave as root, of both holds, stay as they are and end like any others."""
+        self.host.start_daemon("--user", "root")
+        grant = self.up("alice", "--count", "2", "--label", "kept")
+        program = self.run_stand_in("bob", command=["-machine", "none"])
+        before, devices = self.ok("root", "list", "--all", "--json"), kernel.snapshot()
+        self.host.restart_daemon()
+        self.assertEqual(status_of(self.host.daemon.pid)["Uid"], [str(users.SERVICE_ID)] * 4)
+        self.assertEqual((self.ok("root", "list", "--all", "--json"), kernel.snapshot()), (before, devices))
+        self.ok("alice", "down", grant["lease"])
+        program.end()
+        until(lambda: not kernel.ours(), "all taps are gone")
+        self.host.no_trace()
+        until(lambda: not os.listdir(furnish.RUNQEMU_LOCKS), "no file for runqemu is left")
