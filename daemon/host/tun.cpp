@@ -61,7 +61,9 @@ UniqueFd Tun::open_tun() const
     if (!queue)
         throw TapError{ErrorCode::tun_unavailable,
                        "can't open " + tun_path_ + ": " + std::strerror(errno) +
-                           "; the kernel module tun makes it (modprobe tun), and a container must be given it"};
+                           (errno == EACCES
+                                ? "; `chmod 666 " + tun_path_ + "` lets the service's user, as udev does"
+                                : "; the kernel module tun makes it (modprobe tun), and a container must be given it")};
     return queue;
 }
 

@@ -78,6 +78,7 @@ class Run(BusRing):
     def test_tun_closed_to_users(self):
         """`run` works where /dev/net/tun is for root only: the descriptors come from the daemon."""
         os.chmod("/dev/net/tun", 0o600)
+        self.host.restart_daemon()
         holder = self.run_stand_in("alice")
         self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap8")
 

@@ -4,7 +4,6 @@ bounded, and nobody else waits for them. Mostly with a frozen polkit, as that is
 was sent."""
 
 import os
-import resource
 import socket
 from collections import Counter
 
@@ -32,7 +31,7 @@ class Descriptors(HostileCallers):
 
     def test_stray(self):
         """110 calls with 16 stray descriptors each leave the daemon over 900 of its 1024; others are served (I8)."""
-        resource.prlimit(self.host.daemon.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        self.host.daemon.limit_descriptors(1024, 1024)
         self.host.polkit.freeze()
         bus = self.connect("dave")
         with open("/dev/null", "rb") as null:

@@ -5,7 +5,7 @@ daemon hands it over unopened by anything but open(), and the guest of another r
 
 import os
 
-from rig import kernel
+from rig import kernel, users
 from ring import BusRing, device_arguments
 
 VHOST = "/dev/vhost-net"
@@ -17,6 +17,9 @@ def place_vhost():
         numbers = {name: int(number) for number, name in (line.split() for line in file)}
     device = (10, numbers["vhost-net"]) if "vhost-net" in numbers else (1, 3)
     os.mknod(VHOST, 0o020600, os.makedev(*device))
+    # As udev sets it.
+    os.chown(VHOST, 0, users.KVM_ID)
+    os.chmod(VHOST, 0o660)
     return list(device)
 
 

@@ -77,7 +77,7 @@ class DescriptorLimit(Environment):
                         for user, count in (("root", 3), ("alice", 2), ("bob", 2), ("carol", 2), ("dave", 1))}
 
     def limit(self, count):
-        resource.prlimit(self.host.daemon.pid, resource.RLIMIT_NOFILE, (count, 64))
+        self.host.daemon.limit_descriptors(count, 64)
 
     def ask(self):
         """Several acquires of each caller's, of any kind, and none of the answers read."""

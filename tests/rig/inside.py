@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import struct
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -121,13 +122,13 @@ def start_transient_unit(connection):
     return None
 
 
-def tried(program, systemd):
-    """What each deed of an intruder comes to."""
+def tried(program, victim, systemd):
+    """What each deed of an intruder comes to; `victim` is another process, of root's."""
     outcomes = {
         "read /etc/shadow": program.outcome("open", "/etc/shadow", os.O_RDONLY, 0),
         "setuid back": program.outcome("setuid", 0),
         "setresuid back": program.outcome("setresuid", 0, 0, 0),
-        "ptrace": program.outcome("ptrace", PTRACE_SEIZE, os.getppid(), 0, 0),
+        "ptrace": program.outcome("ptrace", PTRACE_SEIZE, victim, 0, 0),
         "keyctl": program.outcome("keyctl", 0, -3, 0),  # KEYCTL_GET_KEYRING_ID of the session's
         "userfaultfd": program.outcome("userfaultfd", 1),  # UFFD_USER_MODE_ONLY
         "io_uring": program.outcome("io_uring_setup", 1, program.bytes(bytes(120))),
@@ -150,8 +151,14 @@ def tried(program, systemd):
 def main():
     # A test that is killed must not leave the program stopped.
     signal.alarm(60)
-    with Inside(int(sys.argv[1])) as program:
-        print(json.dumps(tried(program, systemd=os.path.isdir("/run/systemd/system"))))
+    # Not waited for: a program that traces it keeps it until its own end.
+    victim = subprocess.Popen(["sleep", "60"])
+    try:
+        with Inside(int(sys.argv[1])) as program:
+            outcomes = tried(program, victim.pid, systemd=os.path.isdir("/run/systemd/system"))
+    finally:
+        victim.kill()
+    print(json.dumps(outcomes))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import subprocess
 USERS = {"alice": 64101, "bob": 64102, "carol": 64103, "dave": 64104}
 # The service's own, without a home.
 SERVICE, SERVICE_ID = "qemu-tapd", 64105
+# Its members open /dev/vhost-net; the service is one.
+KVM, KVM_ID = "kvm", 64106
 GROUP = "qemu-tap"
 GROUP_ID = 64100
 HOMES = "/run/rig/home"
@@ -44,7 +46,7 @@ def add_users(passwd="/etc/passwd", group="/etc/group"):
     """Only ever called on the private copy of /etc."""
     ids = {str(uid) for uid in (*USERS.values(), SERVICE_ID)}
     people = _lines_without(passwd, {*USERS, SERVICE}, ids)
-    groups = _lines_without(group, {*USERS, SERVICE, GROUP}, ids | {str(GROUP_ID)})
+    groups = _lines_without(group, {*USERS, SERVICE, KVM, GROUP}, ids | {str(GROUP_ID), str(KVM_ID)})
     for name, uid in USERS.items():
         people.append(f"{name}:x:{uid}:{uid}:{name} of the scratch host:{HOMES}/{name}:/bin/sh")
         groups.append(f"{name}:x:{uid}:")
@@ -53,6 +55,7 @@ def add_users(passwd="/etc/passwd", group="/etc/group"):
         os.chown(home, uid, uid)
     people.append(f"{SERVICE}:x:{SERVICE_ID}:{SERVICE_ID}:{SERVICE} of the scratch host:/nonexistent:/usr/sbin/nologin")
     groups.append(f"{SERVICE}:x:{SERVICE_ID}:")
+    groups.append(f"{KVM}:x:{KVM_ID}:{SERVICE}")
     groups.append(f"{GROUP}:x:{GROUP_ID}:")
     _write(passwd, people)
     _write(group, groups)
