@@ -188,7 +188,7 @@ int perform(const DownOptions &options)
             ending.insert(lease.lease);
     for (const auto &name : options.names) {
         try {
-            ending.insert(resolve(leases, name).lease);
+            ending.insert((root ? resolve_for_root(leases, ::geteuid(), name) : resolve(leases, name)).lease);
         } catch (const TapError &error) {
             // Another user's lease can only be named by its id; whether we may end it, the daemon says.
             if (error.code() != ErrorCode::no_such_lease || !is_lease_id(name))
