@@ -6,6 +6,8 @@
 
 #include "common/error.hpp"
 #include "common/ipv4.hpp"
+#include "common/label.hpp"
+#include "common/number.hpp"
 #include "common/number_option.hpp"
 #include "common/quote.hpp"
 #include "common/unique_fd.hpp"
@@ -14,6 +16,7 @@
 #include <CLI/CLI.hpp>
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -61,6 +64,55 @@ void require_absent_or_readable(const std::string &path)
     throw TapError{ErrorCode::invalid_argument, "can't read the configuration file " + path + ": " + reason};
 }
 
+constexpr std::size_t words_of_reservation = 3;
+constexpr std::string_view reservation_rule = "reserve is a user or uid, a label and an index, such as alice web 42";
+
+// A number is a uid, whether the host knows it or not.
+uid_t require_user(const std::string &text)
+{
+    if (const auto uid = parse_number<uid_t>(text); uid && *uid != static_cast<uid_t>(-1))
+        return *uid;
+    // A name in passwd(5) has no such characters, and what looks names up is not given others.
+    const bool may_be_name = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+    const auto *entry = may_be_name && !text.empty() ? ::getpwnam(text.c_str()) : nullptr;
+    if (!entry)
+        throw TapError{ErrorCode::invalid_argument, "there is no user " + quote(text)};
+    return entry->pw_uid;
+}
+
+Reservation require_reservation(const std::string &user, const std::string &label, const std::string &index)
+{
+    const auto where = "reserve " + quote(user + " " + label + " " + index) + ": ";
+    try {
+        const auto number = parse_number<unsigned>(index);
+        if (!number)
+            throw TapError{ErrorCode::invalid_argument, "index " + quote(index) + " is no whole number"};
+        if (!is_label(label))
+            throw TapError{ErrorCode::invalid_argument, quote(label) + ": " + std::string{label_rule}};
+        return {.user = user, .uid = require_user(user), .label = label, .index = *number};
+    } catch (const TapError &error) {
+        throw TapError{ErrorCode::invalid_argument, where + error.what()};
+    }
+}
+
+std::vector<Reservation> reservations_of(const std::vector<std::string> &words)
+{
+    std::vector<Reservation> reservations;
+    if (words.size() % words_of_reservation != 0)
+        throw TapError{ErrorCode::invalid_argument, std::string{reservation_rule}};
+    for (std::size_t i = 0; i < words.size(); i += words_of_reservation)
+        reservations.push_back(require_reservation(words[i], words[i + 1], words[i + 2]));
+    return reservations;
+}
+
+std::vector<std::string> texts_of(const std::vector<Reservation> &reservations)
+{
+    std::vector<std::string> texts;
+    for (const auto &reservation : reservations)
+        texts.push_back(reservation.text());
+    return texts;
+}
+
 constexpr std::string_view white_space = " \t\r\v\f";
 
 std::vector<std::string> words_of(std::string_view text)
@@ -99,6 +151,8 @@ public:
             if (equals == text.size() || key.size() != 1 || !is_key(key.front()))
                 throw CLI::ConfigError{"line " + quote(text) + " is no `key = value`"};
             auto values = words_of(text.substr(equals + 1));
+            if (key.front() == "reserve" && values.size() != words_of_reservation)
+                throw CLI::ConfigError{"line " + quote(text) + ": " + std::string{reservation_rule}};
             if (values.empty())
                 values.emplace_back();
             add(items, key.front(), values);
@@ -144,6 +198,12 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
         ->capture_default_str();
     app.add_option("--exclude", exclusions, "A prefix never to overlap; may be given several times")
         ->capture_default_str();
+    std::vector<std::string> reserved;
+    app.add_option("--reserve", reserved, "An index that one user's label alone gets; may be given several times")
+        ->type_name("USER LABEL INDEX")
+        ->type_size(words_of_reservation)
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     add_number(app, "--max-taps-per-user", options.limits.max_taps_per_user, "How many taps one user may hold");
     add_number(app, "--max-taps", options.limits.max_taps, "How many taps all users together may hold");
     app.add_option("--log-level", options.log_level, "What to log")
@@ -175,6 +235,7 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     options.plan.exclusions.clear();
     for (const auto &text : exclusions)
         options.plan.exclusions.push_back(require_prefix("exclude", text));
+    options.plan.reservations = reservations_of(reserved);
     if (options.runqemu_locks.substr(0, 1) != "/")
         throw TapError{ErrorCode::invalid_argument,
                        "runqemu-locks " + quote(options.runqemu_locks) + " is no path that begins with /"};
@@ -205,6 +266,7 @@ std::vector<std::string> differences(const DaemonOptions &before, const DaemonOp
     compare("first-index", std::to_string(before.plan.first_index), std::to_string(now.plan.first_index));
     compare("device-prefix", before.plan.device_prefix, now.plan.device_prefix);
     compare("exclude", joined(texts_of(before.plan.exclusions)), joined(texts_of(now.plan.exclusions)));
+    compare("reserve", joined(texts_of(before.plan.reservations)), joined(texts_of(now.plan.reservations)));
     compare("max-taps-per-user", std::to_string(before.limits.max_taps_per_user),
             std::to_string(now.limits.max_taps_per_user));
     compare("max-taps", std::to_string(before.limits.max_taps), std::to_string(now.limits.max_taps));

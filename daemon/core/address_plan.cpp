@@ -10,6 +10,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace qemutap {
 
@@ -68,6 +69,11 @@ std::string runqemu_name_prefix(std::string_view lease)
 
 } // namespace
 
+std::string Reservation::text() const
+{
+    return user + " " + label + " " + std::to_string(index);
+}
+
 AddressPlan::AddressPlan(PlanSettings settings, std::uint8_t machine_byte)
     : settings_{std::move(settings)}, machine_byte_{machine_byte}
 {
@@ -88,6 +94,37 @@ AddressPlan::AddressPlan(PlanSettings settings, std::uint8_t machine_byte)
                " subnets of /" + std::to_string(length) + ", its last one is not used, and first-index is " +
                std::to_string(settings_.first_index));
     last_index_ = std::min(subnets - 2, highest_index);
+    reserve_indexes();
+}
+
+void AddressPlan::reserve_indexes()
+{
+    std::set<std::pair<uid_t, std::string>> labels;
+    for (const auto &reservation : settings_.reservations) {
+        const auto refuse_it = [&](const std::string &why) {
+            refuse("reserve " + quote(reservation.text()) + ": " + why);
+        };
+        const auto index = std::to_string(reservation.index);
+        if (reservation.index < first_index() || reservation.index > last_index())
+            refuse_it("index " + index + " is out of range: " + std::to_string(first_index()) + " to " +
+                      std::to_string(last_index()));
+        if (is_excluded(Profile::standard, tap(Profile::standard, reservation.index, {})))
+            refuse_it("index " + index + " is never given, as its subnet " + subnet(reservation.index).text() +
+                      " overlaps an exclusion");
+        if (!reserved_indexes_.insert(reservation.index).second)
+            refuse_it("index " + index + " is reserved twice");
+        if (!labels.emplace(reservation.uid, reservation.label).second)
+            refuse_it("this user's label " + quote(reservation.label) + " has another reservation already");
+    }
+}
+
+const Reservation *AddressPlan::reservation_of(uid_t uid, std::string_view label) const
+{
+    const auto &all = settings_.reservations;
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Reservation &reservation) {
+        return reservation.uid == uid && reservation.label == label;
+    });
+    return found == all.end() ? nullptr : &*found;
 }
 
 Ipv4Prefix AddressPlan::subnet(unsigned index) const

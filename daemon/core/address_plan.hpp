@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,17 @@ namespace qemutap {
 inline constexpr Ipv4Prefix runqemu_network{{0xc0a80700}, 24}; // 192.168.7.0/24
 inline constexpr unsigned runqemu_pairs = 127;
 
+// An index that one user's label alone gets.
+struct Reservation {
+    std::string user; // as the administrator wrote it, a name or a uid
+    uid_t uid = 0;
+    std::string label;
+    unsigned index = 0;
+
+    std::string text() const; // as in the configuration: "alice web 42"
+    friend bool operator==(const Reservation &, const Reservation &) = default;
+};
+
 struct PlanSettings {
     Ipv4Prefix pool{{0xc0a80000}, 16}; // 192.168.0.0/16
     unsigned prefix_length = 24;
@@ -32,6 +44,7 @@ struct PlanSettings {
     std::string device_prefix = "tap";
     // 192.168.7.0/24, where Yocto's runqemu has the addresses of its taps, and 192.168.122.0/24, libvirt's default.
     std::vector<Ipv4Prefix> exclusions{runqemu_network, {{0xc0a87a00}, 24}};
+    std::vector<Reservation> reservations{};
 };
 
 struct IndexRange {
@@ -53,7 +66,8 @@ struct PlannedTap {
 class AddressPlan {
 public:
     // `machine_byte` tells this machine's MACs from another's on the same bridge.
-    // Throws TapError invalid_argument that names the setting if no index is usable under the settings.
+    // Throws TapError invalid_argument that names the setting if no index is usable under the settings, or if a
+    // reservation is of no usable index, or of an index or a label that another reservation has.
     AddressPlan(PlanSettings settings, std::uint8_t machine_byte);
 
     const PlanSettings &settings() const { return settings_; }
@@ -74,6 +88,13 @@ public:
     // runqemu's network is no exclusion for its own taps.
     bool is_excluded(Profile profile, const PlannedTap &tap) const;
 
+    bool is_reserved(Profile profile, unsigned index) const
+    {
+        return profile == Profile::standard && reserved_indexes_.count(index) != 0;
+    }
+    // nullptr: this user has no reservation with this label.
+    const Reservation *reservation_of(uid_t uid, std::string_view label) const;
+
     // Where the search for a free index begins: the same for the same owner and label on every run, and
     // the first one without a label.
     unsigned search_start(Profile profile, uid_t uid, std::string_view label) const;
@@ -83,10 +104,12 @@ private:
     // hand out; the host's is above every address that a bridge would take for its own, since a bridge takes its
     // lowest port's.
     MacAddress mac(std::uint8_t first_byte, Profile profile, unsigned index) const;
+    void reserve_indexes();
 
     PlanSettings settings_;
     unsigned last_index_ = 0;
     std::uint8_t machine_byte_ = 0;
+    std::set<unsigned> reserved_indexes_;
 };
 
 // The guest's address in the subnet of its gateway.

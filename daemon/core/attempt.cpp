@@ -13,11 +13,11 @@
 
 namespace qemutap {
 
-Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host,
-                 NameMarks &marks, Terms terms)
+Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentIndexes &recent, TapCreator &creator,
+                 HostLinks &host, NameMarks &marks, Terms terms)
     : plan_{plan}, table_{table}, creator_{creator}, host_{host}, marks_{marks}, terms_{std::move(terms)},
-      search_{plan.search_start(Profile::standard, terms_.uid, terms_.request.label)},
-      runqemu_search_{plan.search_start(Profile::runqemu, terms_.uid, terms_.request.label)}
+      search_{plan, recent, Profile::standard, terms_.uid, terms_.request.label, terms_.now},
+      runqemu_search_{plan, recent, Profile::runqemu, terms_.uid, terms_.request.label, terms_.now}
 {}
 
 Attempt::~Attempt()
@@ -33,7 +33,7 @@ std::optional<Setback> Attempt::add_tap()
 {
     auto tap = create_next();
     if (!tap)
-        return Setback::exhausted;
+        return reservation() ? Setback::reserved_taken : Setback::exhausted;
     // At once: an intruder never gets a device that has an address.
     if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
         return Setback::intruder;
@@ -92,18 +92,29 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     }
 }
 
+// Of the next tap: a reservation is of a lease's first tap, by our own rule.
+const Reservation *Attempt::reservation() const
+{
+    const bool may_have_one = taps_.empty() && next_profile() == Profile::standard && !terms_.request.label.empty();
+    return may_have_one ? plan_.reservation_of(terms_.uid, terms_.request.label) : nullptr;
+}
+
+std::optional<unsigned> Attempt::next_index()
+{
+    if (const auto *reserved = reservation())
+        return std::exchange(reservation_tried_, true) ? std::nullopt : std::optional{reserved->index};
+    return next_profile() == Profile::standard ? search_.next() : runqemu_search_.next();
+}
+
 std::optional<Attempt::Candidate> Attempt::next_free()
 {
     const auto profile = next_profile();
-    const auto [first, size] = plan_.indexes(profile);
-    auto &search = profile == Profile::standard ? search_ : runqemu_search_;
-    while (search.looked_at < size) {
-        const auto index = first + (search.start - first + search.looked_at++) % size;
-        if (table_.index_leased(profile, index))
+    while (const auto index = next_index()) {
+        if (table_.index_leased(profile, *index))
             continue;
-        auto plan = plan_.tap(profile, index, terms_.lease);
+        auto plan = plan_.tap(profile, *index, terms_.lease);
         if (is_free(profile, plan))
-            return Candidate{index, std::move(plan)};
+            return Candidate{*index, std::move(plan)};
     }
     return std::nullopt;
 }

@@ -8,8 +8,10 @@
 #include "common/grant.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/core/address_plan.hpp"
+#include "daemon/core/index_search.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
+#include "daemon/core/recent_indexes.hpp"
 #include "daemon/core/verify.hpp"
 
 #include <map>
@@ -21,9 +23,10 @@ namespace qemutap {
 
 // Why a try is given up although nothing was refused.
 enum class Setback {
-    exhausted, // no index is free, as far as is known
-    intruder,  // somebody attached to a tap before it had an owner
-    collision, // somebody else took a subnet while its tap was made
+    exhausted,      // no index is free, as far as is known
+    reserved_taken, // the label's reserved index is not free, as far as is known
+    intruder,       // somebody attached to a tap before it had an owner
+    collision,      // somebody else took a subnet while its tap was made
 };
 
 // What all taps of a lease have in common.
@@ -33,13 +36,14 @@ struct Terms {
     TapRequest request;
     bool vhost = false;
     std::string attendant; // of an attended lease
+    Moment now{};
 };
 
 class Attempt {
 public:
     // All must outlive this; the table must not change meanwhile.
-    Attempt(const AddressPlan &plan, const LeaseTable &table, TapCreator &creator, HostLinks &host, NameMarks &marks,
-            Terms terms);
+    Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentIndexes &recent, TapCreator &creator,
+            HostLinks &host, NameMarks &marks, Terms terms);
     Attempt(const Attempt &) = delete;
     Attempt &operator=(const Attempt &) = delete;
     // What was not handed over is deleted, also where others got hold of it.
@@ -59,16 +63,13 @@ public:
     std::vector<UniqueFd> hand_over();
 
 private:
-    // What was looked at of a profile's indexes.
-    struct Search {
-        unsigned start;
-        unsigned looked_at = 0;
-    };
     struct Candidate {
         unsigned index;
         PlannedTap plan;
     };
 
+    const Reservation *reservation() const;
+    std::optional<unsigned> next_index();
     std::optional<Candidate> next_free();
     bool is_free(Profile profile, const PlannedTap &plan);
     std::optional<OpenTap> create_next();
@@ -83,8 +84,9 @@ private:
     HostLinks &host_;
     NameMarks &marks_;
     const Terms terms_;
-    Search search_;
-    Search runqemu_search_;
+    IndexSearch search_;
+    IndexSearch runqemu_search_;
+    bool reservation_tried_ = false;
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap
     std::map<int, std::string> made_;   // by ifindex the names of all that was created and not handed over

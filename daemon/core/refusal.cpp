@@ -4,6 +4,10 @@
 
 #include "daemon/core/refusal.hpp"
 
+#include "common/quote.hpp"
+
+#include <utility>
+
 namespace qemutap {
 
 namespace {
@@ -63,9 +67,25 @@ TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, 
                                  plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index()) +
                                  ")";
     text += ": " + taps_in_words(leased) + " leased";
+    if (const auto reserved = plan.settings().reservations.size(); first == Profile::standard && reserved != 0)
+        text += ", " + std::to_string(reserved) + " reserved";
     for (const auto &occupant : occupants)
         text += ", " + occupant;
     return {ErrorCode::pool_exhausted, text};
+}
+
+TapError reserved_index_taken(const AddressPlan &plan, const Reservation &reservation,
+                              const std::vector<std::string> &occupants)
+{
+    const auto name = plan.device_name(reservation.index);
+    std::string text = "label " + quote(reservation.label) + " has the reservation of " + name + " with " +
+                       plan.subnet(reservation.index).text() + ", which is not free";
+    const char *separator = ": ";
+    for (const auto &occupant : occupants)
+        text += std::exchange(separator, ", ") + occupant;
+    if (occupants.empty())
+        text += ": a device has the name, or a lease the index";
+    return {ErrorCode::pool_exhausted, text + "; use another label, or end what has it"};
 }
 
 } // namespace qemutap

@@ -28,6 +28,10 @@ TapError collided_each_time(int attempts);
 TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, std::size_t leased,
                         const std::vector<std::string> &occupants);
 
+// The index that is reserved for the caller's label is not free. `occupants` are of its subnet.
+TapError reserved_index_taken(const AddressPlan &plan, const Reservation &reservation,
+                              const std::vector<std::string> &occupants);
+
 // Where its occupants are to be looked for.
 Ipv4Prefix exhausted_pool(const AddressPlan &plan, Profile first);
 

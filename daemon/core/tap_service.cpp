@@ -26,6 +26,11 @@ constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
 
+bool lacks_index(Setback setback)
+{
+    return setback == Setback::exhausted || setback == Setback::reserved_taken;
+}
+
 // Behind each tap's queues its vhost descriptors, if there are any.
 std::vector<UniqueFd> interleaved(std::vector<UniqueFd> queues, std::vector<UniqueFd> vhost, unsigned per_tap)
 {
@@ -105,12 +110,20 @@ void TapService::follow(HostState &state)
         if (after)
             marks_.mark(after->name); // somebody with root renamed it
         else
-            ended_.push_back(std::move(*before));
+            note_end(std::move(*before));
     }
     // The next tap may have the name already.
     for (const auto &tap : left)
         if (!table_.index_leased(tap.tag.profile, tap.tag.index) || !has_name(tap.name))
             marks_.unmark(tap.name);
+}
+
+// A tap that was never handed over leaves no memory: another user's last end is what counts of its index.
+void TapService::note_end(EndedTap tap)
+{
+    if (tap.tag.lease != attempted_lease_)
+        recent_.note_end(tap.tag.profile, tap.tag.index, tap.tag.uid, clock_());
+    ended_.push_back(std::move(tap));
 }
 
 void TapService::check_own_limit(uid_t uid, unsigned count)
@@ -154,8 +167,12 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
     std::optional<Setback> setback;
     Profile profile = Profile::standard;
     for (int attempt = 0; attempt < max_attempts; ++attempt) {
-        auto outcome =
-            try_acquire({new_lease_id_(), uid, request, !vhost.empty(), request.attended ? attendant : std::string{}});
+        auto outcome = try_acquire({.lease = new_lease_id_(),
+                                    .uid = uid,
+                                    .request = request,
+                                    .vhost = !vhost.empty(),
+                                    .attendant = request.attended ? attendant : std::string{},
+                                    .now = clock_()});
         if (outcome.acquired) {
             outcome.acquired->descriptors =
                 interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
@@ -164,20 +181,22 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
         profile = outcome.profile;
         // What was heard errs on the side of "taken": the kernel drops some routes without a word. One fresh
         // look decides.
-        if (std::exchange(setback, outcome.setback) == Setback::exhausted && setback == Setback::exhausted)
+        const auto before = std::exchange(setback, outcome.setback);
+        if (lacks_index(*setback) && before == setback)
             break;
-        if (setback == Setback::exhausted)
+        if (lacks_index(*setback))
             follow(host_.refresh_all());
     }
-    refuse(*setback, profile, request);
+    refuse(*setback, profile, uid, request);
 }
 
 TapService::Outcome TapService::try_acquire(const Terms &terms)
 {
     const auto &lease = terms.lease;
     Outcome outcome;
+    attempted_lease_ = lease;
     try {
-        Attempt attempt{plan_, table_, creator_, host_, marks_, terms};
+        Attempt attempt{plan_, table_, recent_, creator_, host_, marks_, terms};
         for (unsigned made = 0; made < terms.request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
         outcome.profile = attempt.next_profile();
@@ -194,10 +213,12 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
         }
     } catch (...) {
         forget_end_of(lease);
+        attempted_lease_.clear();
         throw;
     }
     if (outcome.setback)
         forget_end_of(lease);
+    attempted_lease_.clear();
     return outcome;
 }
 
@@ -210,8 +231,12 @@ void TapService::forget_end_of(const std::string &lease)
         ended_.end());
 }
 
-void TapService::refuse(Setback setback, Profile profile, const TapRequest &request) const
+void TapService::refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const
 {
+    if (const auto *reservation = plan_.reservation_of(uid, request.label);
+        reservation && setback == Setback::reserved_taken)
+        throw reserved_index_taken(plan_, *reservation,
+                                   state_->occupants(plan_.subnet(reservation->index), occupants_named));
     if (setback == Setback::intruder)
         throw entered_each_time(max_attempts);
     if (setback == Setback::collision)

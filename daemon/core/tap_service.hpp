@@ -12,6 +12,7 @@
 #include "daemon/core/attempt.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
+#include "daemon/core/recent_indexes.hpp"
 
 #include <functional>
 #include <optional>
@@ -98,7 +99,8 @@ private:
     Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
     void forget_end_of(const std::string &lease);
-    [[noreturn]] void refuse(Setback setback, Profile profile, const TapRequest &request) const;
+    void note_end(EndedTap tap);
+    [[noreturn]] void refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const;
 
     AddressPlan plan_;
     Limits limits_;
@@ -108,6 +110,8 @@ private:
     std::function<std::string()> new_lease_id_;
     std::function<Moment()> clock_;
     LeaseTable table_;
+    RecentIndexes recent_;
+    std::string attempted_lease_; // that try_acquire() works on; empty: none
     HostState *state_ = nullptr;
     std::set<int> condemned_;
     std::set<std::string> to_look_at_; // leases that a sweep has not done with

@@ -9,6 +9,8 @@
 
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 using namespace qemutap;
 
@@ -243,4 +245,45 @@ TEST_CASE("a label leads into runqemu's range, too")
         starts.insert(start);
     }
     CHECK(starts.size() > 60);
+}
+
+TEST_CASE("a reservation is of a usable index, and of no index or label that another has")
+{
+    auto with = [](std::vector<Reservation> reservations) {
+        PlanSettings made;
+        made.reservations = std::move(reservations);
+        return made;
+    };
+    const Reservation web{.user = "alice", .uid = 1000, .label = "web", .index = 42};
+    const Reservation database{.user = "1000", .uid = 1000, .label = "db", .index = 43};
+    const Reservation bobs{.user = "bob", .uid = 1001, .label = "web", .index = 44};
+    const AddressPlan plan{with({web, database, bobs}), 0};
+    CHECK(*plan.reservation_of(1000, "web") == web);
+    CHECK(*plan.reservation_of(1000, "db") == database);
+    CHECK(*plan.reservation_of(1001, "web") == bobs);
+    CHECK(plan.reservation_of(1001, "db") == nullptr);
+    CHECK(plan.reservation_of(1000, "") == nullptr);
+    for (const unsigned index : {42u, 43u, 44u}) {
+        CHECK(plan.is_reserved(Profile::standard, index));
+        CHECK_FALSE(plan.is_reserved(Profile::runqemu, index));
+    }
+    CHECK_FALSE(plan.is_reserved(Profile::standard, 45));
+
+    const auto at = [&](unsigned index) {
+        auto other = web;
+        other.index = index;
+        return refusal(with({other}));
+    };
+    CHECK(at(6) == "reserve \"alice web 6\": index 6 is out of range: 7 to 254");
+    CHECK(at(255) == "reserve \"alice web 255\": index 255 is out of range: 7 to 254");
+    CHECK(at(122) == "reserve \"alice web 122\": index 122 is never given, as its subnet 192.168.122.0/24 overlaps an "
+                     "exclusion");
+    CHECK(at(254) == "accepted");
+    auto same_index = bobs;
+    same_index.index = 42;
+    CHECK(refusal(with({web, same_index})) == "reserve \"bob web 42\": index 42 is reserved twice");
+    auto same_label = database;
+    same_label.label = "web";
+    CHECK(refusal(with({web, same_label})) ==
+          "reserve \"1000 web 43\": this user's label \"web\" has another reservation already");
 }

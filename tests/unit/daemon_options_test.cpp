@@ -226,6 +226,43 @@ TEST_CASE("daemon options: exclude may be given several times in the file, side 
           "10.8.0.0/16 10.9.0.0/16");
 }
 
+TEST_CASE("daemon options: reserve is a user or uid, a label and an index, any number of times")
+{
+    const std::vector<Reservation> both{{.user = "root", .uid = 0, .label = "web", .index = 42},
+                                        {.user = "4242", .uid = 4242, .label = "web", .index = 43}};
+    CHECK(from_words({}).plan.reservations.empty());
+    CHECK(from_words({"--reserve", "root", "web", "42", "--max-taps", "50", "--reserve", "4242", "web", "43"})
+              .plan.reservations == both);
+    CHECK(from_file("reserve = root web 42\nmax-taps = 50\n reserve\t=  4242\tweb  43 \n").plan.reservations == both);
+    CHECK(parse({"--reserve", "0", "db", "8"}, Configuration{"reserve = root web 42\n"}.path())->plan.reservations ==
+          std::vector<Reservation>{{.user = "0", .uid = 0, .label = "db", .index = 8}});
+}
+
+TEST_CASE("daemon options: a reserve that is none is refused, with its words")
+{
+    const std::vector<std::pair<Words, std::string>> cases{
+        {{"no-such-user", "web", "42"}, "there is no user \"no-such-user\""},
+        {{"4294967295", "web", "42"}, "there is no user \"4294967295\""},
+        {{"-1", "web", "42"}, "there is no user \"-1\""},
+        {{"root", ".web", "42"}, "a label is 1 to 63 bytes"},
+        {{"root", std::string(64, 'x'), "42"}, "a label is 1 to 63 bytes"},
+        {{"root", "web", "x"}, "index \"x\" is no whole number"},
+        {{"root", "web", "042"}, "index \"042\" is no whole number"},
+        {{"root", "web", "99999999999"}, "is no whole number"},
+    };
+    for (const auto &[words, why] : cases) {
+        const auto line = "reserve = " + words[0] + " " + words[1] + " " + words[2] + "\n";
+        CAPTURE(line);
+        check_refused([&] { from_file(line); }, why);
+        check_refused([&] { from_file(line); }, "reserve \"" + words[0] + " ");
+    }
+    check_refused([] { from_words({"--reserve", "root", "web", "x"}); }, "reserve \"root web x\"");
+    for (const std::string value : {"", "root", "root web", "root web 42 43", "root web 42 root db 43"})
+        check_refused([&] { from_file("reserve = " + value + "\nmax-taps = 50\n"); }, "reserve");
+    check_refused([] { from_file("reserve = root\nreserve = web 42\n"); }, "reserve = root");
+    check_refused([] { from_words({"--reserve", "root", "web"}); }, "reserve");
+}
+
 TEST_CASE("daemon options: one value given twice is refused with its key, side by side and apart")
 {
     check_refused([] { from_words({"--max-taps", "50", "--max-taps", "60"}); }, "max-taps");
@@ -332,6 +369,9 @@ TEST_CASE("daemon options: what changed is told in words, each setting on its ow
                 "idle-exit unset is 12 now", "user \"qemu-tapd\" will be \"vmnet\" from the next start on"});
     CHECK(differences(from_words({"--exclude", "10.1.0.0/16", "--exclude", "10.2.0.0/16"}), before) ==
           Words{"exclude 10.1.0.0/16,10.2.0.0/16 is 192.168.7.0/24,192.168.122.0/24 now"});
+    const auto reserved = from_file("reserve = root web 42\nreserve = 4242 web 43\n");
+    CHECK(differences(before, reserved) == Words{"reserve nothing is root web 42,4242 web 43 now"});
+    CHECK(differences(reserved, before) == Words{"reserve root web 42,4242 web 43 is nothing now"});
 }
 
 TEST_CASE("daemon options: who was started on demand leaves after 30 s, who was started by hand stays")

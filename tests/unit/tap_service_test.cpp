@@ -253,6 +253,189 @@ TEST_CASE("a label finds its old index again, and another one while that is take
     CHECK(bench.acquire(asked).grant.taps == first.taps);
 }
 
+namespace {
+
+// A label with which this user's search begins at `start`, as any user can compute one.
+std::string label_leading_to(const AddressPlan &plan, Profile profile, uid_t uid, unsigned start)
+{
+    unsigned number = 0;
+    while (plan.search_start(profile, uid, "x" + std::to_string(number)) != start)
+        ++number;
+    return "x" + std::to_string(number);
+}
+
+TapRequest labelled(const std::string &label, Profile profile = Profile::standard)
+{
+    auto asked = request();
+    asked.label = label;
+    asked.profile = profile;
+    return asked;
+}
+
+// Four indexes, 11 to 14.
+PlanSettings four_indexes()
+{
+    auto settings = from_seven();
+    settings.pool = {{0xc0a80000}, 24};
+    settings.prefix_length = 28;
+    settings.first_index = 11;
+    return settings;
+}
+
+} // namespace
+
+TEST_CASE("a computed label does not take another user's index while the owner is away for less than 10 minutes")
+{
+    const auto profile = GENERATE(Profile::standard, Profile::runqemu);
+    Bench bench{PlanSettings{}};
+    const auto alices = bench.acquire(labelled("web", profile)).grant.taps[0].index;
+    CHECK(alices == bench.plan.search_start(profile, 1000, "web"));
+    const auto computed = labelled(label_leading_to(bench.plan, profile, 1001, alices), profile);
+    // Each lease ends at once: its descriptors are closed.
+    bench.service.sweep();
+    bench.now += 10min - 1ns;
+    CHECK(bench.acquire(computed, 1001).grant.taps[0].index == alices + 1);
+    CHECK(bench.acquire(labelled("web", profile)).grant.taps[0].index == alices);
+    bench.service.sweep();
+    bench.now += 10min;
+    CHECK(bench.acquire(computed, 1001).grant.taps[0].index == alices);
+}
+
+TEST_CASE("without a label, too, an index that another user had within 10 minutes comes last")
+{
+    Bench bench;
+    CHECK(names(bench.acquire(request()).grant) == Names{"tap7"});
+    CHECK(names(bench.acquire(request(), 1001).grant) == Names{"tap8"});
+    CHECK(names(bench.acquire(request(3)).grant) == Names{"tap7", "tap9", "tap10"});
+    CHECK(names(bench.acquire(request(3), 1001).grant) == Names{"tap8", "tap11", "tap12"});
+}
+
+TEST_CASE("an index that ends during another user's acquire is known from then on")
+{
+    Bench bench;
+    auto acquired = bench.acquire(request());
+    bench.service.sweep();
+    acquired.descriptors.clear();
+    // No sweep between the end and the call: the call itself sees it.
+    CHECK(names(bench.acquire(request(), 1001).grant) == Names{"tap8"});
+}
+
+TEST_CASE("when every free index was another user's, the one that ended first is taken first, and none is refused")
+{
+    Bench bench{four_indexes()};
+    std::vector<Acquired> held;
+    for (int i = 0; i < 4; ++i)
+        held.push_back(bench.acquire(request()));
+    for (const std::size_t ends : {2, 0, 3, 1}) {
+        bench.now += 1s;
+        held[ends].descriptors.clear();
+        bench.service.sweep();
+    }
+    CHECK(names(bench.acquire(request(4), 1001).grant) == Names{"tap13", "tap11", "tap14", "tap12"});
+}
+
+TEST_CASE("a lease that is not given leaves no memory of its indexes")
+{
+    Bench bench{four_indexes()};
+    const auto alices = bench.acquire(labelled("web")).grant.taps[0].name;
+    auto others = request(4);
+    bench.host.failing = {"up " + alices};
+    REQUIRE_THROWS_AS(bench.acquire(others, 1001), std::system_error);
+    bench.host.failing.clear();
+    bench.service.sweep();
+    CHECK(bench.acquire(labelled("web")).grant.taps[0].name == alices);
+}
+
+namespace {
+
+PlanSettings with_reservation()
+{
+    auto settings = from_seven();
+    settings.reservations = {{.user = "alice", .uid = 1000, .label = "web", .index = 9}};
+    return settings;
+}
+
+} // namespace
+
+TEST_CASE("a reserved index is the first tap of its user and label, and never another's")
+{
+    Bench bench{with_reservation()};
+    CHECK(names(bench.acquire(request(3, Hold::name), 1001).grant) == Names{"tap7", "tap8", "tap10"});
+    CHECK(names(bench.acquire(request(1, Hold::name)).grant) == Names{"tap11"});
+    CHECK(bench.acquire(labelled("web"), 1001).grant.taps[0].name != "tap9");
+    const auto computed = labelled(label_leading_to(bench.plan, Profile::standard, 1001, 9));
+    CHECK(bench.acquire(computed, 1001).grant.taps[0].name != "tap9");
+    auto asked = labelled("web");
+    asked.count = 2;
+    const auto reserved = bench.acquire(asked).grant;
+    CHECK(reserved.taps[0].name == "tap9");
+    CHECK(reserved.taps[1].name != "tap9");
+}
+
+TEST_CASE("a tap by runqemu's rule has no reservation, and leaves the label's to a lease by our own")
+{
+    PlanSettings settings;
+    settings.reservations = with_reservation().reservations;
+    Bench bench{settings};
+    auto asked = labelled("web", Profile::runqemu);
+    asked.count = 2;
+    const auto held = bench.acquire(asked);
+    CHECK(held.grant.taps[0].name != "tap9");
+    CHECK(held.grant.taps[1].name != "tap9");
+    CHECK(bench.acquire(labelled("web")).grant.taps[0].name == "tap9");
+}
+
+TEST_CASE("a reserved index that another user had a moment ago is its label's all the same")
+{
+    Bench bench;
+    auto held = bench.acquire(request(3), 1001);
+    held.descriptors.clear();
+    bench.service.sweep();
+    bench.service.reconfigure(AddressPlan{with_reservation(), 1}, {});
+    CHECK(names(bench.acquire(labelled("web")).grant) == Names{"tap9"});
+}
+
+TEST_CASE("a reserved index that is not free is refused, after a fresh look, and the text names what has it")
+{
+    Bench bench{with_reservation()};
+    const Ipv4Prefix theirs{{0xc0a80905}, 24};
+    bench.host.state().address_added({2, theirs, theirs});
+    CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
+    CHECK(bench.text == "label \"web\" has the reservation of tap9 with 192.168.9.0/24, which is not free: address "
+                        "192.168.9.5/24 on 2; use another label, or end what has it");
+    CHECK(bench.host.full_refreshes == 1);
+    CHECK(bench.host.refresh().links().empty());
+    bench.host.state().address_gone({2, theirs, theirs});
+    bench.host.taken_behind_our_back = {"tap9"};
+    CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
+    CHECK(contains(bench.text, "a device has the name"));
+    bench.host.taken_behind_our_back.clear();
+    const auto first = bench.acquire(labelled("web"));
+    CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
+    CHECK(contains(bench.text, "on tap9"));
+}
+
+TEST_CASE("a reservation made at a reload leaves the lease that has the index, and is its label's from then on")
+{
+    Bench bench;
+    auto theirs = bench.acquire(request(3), 1001);
+    bench.service.reconfigure(AddressPlan{with_reservation(), 1}, {});
+    CHECK(bench.service.leases(1001).size() == 1);
+    CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
+    theirs.descriptors.clear();
+    CHECK(names(bench.acquire(labelled("web")).grant) == Names{"tap9"});
+}
+
+TEST_CASE("a full pool says how many of its indexes are reserved")
+{
+    auto settings = four_indexes();
+    settings.reservations = {{.user = "1000", .uid = 1000, .label = "web", .index = 12}};
+    Bench bench{settings};
+    const auto held = bench.acquire(request(3), 1001);
+    CHECK(bench.refusal(request(), 1001) == ErrorCode::pool_exhausted);
+    CHECK(contains(bench.text, "3 taps leased, 1 reserved, address"));
+}
+
 TEST_CASE("a search that starts near the end goes on at the beginning")
 {
     Bench bench;

@@ -5,6 +5,7 @@
 //
 // The bytes are the file, in memory: the reader opens it by name like any other.
 
+#include "common/label.hpp"
 #include "daemon/core/address_plan.hpp"
 #include "daemon/options.hpp"
 #include "tests/faults/fuzz/accepted.hpp"
@@ -16,6 +17,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 using namespace qemutap;
 
@@ -62,6 +64,8 @@ std::string file_of(const DaemonOptions &options)
                        line("max-taps", std::to_string(options.limits.max_taps)) + line("log-level", options.log_level);
     for (const auto &exclusion : options.plan.exclusions)
         text += line("exclude", exclusion.text());
+    for (const auto &reservation : options.plan.reservations)
+        text += line("reserve", reservation.text());
     if (options.idle_exit_seconds)
         text += line("idle-exit", std::to_string(*options.idle_exit_seconds));
     return text;
@@ -97,6 +101,24 @@ void check_tap(const AddressPlan &plan, unsigned index)
         return exclusion.first() <= subnet.last() && subnet.first() <= exclusion.last();
     });
     require(is_excluded(plan, index) == excluded, "what overlaps an exclusion is excluded");
+}
+
+// Each is of one index that can be given, of one user's label, and found by both.
+void check_reservations(const AddressPlan &plan)
+{
+    std::set<unsigned> indexes;
+    std::set<std::pair<uid_t, std::string>> labels;
+    for (const auto &reservation : plan.settings().reservations) {
+        const auto index = reservation.index;
+        require(index >= plan.first_index() && index <= plan.last_index() && !is_excluded(plan, index),
+                "a reserved index can be given");
+        require(is_label(reservation.label), "a reservation's label is one");
+        require(indexes.insert(index).second, "no index is reserved twice");
+        require(labels.emplace(reservation.uid, reservation.label).second, "no label has two reservations");
+        require(plan.is_reserved(Profile::standard, index), "a reserved index is known");
+        const auto *found = plan.reservation_of(reservation.uid, reservation.label);
+        require(found && *found == reservation, "a reservation is found by its user and label");
+    }
 }
 
 // Both ends, their neighbours and one that a label leads to: each valid, and no two of them alike.
@@ -137,6 +159,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     if (!plan)
         return 0;
     check_plan(*plan);
+    check_reservations(*plan);
     const auto again = options_in(file_of(*options));
     require(again.has_value(), "what was understood can be written down");
     const auto changed = differences(*options, *again);

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//
+// One map for each address rule: the same index is another address by the other rule.
+
+#include "daemon/core/recent_indexes.hpp"
+
+namespace qemutap {
+
+void RecentIndexes::note_end(Profile profile, unsigned index, uid_t uid, Moment now)
+{
+    auto &ends = profile == Profile::standard ? ends_ : runqemu_ends_;
+    ends.insert_or_assign(index, End{.uid = uid, .at = now});
+}
+
+std::optional<Moment> RecentIndexes::ended_of_another(Profile profile, unsigned index, uid_t uid, Moment now) const
+{
+    const auto &ends = profile == Profile::standard ? ends_ : runqemu_ends_;
+    const auto found = ends.find(index);
+    if (found == ends.end() || found->second.uid == uid || now - found->second.at >= recent_index_time)
+        return std::nullopt;
+    return found->second.at;
+}
+
+} // namespace qemutap
