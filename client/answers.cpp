@@ -42,15 +42,33 @@ Ipv4Address address(const char *key, const std::string &text)
     return text.empty() ? Ipv4Address{} : parsed(key, text, Ipv4Address::parse);
 }
 
+// A number that goes on into masks and command lines.
+unsigned within(const char *key, std::uint32_t number, unsigned least, unsigned most)
+{
+    if (number < least || number > most)
+        refuse_answer(std::string{"no usable "} + key);
+    return number;
+}
+
+unsigned length(std::uint32_t number)
+{
+    return within(key_prefix_length, number, 0, 32);
+}
+
+unsigned queue_count(std::uint32_t number)
+{
+    return within(key_queues, number, 1, max_queues);
+}
+
 TapGrant read_tap(const Dictionary &dictionary)
 {
     return {field<std::string>(dictionary, key_name),
             field<std::uint32_t>(dictionary, key_index),
             address(key_gateway, field<std::string>(dictionary, key_gateway)),
             address(key_client, field<std::string>(dictionary, key_client)),
-            field<std::uint32_t>(dictionary, key_prefix_length),
+            length(field<std::uint32_t>(dictionary, key_prefix_length)),
             parsed(key_mac, field<std::string>(dictionary, key_mac), MacAddress::parse),
-            field<std::uint32_t>(dictionary, key_queues),
+            queue_count(field<std::uint32_t>(dictionary, key_queues)),
             field<bool>(dictionary, key_vhost)};
 }
 
@@ -141,9 +159,9 @@ struct Columns {
                 index.values[row],
                 address(key_gateway, gateway.values[row]),
                 address(key_client, client.values[row]),
-                prefix_length.values[row],
+                length(prefix_length.values[row]),
                 parsed(key_mac, mac.values[row], MacAddress::parse),
-                queues.values[row],
+                queue_count(queues.values[row]),
                 vhost.values[row]};
     }
 
@@ -205,7 +223,11 @@ sdbus::Message &operator>>(sdbus::Message &message, LeaseList &list)
     }
     message.clearFlags();
     message.exitContainer();
-    message.exitContainer();
+    try {
+        message.exitContainer();
+    } catch (const sdbus::Error &) {
+        refuse_answer("more than one dictionary of columns");
+    }
     list.leases = columns.leases();
     return message;
 }

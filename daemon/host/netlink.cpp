@@ -23,6 +23,17 @@ constexpr int max_dump_attempts = 20;
 // 16 bits. By default libnl looks at the length of each first.
 constexpr std::size_t answer_bytes = 65536;
 
+// MAX_ERRNO of the kernel's <linux/err.h>.
+constexpr int max_errno = 4095;
+
+// The kernel gives an errno as its negative; what is none is an error all the same.
+int errno_of(int result)
+{
+    if (result >= 0)
+        return 0;
+    return result >= -max_errno ? -result : EPROTO;
+}
+
 using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 } // namespace
@@ -65,7 +76,7 @@ struct RouteRequests::Answer {
     {
         auto &self = *static_cast<Answer *>(answer);
         self.ended = true;
-        self.kernel_errno = -error->error;
+        self.kernel_errno = errno_of(error->error);
         return NL_STOP;
     }
 
@@ -123,7 +134,7 @@ int errno_of_done(const nlmsghdr &message)
     if (message.nlmsg_type != NLMSG_DONE || message.nlmsg_len < NLMSG_LENGTH(sizeof result))
         return 0;
     std::memcpy(&result, reinterpret_cast<const char *>(&message) + NLMSG_HDRLEN, sizeof result);
-    return result < 0 ? -result : 0;
+    return errno_of(result);
 }
 
 RouteRequests::RouteRequests() : socket_{connect_route_socket()} {}

@@ -61,9 +61,16 @@ std::optional<std::uint32_t> u32(nlattr *attribute)
     return nla_get_u32(attribute);
 }
 
+std::optional<std::uint8_t> u8(nlattr *attribute)
+{
+    if (!attribute || nla_len(attribute) < static_cast<int>(sizeof(std::uint8_t)))
+        return std::nullopt;
+    return nla_get_u8(attribute);
+}
+
 bool flag(nlattr *attribute)
 {
-    return attribute && nla_len(attribute) >= 1 && nla_get_u8(attribute) != 0;
+    return u8(attribute).value_or(0) != 0;
 }
 
 std::string text(nlattr *attribute)
@@ -116,7 +123,7 @@ void parse_tun(nlattr *link_info, Link &link)
     if (text(kind[IFLA_INFO_KIND]) != "tun")
         return;
     const auto tun = nested<IFLA_TUN_MAX>(kind[IFLA_INFO_DATA]);
-    if (!tun[IFLA_TUN_TYPE] || nla_get_u8(tun[IFLA_TUN_TYPE]) != IFF_TAP)
+    if (u8(tun[IFLA_TUN_TYPE]) != IFF_TAP)
         return;
     link.is_tap = true;
     link.tun_owner = u32(tun[IFLA_TUN_OWNER]);

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//
+// The QEMU of a hostile guest may say anything on its QMP socket. It is told three orders at most, each once and in
+// their order, whatever the pieces are in which its words come; what is not QMP is refused in a line for the log.
+//
+// The first byte of the input is the size of the pieces, the rest what QEMU says.
+
+#include "client/vm/powerdown_dialogue.hpp"
+#include "common/error.hpp"
+#include "tests/faults/fuzz/require.hpp"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+using namespace qemutap;
+
+namespace {
+
+const std::array<std::string, 3> orders{"{\"execute\":\"qmp_capabilities\"}\n", "{\"execute\":\"system_powerdown\"}\n",
+                                        "{\"execute\":\"quit\"}\n"};
+
+// nullopt: it is refused.
+std::optional<std::string> reply(PowerdownDialogue &dialogue, std::string_view words)
+{
+    try {
+        return dialogue.reply_to(words);
+    } catch (const TapError &error) {
+        const std::string_view text = error.what();
+        require(error.code() == ErrorCode::failed, "what is not QMP is a failure");
+        require(!text.empty() && text.size() < 500, "an error says why, and not endlessly");
+        require(std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; }),
+                "an error is a line of plain text");
+    }
+    return std::nullopt;
+}
+
+// How many orders these are. They are the first of the three.
+std::size_t count_of(const std::string &said)
+{
+    std::string so_far;
+    for (std::size_t count = 0; count <= orders.size(); ++count) {
+        if (said == so_far)
+            return count;
+        so_far += count < orders.size() ? orders[count] : "";
+    }
+    require(false, "what is said are the orders, each once and in their order");
+    return 0;
+}
+
+// All that is said to these words in pieces; nullopt: they are refused.
+std::optional<std::string> said_to(PowerdownDialogue &dialogue, std::string_view words, std::size_t piece)
+{
+    std::string said;
+    while (!words.empty()) {
+        const auto answer = reply(dialogue, words.substr(0, piece));
+        if (!answer)
+            return std::nullopt;
+        words.remove_prefix(std::min(piece, words.size()));
+        said += *answer;
+        const auto count = count_of(said);
+        require(dialogue.greeted() == (count > 0), "nothing is said before the greeting, and its answer at once");
+        const auto again = dialogue.once_more();
+        require(again.empty() || (again == orders[1] && count == 2),
+                "only the button is pressed again, once it was and as long as the guest is on");
+    }
+    return said;
+}
+
+void check_end(PowerdownDialogue &dialogue, const std::string &said)
+{
+    const bool is_off = count_of(said) == orders.size();
+    if (is_off)
+        for (const std::string_view late : {"\n{\"event\":\"SHUTDOWN\"}\n", "{\"return\":{}}\n", "{\"error\":{}}\n"})
+            require(reply(dialogue, late).value_or("").empty() && dialogue.once_more().empty(),
+                    "after the last order nothing is said");
+    const std::string endless(max_qmp_line + 1, '{');
+    require(!reply(dialogue, endless), "a line without an end is refused and not kept");
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t size)
+{
+    auto words = text_of(bytes, size);
+    const std::size_t piece = size == 0 ? 1 : bytes[0] + std::size_t{1};
+    words.remove_prefix(std::min<std::size_t>(size, 1));
+
+    PowerdownDialogue whole;
+    const auto at_once = said_to(whole, words, std::max<std::size_t>(words.size(), 1));
+    PowerdownDialogue pieces;
+    const auto piecewise = said_to(pieces, words, piece);
+    require(at_once.has_value() == piecewise.has_value(), "words are refused or not, whatever their pieces");
+    if (!at_once)
+        return 0;
+    require_equal(*piecewise, *at_once, "the same is said, whatever the pieces");
+    check_end(whole, *at_once);
+    return 0;
+}
