@@ -18,6 +18,8 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <random>
 #include <string>
 #include <thread>
@@ -192,6 +194,10 @@ TEST_CASE("a dump that the kernel broke off says so")
     CHECK(errno_of_done(done.header) == 0);
     done.result = -EMSGSIZE;
     CHECK(errno_of_done(done.header) == EMSGSIZE);
+    for (const auto none : {-4096, std::numeric_limits<std::int32_t>::min()}) {
+        done.result = none;
+        CHECK(errno_of_done(done.header) == EPROTO);
+    }
     done.header.nlmsg_len = sizeof done.header;
     CHECK(errno_of_done(done.header) == 0);
 }
