@@ -10,6 +10,7 @@ namespace qemutap {
 
 inline constexpr const char *bus_name = "org.qemutap1";
 inline constexpr const char *object_path = "/org/qemutap1";
+inline constexpr const char *manager_interface = "org.qemutap1.Manager";
 
 inline constexpr const char *action_acquire = "org.qemutap.acquire";
 inline constexpr const char *action_manage = "org.qemutap.manage";

@@ -26,6 +26,8 @@ namespace qemutap {
 
 using BusServiceName = sdbus::ServiceName;
 using BusObjectPath = sdbus::ObjectPath;
+using BusInterfaceName = sdbus::InterfaceName;
+using BusMethodName = sdbus::MethodName;
 using BusErrorName = sdbus::Error::Name;
 using BusReplyError = std::optional<sdbus::Error>; // what a reply handler is given first
 
@@ -59,6 +61,8 @@ sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, C
 
 using BusServiceName = std::string;
 using BusObjectPath = sdbus::ObjectPath;
+using BusInterfaceName = std::string;
+using BusMethodName = std::string;
 using BusErrorName = std::string;
 using BusReplyError = const sdbus::Error *;
 

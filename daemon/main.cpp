@@ -10,6 +10,8 @@
 #include "daemon/options.hpp"
 #include "daemon/privileges.hpp"
 
+#include <malloc.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -51,9 +53,18 @@ void give_up_root(const DaemonOptions &options)
         log_warning(warning);
 }
 
+// glibc raises this threshold to the largest block that was ever freed and keeps later ones that are smaller: after one
+// message of 30 MiB the service would keep 30 MiB for good.
+void give_large_blocks_back()
+{
+    constexpr int large_bytes = 1 << 20;
+    ::mallopt(M_MMAP_THRESHOLD, large_bytes);
+}
+
 int serve(const DaemonOptions &options, const Daemon::ReadOptions &read_options)
 {
     give_up_root(options);
+    give_large_blocks_back();
     Daemon daemon{options, read_options};
     const int status = daemon.run();
     // All is done: what a connection meets as it closes (sdbus-c++ 1.2 throws that out of its destructor) is a failure,

@@ -42,12 +42,6 @@ void require_granted(uid_t uid, const std::string &action, const AuthorityAnswer
         throw TapError{ErrorCode::not_authorized, not_authorized_text(uid, action, answer.verdict)};
 }
 
-// The same for one that does not exist and one that is another user's (I7).
-TapError no_such_lease(const std::string &lease)
-{
-    return {ErrorCode::no_such_lease, "there is no lease " + quote(lease) + " of yours"};
-}
-
 std::string in_words(const LeaseGrant &grant)
 {
     std::string taps;
@@ -60,8 +54,8 @@ std::string in_words(const LeaseGrant &grant)
 } // namespace
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
-    : AdaptorInterfaces{connection, BusObjectPath{object_path}}, service_{service}, facts_{std::move(facts)},
-      authority_{connection}, deliveries_{connection},
+    : AdaptorInterfaces{connection, BusObjectPath{object_path}}, call_check_{connection}, service_{service},
+      facts_{std::move(facts)}, authority_{connection}, deliveries_{connection},
       attendance_{connection,
                   callers_.bus_id(),
                   {[this](const std::string &attendant) { service_.attendant_left(attendant); },
@@ -141,7 +135,7 @@ void Manager::Release(sdbus::Result<> &&result, std::string lease)
     const auto answer = std::make_shared<ReleaseAnswer>(std::move(result));
     answer->unless_it_throws([&] {
         if (!is_lease_id(lease))
-            throw no_such_lease(lease); // before anything of its length is kept waiting
+            throw no_such_lease(lease);
         const auto caller = current_caller();
         const bool own = service_.owner_of(lease) == caller.uid;
         // It need only leave, and polkit is not asked about that either.

@@ -8,6 +8,7 @@
 #include "daemon/bus/answer.hpp"
 #include "daemon/bus/attendance.hpp"
 #include "daemon/bus/authority.hpp"
+#include "daemon/bus/call_check.hpp"
 #include "daemon/bus/callers.hpp"
 #include "daemon/bus/deliveries.hpp"
 #include "daemon/bus/wire.hpp"
@@ -65,6 +66,7 @@ private:
     Caller current_caller() { return callers_.current(getObject()); }
     void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
 
+    CallCheck call_check_;
     TapService &service_;
     ManagerFacts facts_;
     Authority authority_;

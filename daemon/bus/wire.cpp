@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // Reading and writing dictionaries. A variant is asked for its type before it is read: reading a wrong one
-// throws sdbus-c++'s own error.
+// throws sdbus-c++'s own error. A text is looked at before it is copied: it can be as long as a message.
 
 #include "daemon/bus/wire.hpp"
 
 #include "common/bus_names.hpp"
-#include "common/error.hpp"
 #include "common/label.hpp"
 #include "common/quote.hpp"
 
 #include <algorithm>
 #include <functional>
-#include <type_traits>
+#include <set>
 
 namespace qemutap {
 
@@ -26,7 +25,7 @@ namespace {
 template <typename T>
 constexpr const char *type_name = nullptr;
 template <>
-constexpr const char *type_name<std::string> = "a string (s)";
+constexpr const char *type_name<std::string_view> = "a string (s)";
 template <>
 constexpr const char *type_name<std::uint32_t> = "a number of type u";
 template <>
@@ -34,40 +33,84 @@ constexpr const char *type_name<std::uint64_t> = "a number of type t";
 template <>
 constexpr const char *type_name<bool> = "a boolean (b)";
 
+using Value = decltype(OptionView::value);
+
 template <typename T>
-T read(const std::string &key, const sdbus::Variant &value)
+T read(std::string_view key, const Value &value)
 {
-    if (value.isEmpty() || !value.containsValueOfType<T>())
-        refuse("option " + key + " must be " + type_name<T>);
-    return value.get<T>();
+    if (!std::holds_alternative<T>(value))
+        refuse("option " + std::string{key} + " must be " + type_name<T>);
+    return std::get<T>(value);
 }
 
 template <typename T>
-T read_word(const std::string &key, const sdbus::Variant &value, std::optional<T> (*parse)(std::string_view),
-            const char *words)
+T read_word(std::string_view key, const Value &value, std::optional<T> (*parse)(std::string_view), const char *words)
 {
-    const auto text = read<std::string>(key, value);
+    const auto text = read<std::string_view>(key, value);
     const auto parsed = parse(text);
     if (!parsed)
-        refuse("option " + key + " is " + quote(text) + ", but must be " + words);
+        refuse("option " + std::string{key} + " is " + quote(text) + ", but must be " + words);
     return *parsed;
 }
 
-using Readers = std::map<std::string, std::function<void(const std::string &, const sdbus::Variant &)>>;
-
-void read_options(const Dictionary &options, const Readers &readers)
+std::string read_label(std::string_view key, const Value &value)
 {
-    for (const auto &[key, value] : options) {
-        const auto reader = readers.find(key);
+    const auto label = read<std::string_view>(key, value);
+    if (!is_label(label))
+        refuse("label " + quote(label) + " can't be: " + std::string{label_rule});
+    return std::string{label};
+}
+
+using Readers = std::map<std::string, std::function<void(std::string_view, const Value &)>, std::less<>>;
+
+void read_options(OptionSource &options, const Readers &readers)
+{
+    std::set<std::string_view> given;
+    while (const auto option = options.next()) {
+        if (given.size() == max_options)
+            refuse("more than " + std::to_string(max_options) + " options are given");
+        const auto reader = readers.find(option->key);
         if (reader == readers.end()) {
             std::string known;
             for (const auto &[name, unused] : readers)
                 known += (known.empty() ? "" : ", ") + name;
-            refuse("unknown option " + quote(key) + "; there are: " + known);
+            refuse("unknown option " + quote(option->key) + "; there are: " + known);
         }
-        reader->second(key, value);
+        if (!given.insert(reader->first).second)
+            refuse("option " + reader->first + " is given twice");
+        reader->second(reader->first, option->value);
     }
 }
+
+class DictionaryOptions final : public OptionSource {
+public:
+    explicit DictionaryOptions(const Dictionary &options) : at_{options.begin()}, end_{options.end()} {}
+
+    std::optional<OptionView> next() override
+    {
+        if (at_ == end_)
+            return std::nullopt;
+        const auto &[key, value] = *at_++;
+        if (value.isEmpty())
+            return OptionView{key, {}};
+        if (value.containsValueOfType<std::string>()) {
+            text_ = value.get<std::string>();
+            return OptionView{key, std::string_view{text_}};
+        }
+        if (value.containsValueOfType<std::uint32_t>())
+            return OptionView{key, value.get<std::uint32_t>()};
+        if (value.containsValueOfType<std::uint64_t>())
+            return OptionView{key, value.get<std::uint64_t>()};
+        if (value.containsValueOfType<bool>())
+            return OptionView{key, value.get<bool>()};
+        return OptionView{key, {}};
+    }
+
+private:
+    Dictionary::const_iterator at_;
+    Dictionary::const_iterator end_;
+    std::string text_;
+};
 
 // D-Bus strings are UTF-8; a name that root gave a tap need not be.
 std::string name_on_wire(const std::string &name)
@@ -84,7 +127,7 @@ std::string address_on_wire(const TapGrant &tap, Ipv4Address address)
 
 } // namespace
 
-TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
+TapRequest parse_acquire(std::uint32_t count, OptionSource &options)
 {
     TapRequest request;
     request.count = count;
@@ -95,12 +138,7 @@ TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
              [&](const auto &key, const auto &value) {
                  request.hold = read_word<Hold>(key, value, parse_hold, "'fd' or 'name'");
              }},
-            {key_label,
-             [&](const auto &key, const auto &value) {
-                 request.label = read<std::string>(key, value);
-                 if (!is_label(request.label))
-                     refuse("label " + quote(request.label) + " can't be: " + std::string{label_rule});
-             }},
+            {key_label, [&](const auto &key, const auto &value) { request.label = read_label(key, value); }},
             {key_queues, [&](const auto &key, const auto &value) { request.queues = read<std::uint32_t>(key, value); }},
             {key_vhost,
              [&](const auto &key, const auto &value) {
@@ -124,7 +162,13 @@ TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
     return request;
 }
 
-ListRequest parse_list(const Dictionary &options)
+TapRequest parse_acquire(std::uint32_t count, const Dictionary &options)
+{
+    DictionaryOptions source{options};
+    return parse_acquire(count, source);
+}
+
+ListRequest parse_list(OptionSource &options)
 {
     ListRequest request;
     read_options(
@@ -136,6 +180,17 @@ ListRequest parse_list(const Dictionary &options)
             {key_columns, [&](const auto &key, const auto &value) { request.columns = read<bool>(key, value); }},
         });
     return request;
+}
+
+ListRequest parse_list(const Dictionary &options)
+{
+    DictionaryOptions source{options};
+    return parse_list(source);
+}
+
+TapError no_such_lease(std::string_view lease)
+{
+    return {ErrorCode::no_such_lease, "there is no lease " + quote(lease) + " of yours"};
 }
 
 std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)

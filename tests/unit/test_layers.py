@@ -21,6 +21,7 @@ MAY = {
     "daemon/core": (("common/", "daemon/core/"), ()),
     "daemon/host": (("common/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
     "daemon/bus": (("common/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
+    "daemon/bus/call_check.cpp": (("common/", "daemon/bus/"), ("systemd/",)),
     "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
     "daemon/privileges.cpp": (("common/", "daemon/privileges.hpp"), ("cap-ng.h",)),
     "daemon/system_calls.cpp": (("daemon/privileges.hpp",), ("seccomp.h",)),

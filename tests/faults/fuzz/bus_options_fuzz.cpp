@@ -5,6 +5,7 @@
 // error and nothing else leaves the reader.
 //
 // The bytes are lines: the count, then `key=TYPEvalue`, TYPE as D-Bus spells it, `-` for a variant without a value.
+// They are read twice, as a message has them, one after the other, and as the dictionary that is made of a message.
 
 #include "daemon/bus/wire.hpp"
 
@@ -25,6 +26,7 @@ struct Value {
     std::string text;
     std::uint64_t number = 0;
 };
+using Entries = std::vector<std::pair<std::string, Value>>;
 using Options = std::map<std::string, Value>;
 
 // Decimal, and beyond 64 bits whatever is left of it.
@@ -36,18 +38,63 @@ std::uint64_t number_of(std::string_view text)
     return number;
 }
 
-Options options_of(const std::vector<std::string_view> &lines)
+Entries entries_of(const std::vector<std::string_view> &lines)
 {
-    Options options;
+    Entries entries;
     for (std::size_t i = 1; i < lines.size(); ++i) {
         auto line = lines[i];
         const std::string key{cut(line, '=')};
         const char type = line.empty() ? '-' : line.front();
         line.remove_prefix(std::min<std::size_t>(line.size(), 1));
-        options[key] = {type, std::string{line.substr(0, line.find('\0'))}, number_of(line)};
+        entries.push_back({key, {type, std::string{line.substr(0, line.find('\0'))}, number_of(line)}});
     }
+    return entries;
+}
+
+// nullopt: a key is there twice.
+std::optional<Options> options_of(const Entries &entries)
+{
+    Options options;
+    for (const auto &[key, value] : entries)
+        if (!options.emplace(key, value).second)
+            return std::nullopt;
     return options;
 }
+
+class EntrySource final : public OptionSource {
+public:
+    explicit EntrySource(const Entries &entries) : entries_{entries} {}
+
+    std::optional<OptionView> next() override
+    {
+        require(!ended_, "nobody reads on behind the last option");
+        if (taken_ == entries_.size()) {
+            ended_ = true;
+            return std::nullopt;
+        }
+        require(taken_ <= max_options, "nobody reads on behind the ninth option");
+        const auto &[key, value] = entries_[taken_++];
+        return OptionView{key, view(value)};
+    }
+
+private:
+    static decltype(OptionView::value) view(const Value &value)
+    {
+        if (value.type == 's')
+            return std::string_view{value.text};
+        if (value.type == 'u')
+            return static_cast<std::uint32_t>(value.number);
+        if (value.type == 't')
+            return value.number;
+        if (value.type == 'b')
+            return value.number % 2 == 1;
+        return {};
+    }
+
+    const Entries &entries_;
+    std::size_t taken_ = 0;
+    bool ended_ = false;
+};
 
 template <typename Number>
 sdbus::Variant number_variant(const Value &value)
@@ -173,8 +220,23 @@ std::optional<TapRequest> expected(std::uint32_t count, const Options &options)
 bool may_be_listed(const Options &options)
 {
     return std::all_of(options.begin(), options.end(), [](const auto &option) {
-        return one_of(option.first, {"all", "interactive"}) && option.second.type == 'b';
+        return one_of(option.first, {"all", "interactive", "columns"}) && option.second.type == 'b';
     });
+}
+
+void read_dictionary(std::uint32_t count, const Options &options, const std::optional<TapRequest> &request, bool listed)
+{
+    Dictionary dictionary;
+    try {
+        for (const auto &[key, value] : options)
+            dictionary.emplace(key, variant_of(value));
+    } catch (const sdbus::Error &) {
+        return; // no caller can send this
+    }
+    require(accepted([&] { return parse_acquire(count, dictionary); }) == request,
+            "an Acquire is the same from a dictionary");
+    require(accepted([&] { return parse_list(dictionary); }).has_value() == listed,
+            "a List is the same from a dictionary");
 }
 
 } // namespace
@@ -183,21 +245,25 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
 {
     const auto lines = lines_of(text_of(bytes, size));
     const auto count = static_cast<std::uint32_t>(lines.empty() ? 1 : number_of(lines.front()));
-    auto options = options_of(lines);
-    Dictionary dictionary;
-    try {
-        for (const auto &[key, value] : options)
-            dictionary.emplace(key, variant_of(value));
-    } catch (const sdbus::Error &) {
-        return 0; // no caller can send this
-    }
-    const auto request = accepted([&] { return parse_acquire(count, dictionary); });
-    require(request == expected(count, options), "an Acquire is what the interface says, or is refused");
-    const auto list = accepted([&] { return parse_list(dictionary); });
-    require(list.has_value() == may_be_listed(options), "a List is what the interface says, or is refused");
+    const auto entries = entries_of(lines);
+    const auto options = options_of(entries);
+    EntrySource acquire_source{entries};
+    const auto request = accepted([&] { return parse_acquire(count, acquire_source); });
+    require(request == (options ? expected(count, *options) : std::nullopt),
+            "an Acquire is what the interface says, or is refused");
+    EntrySource list_source{entries};
+    const auto list = accepted([&] { return parse_list(list_source); });
+    require(list.has_value() == (options && may_be_listed(*options)),
+            "a List is what the interface says, or is refused");
     if (list) {
-        const auto is_set = [&](const char *key) { return options.count(key) != 0 && options.at(key).number % 2 == 1; };
-        require(list->all == is_set("all") && list->interactive == is_set("interactive"), "a List asks what was asked");
+        const auto is_set = [&](const char *key) {
+            return options->count(key) != 0 && options->at(key).number % 2 == 1;
+        };
+        require(list->all == is_set("all") && list->interactive == is_set("interactive") &&
+                    list->columns == is_set("columns"),
+                "a List asks what was asked");
     }
+    if (options)
+        read_dictionary(count, *options, request, list.has_value());
     return 0;
 }
