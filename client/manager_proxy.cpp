@@ -168,7 +168,8 @@ ManagerProxy::~ManagerProxy() = default;
 void ManagerProxy::let_polkit_ask()
 {
     interactive_ = true;
-    bus_->connection->setMethodCallTimeout(waiting_for_polkit(interactive_authorization_seconds));
+    constexpr std::uint64_t questions = 2; // for the taps, and for vhost
+    bus_->connection->setMethodCallTimeout(waiting_for_polkit(questions * interactive_authorization_seconds));
 }
 
 AcquiredTaps ManagerProxy::acquire(const TapRequest &request)

@@ -14,7 +14,9 @@ inline constexpr const char *manager_interface = "org.qemutap1.Manager";
 
 inline constexpr const char *action_acquire = "org.qemutap.acquire";
 inline constexpr const char *action_manage = "org.qemutap.manage";
+inline constexpr const char *action_vhost = "org.qemutap.vhost";
 inline constexpr const char *acquire_group = "qemu-tap";
+inline constexpr const char *vhost_group = "kvm";
 
 // Keys of the options of Acquire and List.
 inline constexpr const char *key_hold = "hold";

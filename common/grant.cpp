@@ -71,6 +71,12 @@ std::optional<Profile> parse_profile(std::string_view text)
     return std::nullopt;
 }
 
+bool wants_vhost(const TapRequest &request)
+{
+    return request.hold == Hold::fd && request.vhost != VhostChoice::no &&
+           descriptor_count(request.count, request.queues, true) <= max_descriptors;
+}
+
 bool is_lease_id(std::string_view text)
 {
     constexpr std::size_t digits = 16;

@@ -63,6 +63,9 @@ constexpr unsigned descriptor_count(unsigned count, unsigned queues, bool vhost)
     return count * queues * (vhost ? 2 : 1);
 }
 
+// Whether vhost descriptors are to be given where the host has them: they are asked for, and one answer carries them.
+bool wants_vhost(const TapRequest &request);
+
 struct TapGrant {
     std::string name; // of the host's device
     unsigned index = 0;

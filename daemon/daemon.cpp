@@ -64,7 +64,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
       service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, marks_, new_lease_id, now},
       connection_{connect()}, manager_{*connection_,
                                        service_,
-                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.has_vhost(); }}},
+                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }}},
       loop_{*connection_,
             {links_.view().fd(), [this] { return links_.view().floods(); }},
             {[this] { return take_turn(); }, [this] { reload(); }, [this] { retire(); }}}

@@ -6,7 +6,6 @@
 
 #include "daemon/log.hpp"
 
-#include <map>
 #include <string>
 
 namespace qemutap {
@@ -24,8 +23,9 @@ Authority::Authority(sdbus::IConnection &connection)
                                  BusObjectPath{"/org/freedesktop/PolicyKit1/Authority"})}
 {}
 
-void Authority::ask(const std::string &sender, const std::string &action, bool interactive,
-                    std::chrono::microseconds patience, const std::function<void(const AuthorityAnswer &)> &then)
+void Authority::ask(const std::string &sender, const std::string &action, const AuthorityDetails &details,
+                    bool interactive, std::chrono::microseconds patience,
+                    const std::function<void(const AuthorityAnswer &)> &then)
 {
     if (patience <= std::chrono::microseconds::zero()) {
         then({Verdict::unavailable, "it does not answer"});
@@ -39,8 +39,8 @@ void Authority::ask(const std::string &sender, const std::string &action, bool i
         polkit_->callMethodAsync("CheckAuthorization")
             .onInterface(authority_interface)
             .withTimeout(patience)
-            .withArguments(subject, action, std::map<std::string, std::string>{},
-                           interactive ? allow_user_interaction : std::uint32_t{0}, cancellation)
+            .withArguments(subject, action, details, interactive ? allow_user_interaction : std::uint32_t{0},
+                           cancellation)
             .uponReplyInvoke([this, then, cancellation](BusReplyError error, const Result &result) {
                 if (error) {
                     cancel(cancellation);

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,9 @@ struct AuthorityAnswer {
     std::string reason; // of `unavailable`
 };
 
+// What a rule of polkit's finds by action.lookup().
+using AuthorityDetails = std::map<std::string, std::string>;
+
 class Authority {
 public:
     explicit Authority(sdbus::IConnection &connection);
@@ -34,8 +38,8 @@ public:
     // `then` is called once, and must not throw. `sender` is the caller's unique bus name, which the bus
     // vouches for. Does not throw: a call that can't be sent is an answer too, and so is none within `patience`.
     // Where that is over already polkit is not asked.
-    void ask(const std::string &sender, const std::string &action, bool interactive, std::chrono::microseconds patience,
-             const std::function<void(const AuthorityAnswer &)> &then);
+    void ask(const std::string &sender, const std::string &action, const AuthorityDetails &details, bool interactive,
+             std::chrono::microseconds patience, const std::function<void(const AuthorityAnswer &)> &then);
 
 private:
     void cancel(const std::string &cancellation) noexcept;

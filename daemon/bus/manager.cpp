@@ -28,6 +28,8 @@ std::string not_authorized_text(uid_t uid, const std::string &action, Verdict ve
     if (action == action_acquire)
         text +=
             std::string{"; members of the group "} + acquire_group + " and users with an active local session have it";
+    else if (action == action_vhost)
+        text += std::string{"; members of the group "} + vhost_group + " have it, and vhost 'auto' or 'no' needs none";
     else
         text += "; root needs none";
     return text;
@@ -69,7 +71,7 @@ Manager::~Manager()
     unregisterAdaptor();
 }
 
-void Manager::authorize(const Caller &caller, const char *action, bool interactive, Verdicts then)
+void Manager::authorize(const Caller &caller, const char *action, bool interactive, Verdicts then, Occasion occasion)
 {
     if (caller.uid == 0) {
         then({Verdict::granted, {}});
@@ -77,18 +79,34 @@ void Manager::authorize(const Caller &caller, const char *action, bool interacti
     }
     // A prompt has its time from when it is on the screen; a question from when it came in, or the last of a queue
     // behind a polkit that hangs would wait the limit once for each before it.
-    const auto began = Clock::now();
-    const auto patience = [interactive, began]() -> Clock::duration {
+    const auto patience = [interactive, began = occasion.began]() -> Clock::duration {
         if (interactive)
             return std::chrono::seconds{interactive_authorization_seconds};
         return std::chrono::seconds{authorization_seconds} - (Clock::now() - began);
     };
     auto &lane = interactive ? prompts_ : questions_;
-    lane.enter(caller.uid, [this, caller, action, interactive, patience, then = std::move(then)](Turnstile::Pass pass) {
-        authority_.ask(caller.sender, action, interactive,
+    lane.enter(caller.uid, [this, caller, action, interactive, patience, details = std::move(occasion.details),
+                            then = std::move(then)](Turnstile::Pass pass) {
+        authority_.ask(caller.sender, action, details, interactive,
                        std::chrono::duration_cast<std::chrono::microseconds>(patience()),
                        [pass = std::move(pass), then](const auto &answer) { then(answer); });
     });
+}
+
+// Without descriptors to give, and where none are asked for, the answer is that none are granted.
+void Manager::authorize_vhost(const Caller &caller, const TapRequest &request, Occasion occasion, Verdicts then)
+{
+    const bool required = request.vhost == VhostChoice::required;
+    const auto problem = wants_vhost(request) ? facts_.vhost_problem() : "not asked for";
+    if (required && !problem.empty())
+        throw TapError{ErrorCode::vhost_unavailable, problem};
+    if (!problem.empty()) {
+        then({Verdict::refused, {}});
+        return;
+    }
+    if (request.interactive)
+        occasion.began = Clock::now(); // somebody may have typed a password meanwhile
+    authorize(caller, action_vhost, required && request.interactive, std::move(then), std::move(occasion));
 }
 
 void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::vector<sdbus::UnixFd>> &&result,
@@ -99,15 +117,25 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
         const auto request = parse_acquire(count, options);
         const auto caller = current_caller();
         service_.check_own_limit(caller.uid, request.count);
-        const auto give = [this, answer, request, caller](const AuthorityAnswer &authority) {
-            answer->unless_it_throws([&] {
-                require_granted(caller.uid, action_acquire, authority);
+        const auto give = [this, answer, request, caller](const AuthorityAnswer &vhost) {
+            answer->unless_it_throws([&, granted = request]() mutable {
+                if (request.vhost == VhostChoice::required)
+                    require_granted(caller.uid, action_vhost, vhost);
+                else if (vhost.verdict != Verdict::granted)
+                    granted.vhost = VhostChoice::no;
                 if (caller.uid != 0)
                     callers_.require_present(caller);
-                hand_over(*answer, service_.acquire(caller.uid, request, attendance_.attendant(caller.sender)), caller);
+                hand_over(*answer, service_.acquire(caller.uid, granted, attendance_.attendant(caller.sender)), caller);
             });
         };
-        authorize(caller, action_acquire, request.interactive, give);
+        const Occasion occasion{request_details(request)};
+        const auto ask_vhost = [this, answer, request, caller, occasion, give](const AuthorityAnswer &authority) {
+            answer->unless_it_throws([&] {
+                require_granted(caller.uid, action_acquire, authority);
+                authorize_vhost(caller, request, occasion, give);
+            });
+        };
+        authorize(caller, action_acquire, request.interactive, ask_vhost, occasion);
     });
 }
 
@@ -201,7 +229,7 @@ void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary o
 std::vector<std::string> Manager::Features()
 {
     std::vector<std::string> features{"multi-queue", "attended", "runqemu"};
-    if (facts_.has_vhost())
+    if (facts_.vhost_problem().empty())
         features.emplace_back("vhost");
     return features;
 }

@@ -17,6 +17,7 @@
 
 #include "org.qemutap1-adaptor.h"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,7 +28,13 @@ namespace qemutap {
 // What the properties show beside the service's plan.
 struct ManagerFacts {
     std::string version;
-    std::function<bool()> has_vhost;
+    std::function<std::string()> vhost_problem; // why there is none, or nothing; opens nothing
+};
+
+// What polkit is asked for.
+struct Occasion {
+    AuthorityDetails details;
+    std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
 };
 
 class Manager final : public sdbus::AdaptorInterfaces<org::qemutap1::Manager_adaptor> {
@@ -64,7 +71,8 @@ private:
 
     void hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller);
     Caller current_caller() { return callers_.current(getObject()); }
-    void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then);
+    void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then, Occasion occasion = {});
+    void authorize_vhost(const Caller &caller, const TapRequest &request, Occasion occasion, Verdicts then);
 
     CallCheck call_check_;
     TapService &service_;

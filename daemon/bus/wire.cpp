@@ -188,6 +188,19 @@ ListRequest parse_list(const Dictionary &options)
     return parse_list(source);
 }
 
+std::map<std::string, std::string> request_details(const TapRequest &request)
+{
+    std::map<std::string, std::string> details{
+        {"count", std::to_string(request.count)},
+        {key_hold, std::string{text_of(request.hold)}},
+        {key_queues, std::to_string(request.queues)},
+        {key_vhost, std::string{text_of(request.vhost)}},
+    };
+    if (!request.label.empty())
+        details.emplace(key_label, request.label);
+    return details;
+}
+
 TapError no_such_lease(std::string_view lease)
 {
     return {ErrorCode::no_such_lease, "there is no lease " + quote(lease) + " of yours"};

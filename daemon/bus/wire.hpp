@@ -51,6 +51,9 @@ struct ListRequest {
 ListRequest parse_list(OptionSource &options);
 ListRequest parse_list(const Dictionary &options);
 
+// Its count, hold, queues, vhost and label, for polkit's rules; without a label there is none.
+std::map<std::string, std::string> request_details(const TapRequest &request);
+
 // The same for one that does not exist, one that is another user's (I7), and what is no lease's id.
 TapError no_such_lease(std::string_view lease);
 

@@ -143,8 +143,7 @@ void TapService::check_common_limit(unsigned count) const
 // Empty where vhost is not to be used, or can't be and need not.
 std::vector<UniqueFd> TapService::open_vhost(const TapRequest &request)
 {
-    const bool fits = descriptor_count(request.count, request.queues, true) <= max_descriptors;
-    if (request.hold != Hold::fd || request.vhost == VhostChoice::no || !fits)
+    if (!wants_vhost(request))
         return {};
     try {
         return creator_.open_vhost(request.count * request.queues);

@@ -11,6 +11,8 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -39,6 +41,12 @@ ifreq request_for(const std::string &name, short flags)
     name.copy(request.ifr_name, IFNAMSIZ - 1);
     request.ifr_flags = flags;
     return request;
+}
+
+std::string vhost_refusal(const std::string &path, int error)
+{
+    return "can't open " + path + ": " + std::strerror(error) +
+           "; the kernel module vhost_net makes it (modprobe vhost_net), or ask for vhost 'auto'";
 }
 
 int random_own_ifindex()
@@ -112,9 +120,7 @@ std::vector<UniqueFd> Tun::open_vhost(unsigned count)
         if (!descriptors.back() && is_shortage(errno))
             refused("open", vhost_path_);
         if (!descriptors.back())
-            throw TapError{ErrorCode::vhost_unavailable,
-                           "can't open " + vhost_path_ + ": " + std::strerror(errno) +
-                               "; the kernel module vhost_net makes it (modprobe vhost_net), or ask for vhost 'auto'"};
+            throw TapError{ErrorCode::vhost_unavailable, vhost_refusal(vhost_path_, errno)};
     }
     return descriptors;
 }
@@ -125,9 +131,13 @@ void Tun::set_persistent(const OpenTap &tap, bool persistent)
         refused("TUNSETPERSIST", tap.name);
 }
 
-bool Tun::has_vhost() const
+std::string Tun::vhost_problem() const
 {
-    return static_cast<bool>(UniqueFd{::open(vhost_path_.c_str(), O_RDWR | O_CLOEXEC)});
+    struct stat facts {};
+    if (::faccessat(AT_FDCWD, vhost_path_.c_str(), R_OK | W_OK, AT_EACCESS) != 0 ||
+        ::stat(vhost_path_.c_str(), &facts) != 0)
+        return vhost_refusal(vhost_path_, errno);
+    return S_ISCHR(facts.st_mode) ? std::string{} : vhost_refusal(vhost_path_, ENODEV);
 }
 
 } // namespace qemutap

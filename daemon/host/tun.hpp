@@ -19,8 +19,8 @@ public:
     std::vector<UniqueFd> open_vhost(unsigned count) override;
     void set_persistent(const OpenTap &tap, bool persistent) override;
 
-    // Whether /dev/vhost-net can be opened now.
-    bool has_vhost() const;
+    // Why /dev/vhost-net can't be opened, or nothing. It is not opened for that: to do so loads the module.
+    std::string vhost_problem() const;
 
 private:
     UniqueFd open_tun() const;

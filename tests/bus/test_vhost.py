@@ -3,12 +3,18 @@
 line without a descriptor that is held. Where the kernel has no vhost-net a stand-in device takes its place: the
 daemon hands it over unopened by anything but open(), and the guest of another ring is what uses it."""
 
+import ctypes
 import os
+import select
 
 from rig import kernel, users
-from ring import BusRing, device_arguments
+from rig.bus import BusError, Variant
+from ring import MANAGER, BusRing, device_arguments, error_name
 
 VHOST = "/dev/vhost-net"
+CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
+AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
+ACQUIRE, ACTION = "org.qemutap.acquire", "org.qemutap.vhost"
 
 
 def place_vhost():
@@ -23,11 +29,16 @@ def place_vhost():
     return list(device)
 
 
-class Vhost(BusRing):
+class VhostRing(BusRing):
+    """alice may have vhost, bob may not; both may have taps."""
+
     def setUp(self):
         super().setUp()
+        users.set_vhost_members("alice")
         self.addCleanup(lambda: os.path.exists(VHOST) and os.unlink(VHOST))
 
+
+class Vhost(VhostRing):
     def test_auto_without_device(self):
         """`--vhost auto` without /dev/vhost-net works without vhost."""
         for choice in ("auto", "no"):
@@ -103,3 +114,156 @@ class Vhost(BusRing):
         holder.kill()
         kernel.wait_for(kernel.absent("tap8"), 1, "the lease ends with its descriptors")
         self.host.no_trace()
+
+
+class Action(VhostRing):
+    """vhost is an action of polkit's beside that of taps."""
+
+    extra_rules = """polkit.addRule(function(action, subject) {
+        if (action.id == "org.qemutap.acquire" && subject.user == "carol")
+            return action.lookup("label") == "ci" && action.lookup("queues") == "2" && action.lookup("hold") == "fd" &&
+                   action.lookup("vhost") == "auto" && Number(action.lookup("count")) <= 2 ?
+                   polkit.Result.YES : polkit.Result.NO;
+        if (action.id == "org.qemutap.vhost" && subject.user == "carol")
+            return action.lookup("count") == "1" ? polkit.Result.YES : polkit.Result.NO;
+    });"""
+
+    def acquire(self, user, count=1, **options):
+        """Whether each tap of the lease has vhost."""
+        with self.host.connect(user) as bus:
+            _, taps, _ = self.call(bus, "Acquire", "ua{sv}", count,
+                                   {key: Variant({str: "s", int: "u", bool: "b"}[type(value)], value)
+                                    for key, value in options.items()})
+        return [tap["vhost"] for tap in taps]
+
+    def questions(self, act):
+        """What polkit was asked while `act` ran: the action, its details, and whether it may ask for a password."""
+        return [(message.body[1], message.body[2], bool(message.body[3])) for message in self.heard(act, AUTHORITY)
+                if message.member == CHECK]
+
+    def test_refused(self):
+        """`yes` is refused with 4, the action and the group, for a user outside the group kvm, and nothing is made."""
+        place_vhost()
+        done = self.ctl("bob", "run", "--vhost", "yes", "--", "true")
+        self.assert_refused(done, 4, ACTION, "members of the group kvm", "vhost 'auto'")
+        self.host.no_trace()
+
+    def test_auto(self):
+        """`auto` of such a user is a lease without vhost, without an error and a prompt."""
+        place_vhost()
+        holder = self.run_stand_in("bob", "--vhost", "auto")
+        self.assertEqual(len(holder.open), 1)
+        self.assertNotIn("vhost", " ".join(holder.argv))
+        self.assertEqual([lease["taps"][0]["vhost"] for lease in self.leases("bob")], [False])
+
+    def test_joins(self):
+        """Membership of kvm counts from the next request on."""
+        place_vhost()
+        self.assertEqual(self.acquire("bob", vhost="auto"), [False])
+        users.set_vhost_members("bob")
+        self.assertEqual(self.acquire("bob", vhost="auto"), [True])
+        self.assertEqual(self.acquire("alice", vhost="auto"), [False])
+
+    def test_needs_both(self):
+        """The right to vhost is none to taps."""
+        place_vhost()
+        users.set_vhost_members("dave")
+        self.assert_refused(self.ctl("dave", "run", "--vhost", "yes", "--", "true"), 4, ACQUIRE)
+        self.host.no_trace()
+
+    def test_questions(self):
+        """polkit is asked for taps first, then for vhost, each with the request; only for `yes` may it ask the user."""
+        place_vhost()
+        for choice in ("yes", "auto"):
+            for interactive in (True, False):
+                with self.subTest(choice=choice, interactive=interactive):
+                    details = {"count": "2", "hold": "fd", "queues": "2", "vhost": choice, "label": "web"}
+                    asked = self.questions(lambda choice=choice, interactive=interactive: self.acquire(
+                        "alice", 2, vhost=choice, queues=2, label="web", interactive=interactive))
+                    self.assertEqual(asked, [(ACQUIRE, details, interactive),
+                                             (ACTION, details, interactive and choice == "yes")])
+
+    def test_not_asked(self):
+        """It is not asked for vhost that is not wished for, would not fit, or is not there; and never about root."""
+        details = {"count": "1", "hold": "fd", "queues": "1", "vhost": "auto"}
+        self.assertEqual(self.questions(lambda: self.acquire("alice", vhost="auto")), [(ACQUIRE, details, False)])
+
+        def without_device():
+            with self.assertRaises(BusError) as caught:
+                self.acquire("alice", vhost="yes")
+            self.assertEqual(caught.exception.name, error_name("VhostUnavailable"))
+            self.assertIn(VHOST, caught.exception.text)
+        self.assertEqual(len(self.questions(without_device)), 1)
+        place_vhost()
+        self.assertEqual(len(self.questions(lambda: self.acquire("alice"))), 1)
+        self.assertEqual(len(self.questions(lambda: self.acquire("alice", vhost="auto", queues=16))), 1)
+        self.assertEqual(len(self.questions(lambda: self.acquire("alice", vhost="auto", hold="name"))), 1)
+        self.assertEqual(self.questions(lambda: self.acquire("root", vhost="yes")), [])
+
+    def test_rule_looks_at_the_request(self):
+        """A rule of the administrator's decides by count, hold, queues, vhost and label."""
+        place_vhost()
+        users.set_members("alice", "bob")
+        self.assertEqual(self.acquire("carol", 1, label="ci", queues=2, vhost="auto"), [True])
+        self.assertEqual(self.acquire("carol", 2, label="ci", queues=2, vhost="auto"), [False, False])
+        for count, options in ((3, {"label": "ci"}), (1, {}), (1, {"label": "ci", "vhost": "no"}),
+                               (1, {"label": "ci", "queues": 1}), (1, {"label": "ci", "hold": "name"})):
+            with self.subTest(count=count, **options), self.assertRaises(BusError) as caught:
+                self.acquire("carol", count, **{"queues": 2, "vhost": "auto", **options})
+            self.assertEqual(caught.exception.name, error_name("NotAuthorized"))
+
+    def test_no_polkit(self):
+        """Without polkit a request for vhost is error 5, and nothing is made."""
+        place_vhost()
+        self.host.stop_polkit()
+        self.assert_refused(self.ctl("alice", "run", "--vhost", "yes", "--", "true"), 5, "polkit")
+        self.host.no_trace()
+
+
+class Features(VhostRing):
+    def test_opens_nothing(self):
+        """Features tells of vhost without opening the device, which loads a module, and so does a request refused."""
+        self.assertNotIn("vhost", self.features())
+        place_vhost()
+        with OpenWatch(VHOST) as watch:
+            for _ in range(3):
+                self.assertIn("vhost", self.features())
+            for choice in ("yes", "auto", "no"):
+                self.ctl("bob", "run", "--vhost", choice, "--", "true")
+            self.assertEqual(watch.opens(), 0)
+            self.assertEqual(self.ctl("alice", "run", "--vhost", "yes", "--", "true").status, 0)
+            self.assertEqual(watch.opens(), 1)
+
+    def test_no_device(self):
+        """What is no device is no vhost."""
+        with open(VHOST, "wb"):
+            pass
+        self.assertNotIn("vhost", self.features())
+        self.assert_refused(self.ctl("alice", "run", "--vhost", "yes", "--", "true"), 10, VHOST)
+
+    def features(self):
+        with self.host.connect("dave") as bus:
+            (value,) = bus.call(*MANAGER[:2], "org.freedesktop.DBus.Properties.Get", "ss", MANAGER[2], "Features")
+        return value
+
+
+class OpenWatch:
+    """Counts how often a file is opened, by whomever (inotify(7))."""
+
+    OPENED = 0x20
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.number = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if libc.inotify_add_watch(self.number, path.encode(), self.OPENED) < 0:
+            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.number)
+
+    def opens(self):
+        """Since the last call; the kernel merges those that follow each other unread, so none and some can be told."""
+        return len(os.read(self.number, 4096)) // 16 if select.select([self.number], [], [], 0)[0] else 0

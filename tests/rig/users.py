@@ -67,6 +67,12 @@ def set_members(*names, group="/etc/group"):
     _write(group, [*others, f"{GROUP}:x:{GROUP_ID}:{','.join(names)}"])
 
 
+def set_vhost_members(*names, group="/etc/group"):
+    """Makes the members of group kvm exactly these and the service."""
+    others = _lines_without(group, {KVM}, {str(KVM_ID)})
+    _write(group, [*others, f"{KVM}:x:{KVM_ID}:{','.join([SERVICE, *names])}"])
+
+
 def make_administrator(group="/etc/group", shadow="/etc/shadow"):
     """The scratch host has one administrator, with a password, and nobody of the machine is one."""
     others = _lines_without(group, {ADMINISTRATORS}, set())

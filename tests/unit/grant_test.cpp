@@ -155,6 +155,15 @@ TEST_CASE("grant: vhost that is only wished for does not make a request too larg
     check_refused(request_of(Hold::fd, 17, 1, VhostChoice::when_possible), {"17", "16"});
 }
 
+TEST_CASE("grant: vhost descriptors are given where they are asked for, held and fit")
+{
+    CHECK(wants_vhost(request_of(Hold::fd, 2, 4, VhostChoice::required)));
+    CHECK(wants_vhost(request_of(Hold::fd, 8, 1, VhostChoice::when_possible)));
+    CHECK_FALSE(wants_vhost(request_of(Hold::fd, 9, 1, VhostChoice::when_possible)));
+    CHECK_FALSE(wants_vhost(request_of(Hold::fd, 1, 1, VhostChoice::no)));
+    CHECK_FALSE(wants_vhost(request_of(Hold::name, 1, 1, VhostChoice::when_possible)));
+}
+
 TEST_CASE("grant: a lease held by name has no descriptors to count")
 {
     check_accepted(request_of(Hold::name, 32, 16));

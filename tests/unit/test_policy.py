@@ -17,7 +17,8 @@ LONGEST = 120
 class Policy(unittest.TestCase):
     def setUp(self):
         self.actions = list(ElementTree.parse(POLICY).getroot().iter("action"))
-        self.assertEqual([action.get("id") for action in self.actions], ["org.qemutap.acquire", "org.qemutap.manage"])
+        self.assertEqual([action.get("id") for action in self.actions], ["org.qemutap.acquire", "org.qemutap.manage",
+                                                                         "org.qemutap.vhost"])
 
     def texts(self):
         """Of each action and kind of text the entries, by language."""

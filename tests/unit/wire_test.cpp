@@ -149,6 +149,20 @@ TEST_CASE("wire: the ninth option is refused, whatever it is (I8)")
     }
 }
 
+TEST_CASE("wire: polkit's rules find the request as words, and no label where there is none")
+{
+    TapRequest request;
+    request.count = 3;
+    request.queues = 2;
+    request.vhost = VhostChoice::when_possible;
+    using Details = std::map<std::string, std::string>;
+    CHECK(request_details(request) == Details{{"count", "3"}, {"hold", "fd"}, {"queues", "2"}, {"vhost", "auto"}});
+    request.hold = Hold::name;
+    request.label = "web";
+    CHECK(request_details(request) ==
+          Details{{"count", "3"}, {"hold", "name"}, {"queues", "2"}, {"vhost", "auto"}, {"label", "web"}});
+}
+
 TEST_CASE("wire: a List's options")
 {
     ListedOptions all{{{"columns", true}, {"all", true}}};
