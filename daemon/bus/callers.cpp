@@ -8,6 +8,8 @@
 
 #include <poll.h>
 
+#include <stdexcept>
+
 namespace qemutap {
 
 namespace {
@@ -31,24 +33,30 @@ Callers::Callers()
     connect();
 }
 
+// The old connection stays until the new one is complete: the bus may have none for us (its limits, our descriptors).
 void Callers::connect()
 {
-    bus_.reset();
-    connection_ = sdbus::createSystemBusConnection();
-    bus_ = sdbus::createProxy(*connection_, BusServiceName{"org.freedesktop.DBus"},
-                              BusObjectPath{"/org/freedesktop/DBus"});
+    auto connection = sdbus::createSystemBusConnection();
+    auto bus =
+        sdbus::createProxy(*connection, BusServiceName{"org.freedesktop.DBus"}, BusObjectPath{"/org/freedesktop/DBus"});
+    std::string id;
     // When this is answered the greetings have come, and are taken off the queue.
-    bus_->callMethod("GetId").onInterface(bus_interface).storeResultsTo(bus_id_);
-    for (int greetings = 0; greetings < most_greetings && process_pending(*connection_); ++greetings) {
+    bus->callMethod("GetId").onInterface(bus_interface).storeResultsTo(id);
+    for (int greetings = 0; greetings < most_greetings && process_pending(*connection); ++greetings) {
     }
+    bus_.swap(bus); // a proxy ends before its connection
+    connection_.swap(connection);
+    bus.reset();
+    bus_id_ = id;
+    left_ = false;
 }
 
 template <typename Reply>
 Reply Callers::ask(const char *method, const std::string &name)
 {
     try {
-        // Somebody found the connection and writes to it: it is left behind, with all that waits on it.
-        if (process_pending(*connection_) || is_readable(*connection_))
+        // Another process found the connection and writes to it: it is left, with all that waits on it.
+        if (left_ || process_pending(*connection_) || is_readable(*connection_))
             connect();
         Reply reply{};
         bus_->callMethod(method).onInterface(bus_interface).withArguments(name).storeResultsTo(reply);
@@ -56,8 +64,8 @@ Reply Callers::ask(const char *method, const std::string &name)
     } catch (const sdbus::Error &error) {
         if (error.getName() == no_owner)
             throw TapError{ErrorCode::failed, "the caller is gone"};
-        connect();
-        throw;
+        left_ = true;
+        throw std::runtime_error{"can't ask the bus who calls: " + error.getMessage() + "; try again"};
     }
 }
 

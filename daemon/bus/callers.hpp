@@ -27,7 +27,7 @@ public:
     Callers();
 
     // Of the message that the handler of `object` is being called for. Throws TapError failed if its sender
-    // left.
+    // left, std::runtime_error if the bus can't be asked; the next request asks it on another connection.
     Caller current(const sdbus::IObject &object);
 
     // For one that may have left while polkit was asked: throws TapError failed.
@@ -44,6 +44,7 @@ private:
     std::unique_ptr<sdbus::IConnection> connection_;
     std::unique_ptr<sdbus::IProxy> bus_;
     std::string bus_id_;
+    bool left_ = false; // the next question needs another connection
     // A unique name is one connection's for as long as the bus lives, so its uid never changes.
     std::unordered_map<std::string, uid_t> known_;
 };

@@ -10,6 +10,7 @@ from collections import Counter
 from hostile import ASKING, BY_NAME, PRESENT, PRESENT_IN_ALL, PROMPTS, PROMPTS_IN_ALL, HostileCallers
 from rig import users
 from rig.bus import CALL, DESCRIPTORS, DESTINATION, ERROR, MEMBER, MEMBER_OF, PATH, SIGNAL, SIGNATURE, Variant
+from rig.host import BUS_POLICY
 from rig.wire import Encoder
 from ring import MANAGER, NO_LEASE, error_name
 
@@ -44,7 +45,25 @@ class Descriptors(HostileCallers):
         self.assert_grant(self.up("bob"), "bob", [8])
 
 
-class Memory(HostileCallers):
+class OwnConnections(HostileCallers):
+    def own_names(self):
+        """The unique names of all the daemon's connections, as anybody can learn them."""
+        with self.host.connect("dave") as bus:
+            names = [name for name in bus.call(*BUS, f"{BUS[0]}.ListNames")[0] if name.startswith(":")]
+            return [name for name in names if name != bus.name
+                    and bus.call(*BUS, f"{BUS[0]}.GetConnectionUnixProcessID", "s", name) == [self.host.daemon.pid]]
+
+    @staticmethod
+    def send_signals(bus, name, count, size):
+        body = Encoder().values("s", ("x" * size,)).body
+        fields = [(PATH, Variant("o", "/x")), (MEMBER_OF, Variant("s", "x.x")), (MEMBER, Variant("s", "X")),
+                  (DESTINATION, Variant("s", name)), (SIGNATURE, Variant("g", "s"))]
+        head = Encoder().values("yyyyuua(yv)", (ord("l"), SIGNAL, 1, 1, len(body), next(bus.serials), fields))
+        head.align(8)
+        bus.socket.sendall((head.body + body) * count)
+
+
+class Memory(OwnConnections):
     options = None
 
     def setUp(self):
@@ -78,22 +97,6 @@ class Memory(HostileCallers):
         self.settled(*connections)
         self.assertLess(self.memory("VmHWM") - self.before, 50)
 
-    def own_names(self):
-        """The unique names of all the daemon's connections, as anybody can learn them."""
-        with self.host.connect("dave") as bus:
-            names = [name for name in bus.call(*BUS, f"{BUS[0]}.ListNames")[0] if name.startswith(":")]
-            return [name for name in names if name != bus.name
-                    and bus.call(*BUS, f"{BUS[0]}.GetConnectionUnixProcessID", "s", name) == [self.host.daemon.pid]]
-
-    @staticmethod
-    def send_signals(bus, name, count, size):
-        body = Encoder().values("s", ("x" * size,)).body
-        fields = [(PATH, Variant("o", "/x")), (MEMBER_OF, Variant("s", "x.x")), (MEMBER, Variant("s", "X")),
-                  (DESTINATION, Variant("s", name)), (SIGNATURE, Variant("g", "s"))]
-        head = Encoder().values("yyyyuua(yv)", (ord("l"), SIGNAL, 1, 1, len(body), next(bus.serials), fields))
-        head.align(8)
-        bus.socket.sendall((head.body + body) * count)
-
     def test_signals(self):
         """40 MB of small signals to each of the daemon's connections are not kept when it asks who calls (I8)."""
         bus, names = self.connect("dave"), self.own_names()
@@ -105,6 +108,37 @@ class Memory(HostileCallers):
         self.host.daemon.thaw()
         self.settled(self.connect("bob"))
         self.assertLess(self.memory("VmHWM") - self.before, 50)
+
+
+class Asking(OwnConnections):
+    def limit_connections(self, root):
+        """From now on the bus takes no further connections, until the returned function was called."""
+        with open(f"{BUS_POLICY}/zz-limit.conf", "w", encoding="ascii") as file:
+            file.write('<busconfig><limit name="max_connections_per_user">1</limit></busconfig>')
+
+        def end():
+            if os.path.exists(file.name):
+                os.remove(file.name)
+                root.call(*BUS, f"{BUS[0]}.ReloadConfig")
+
+        self.addCleanup(end)
+        root.call(*BUS, f"{BUS[0]}.ReloadConfig")
+        return end
+
+    def test_no_further_connection(self):
+        """Somebody writes to the connection on which the daemon asks who calls, and the bus gives it no other: the
+        request that met this fails, the daemon goes on, and the next request is served when there is one (I8)."""
+        root, dave, bob = self.connect("root"), self.connect("dave"), self.connect("bob")
+        (asking,) = {*self.own_names()} - {root.owner_of(MANAGER[0])}
+        end = self.limit_connections(root)
+        self.send_signals(dave, asking, 1, 10)
+        dave.call(*BUS, f"{BUS[0]}.GetId")
+        for _ in range(2):
+            self.assertEqual(self.errors(bob, [self.send(bob, "List", "a{sv}", {})]), {error_name("Failed"): 1})
+        self.assertTrue(self.host.daemon.alive())
+        end()
+        self.settled(bob)
+        self.assertIsNone(root.owner_of(asking), "the connection that others write to is left")
 
 
 class Limits(HostileCallers):
