@@ -57,6 +57,14 @@ sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, C
     return connection.addMatch(rule, std::move(callback), sdbus::return_slot);
 }
 
+// Sends a call of which only matters when it is answered, or fails.
+template <typename Answered>
+void call_async(sdbus::IProxy &proxy, const sdbus::MethodCall &call, Answered answered)
+{
+    proxy.callMethodAsync(call,
+                          [answered](const sdbus::MethodReply &, const std::optional<sdbus::Error> &) { answered(); });
+}
+
 #else
 
 using BusServiceName = std::string;
@@ -86,6 +94,12 @@ template <typename Callback>
 sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, Callback callback)
 {
     return connection.addMatch(rule, std::move(callback));
+}
+
+template <typename Answered>
+void call_async(sdbus::IProxy &proxy, const sdbus::MethodCall &call, Answered answered)
+{
+    proxy.callMethod(call, [answered](sdbus::MethodReply &, const sdbus::Error *) { answered(); });
 }
 
 #endif

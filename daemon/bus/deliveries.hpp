@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// Answers that nobody got. dbus-daemon tells a sender, by an error, of a message whose receiver is gone, and deals with
+// Answers that no caller got. dbus-daemon reports an undeliverable message to its sender by an error, and deals with
 // one connection's messages in their order (D-Bus Specification, "Message Bus Message Routing"): once it answers a call
-// that was sent behind an answer, that answer was delivered, unless it said otherwise before. Asking whether a caller
-// is there says less: it may leave between the question and the answer, or have its answer and be gone already.
-// A bus that drops such messages silently (dbus-broker) tells of none.
+// that was sent right after an answer, that answer was delivered, unless an error came before. Asking beforehand
+// whether a caller is there says less: it may leave between the question and the answer, or have its answer and be
+// gone already.
+// The error says which answer it means by that answer's serial number, and no more is taken from it: its text quotes
+// what other users write. It is a hint. The lease of a caller that is still on the bus stays, although its queue was
+// full and the answer is lost.
+// A bus that drops such messages silently (dbus-broker) reports none.
 
 #pragma once
 
 #include "common/sdbus_compat.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
@@ -22,22 +27,27 @@ public:
     // The connection on which answers are given.
     explicit Deliveries(sdbus::IConnection &connection);
 
-    // Call it right after the answer was sent to the caller of this unique name. `undelivered` is called, later, if the
-    // bus had nobody to give it to; it must not throw. Does not throw either: where the bus can't be asked, the
-    // answer counts as delivered.
+    // Call it right after the answer was sent to the caller of this unique name, before any other message is sent.
+    // `undelivered` is called, later, if the bus did not deliver the answer and the caller is gone; it must not throw.
+    // Does not throw either: where the bus can't be asked, the answer counts as delivered.
     void watch(const std::string &receiver, std::function<void()> undelivered);
 
-    // Whether it is open of any answer if it was delivered.
+    // True while the delivery of any answer is unconfirmed.
     bool is_waiting() const { return !open_.empty(); }
 
 private:
     struct Open {
         std::string receiver;
         std::function<void()> undelivered;
+        std::uint64_t serial = 0;
+        bool doubted = false; // the bus is asked whether the receiver is there
     };
-    void hear(const std::string &text);
+    using Place = std::list<Open>::iterator;
 
-    std::list<Open> open_; // in the order of their answers
+    void hear_error(const sdbus::Message &error);
+    void end_if_gone(Place open);
+
+    std::list<Open> open_;
     std::unique_ptr<sdbus::IProxy> bus_;
     sdbus::Slot errors_;
 };

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Answers that the bus did not deliver (I7): the lease of a caller who is gone ends, and nobody else's does, whatever
+stands in the text of an error."""
+
+import subprocess
+import sys
+
+import full_queue
+from rig import kernel
+from rig.bus import Variant
+from ring import BusRing
+
+BY_NAME = {"hold": Variant("s", "name")}
+ROUNDS = 30
+
+
+class Deliveries(BusRing):
+    members = ("alice",)
+
+    def connect(self, user):
+        bus = self.host.connect(user, timeout=30)
+        self.addCleanup(bus.close)
+        return bus
+
+    def full_queue(self, user, word):
+        """A process of that user's that makes the bus refuse answers without a pause, with this word as its name."""
+        popen = self.host.start(user, word, f"{self.host.source}/tests/bus/full_queue.py", executable=sys.executable,
+                                stdin=subprocess.PIPE, stderr=None)
+        self.addCleanup(self._end, popen)
+        self.assertEqual(popen.stdout.readline(), b"full\n")
+
+    def test_quoted_name(self):
+        """Another user whose command line names the caller, and whom no answer reaches, ends none of 30 leases (I7)."""
+        alice = self.connect("alice")
+        self.full_queue("bob", f" {alice.name} ")
+        leases = []
+        for _ in range(ROUNDS):
+            leases.append(self.call(alice, "Acquire", "ua{sv}", 1, BY_NAME)[0])
+            # Served behind all that the bus had said by then.
+            self.call(alice, "List", "a{sv}", {})
+        kept = {lease["lease"] for lease in self.leases("alice")}
+        self.shows = f"{len(set(leases) - kept)} of {ROUNDS} leases ended by another user"
+        self.assertEqual(set(leases) - kept, set())
+
+    def test_alive(self):
+        """A caller who is there keeps the lease, though its queue is full and the answer is lost (I7)."""
+        alice = self.connect("alice")
+        full_queue.fill(alice, [self.connect("bob"), self.connect("dave")])
+        self.send(alice, "Acquire", "ua{sv}", 1, BY_NAME)
+        kernel.wait_for(lambda: kernel.ours(), 20, "the lease is made")
+        for _ in range(3):
+            self.assertEqual(len(self.leases("alice")), 1)
+        kernel.stays(kernel.present("tap8"), 0.5, "a living caller keeps its lease")
+        alice.close()
+        self.assertEqual(len(self.leases("alice")), 1)
+
+    def test_gone(self):
+        """A caller who left before the answer keeps no lease: it is given and ends (I1)."""
+        root = self.connect("root")
+        self.call(root, "List", "a{sv}", {})  # from then on the service knows who it is
+        with self.host.connect() as watcher:
+            self.host.daemon.freeze()
+            for _ in range(3):
+                self.send(root, "Acquire", "ua{sv}", 1, BY_NAME)
+            # The bus has passed the calls on before it says that their sender left.
+            root.close()
+            watcher.wait_for_owner(root.name, present=False)
+            self.host.daemon.thaw()
+        with self.host.connect() as behind:
+            self.call(behind, "List", "a{sv}", {})
+        kernel.wait_for(lambda: not kernel.ours(), 5, "the leases end")
+        self.assertEqual(self.host.daemon.log().count("given: "), 3)
+        self.host.no_trace()
