@@ -6,12 +6,12 @@
 
 #include "client/answers.hpp"
 #include "common/bus_names.hpp"
+#include "common/descriptor_passing.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
 
 #include "org.qemutap1-proxy.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +20,7 @@
 #include <functional>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace qemutap {
@@ -111,14 +112,25 @@ Dictionary options_of(const TapRequest &request, bool interactive)
     return options;
 }
 
-std::vector<UniqueFd> take_descriptors(std::vector<sdbus::UnixFd> received)
+// The daemon puts them into the socket's queue before it answers, so they are there or will never be.
+std::vector<UniqueFd> receive_from(const UniqueFd &hand_over)
 {
-    std::vector<UniqueFd> descriptors;
-    for (auto &descriptor : received) {
-        descriptors.emplace_back(descriptor.release());
-        ::fcntl(descriptors.back().get(), F_SETFD, FD_CLOEXEC);
+    try {
+        return receive_descriptors(hand_over.get());
+    } catch (const std::system_error &error) {
+        throw TapError{ErrorCode::failed, std::string{"can't receive the lease's descriptors from qemu-tapd: "} +
+                                              error.what() + "; is it of this client's version?"};
     }
-    return descriptors;
+}
+
+std::vector<UniqueFd> take_descriptors(const TapRequest &request, std::vector<sdbus::UnixFd> answered)
+{
+    std::vector<UniqueFd> answer;
+    for (auto &descriptor : answered)
+        answer.emplace_back(descriptor.release());
+    if (answer.size() != (request.hold == Hold::fd ? 1 : 0))
+        refuse_answer(std::to_string(answer.size()) + " descriptors");
+    return answer.empty() ? std::vector<UniqueFd>{} : receive_from(answer.front());
 }
 
 AcquiredTaps read_answer(const TapRequest &request, const std::string &lease, const std::vector<Dictionary> &taps,
@@ -176,9 +188,8 @@ AcquiredTaps ManagerProxy::acquire(const TapRequest &request)
 {
     auto [lease, taps, descriptors] =
         translated([&] { return bus_->manager.Acquire(request.count, options_of(request, interactive_)); });
-    auto held = take_descriptors(std::move(descriptors));
     try {
-        return read_answer(request, lease, taps, std::move(held));
+        return read_answer(request, lease, taps, take_descriptors(request, std::move(descriptors)));
     } catch (const TapError &) {
         release(lease); // what can't be understood can't be used
         throw;

@@ -46,5 +46,7 @@ inline constexpr const char *key_mac = "mac";
 // is asked; a caller's own time limit must be longer than the one that applies to it.
 inline constexpr std::uint64_t interactive_authorization_seconds = 300;
 inline constexpr std::uint64_t authorization_seconds = 20;
+// How long a request for descriptors waits for others, of the same user or of all, to be received.
+inline constexpr std::uint64_t hand_over_seconds = 5;
 
 } // namespace qemutap

@@ -34,8 +34,8 @@ std::optional<Profile> parse_profile(std::string_view text);
 
 inline constexpr unsigned max_count = 32;
 inline constexpr unsigned max_queues = 16;
-// The bus disconnects the sender of a message with more descriptors (dbus-daemon's system.conf,
-// max_message_unix_fds).
+// Of one lease. The kernel lets a process have as many descriptors in unread messages as it may open (unix(7), 1024
+// without a unit): 48 hand-overs of so many fit.
 inline constexpr unsigned max_descriptors = 16;
 inline constexpr std::uint64_t max_idle_timeout_seconds = 31'536'000; // 365 days
 

@@ -12,6 +12,7 @@
 #include "daemon/machine.hpp"
 #include "daemon/service_manager.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <optional>
@@ -64,9 +65,10 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
       service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, marks_, new_lease_id, now},
       connection_{connect()}, manager_{*connection_,
                                        service_,
-                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }}},
+                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }, now}},
       loop_{*connection_,
             {links_.view().fd(), [this] { return links_.view().floods(); }},
+            {manager_.hand_overs_fd(), [this] { manager_.settle_hand_overs(); }},
             {[this] { return take_turn(); }, [this] { reload(); }, [this] { retire(); }}}
 {}
 
@@ -114,8 +116,10 @@ TurnResult Daemon::take_turn()
     manager_.watch_attendants();
     TurnResult result;
     result.done = !problem;
-    if (const auto next = service_.next_deadline())
-        result.next_usec = to_usec(*next) + 1;
+    const auto refusal = manager_.refuse_overdue();
+    for (const auto &next : {service_.next_deadline(), refusal})
+        if (next)
+            result.next_usec = std::min(result.next_usec.value_or(UINT64_MAX), to_usec(*next) + 1);
     // Once retired we keep our successor from starting, and with it everybody who calls: nobody's password is waited
     // for then, and who was asked for one is told that we are ending.
     result.owes_answers = manager_.owes_answers() || (!retired_ && manager_.is_prompting());

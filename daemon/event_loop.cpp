@@ -42,8 +42,9 @@ EventLoop *loop_of(void *userdata)
 
 } // namespace
 
-EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, LoopTasks tasks)
-    : connection_{connection}, network_{std::move(network)}, tasks_{std::move(tasks)}
+EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watched hand_overs, LoopTasks tasks)
+    : connection_{connection}, network_{std::move(network)}, hand_overs_{std::move(hand_overs)}, tasks_{
+                                                                                                     std::move(tasks)}
 {
     sd_event *event = nullptr;
     require(sd_event_new(&event), "sd_event_new");
@@ -51,6 +52,7 @@ EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Loop
     watch_signals();
     watch_bus();
     watch_network();
+    watch_hand_overs();
     watch_turns();
     watch_silence();
     require(sd_event_set_watchdog(event_.get(), 1), "sd_event_set_watchdog");
@@ -166,6 +168,17 @@ int EventLoop::pause_network(std::uint64_t usec)
     sd_event_source_set_enabled(network_io_.get(), SD_EVENT_OFF);
     sd_event_source_set_time_relative(network_pause_.get(), usec);
     return sd_event_source_set_enabled(network_pause_.get(), SD_EVENT_ONESHOT);
+}
+
+void EventLoop::watch_hand_overs()
+{
+    sd_event_source *source = nullptr;
+    const auto hear = [](sd_event_source *, int, std::uint32_t, void *loop) {
+        loop_of(loop)->hand_overs_.hear();
+        return 0;
+    };
+    require(sd_event_add_io(event_.get(), &source, hand_overs_.fd, EPOLLIN, hear, this), "watching hand-overs");
+    hand_overs_io_.reset(source);
 }
 
 void EventLoop::watch_turns()

@@ -28,6 +28,12 @@ struct NetworkEvents {
     std::function<std::uint64_t()> floods;
 };
 
+// A descriptor, and what to do when it is readable; must not throw.
+struct Watched {
+    int fd = -1;
+    std::function<void()> hear;
+};
+
 // What a turn came to.
 struct TurnResult {
     bool done = true;                       // false: it failed and is to run again, after a pause
@@ -49,7 +55,7 @@ struct LoopTasks {
 class EventLoop {
 public:
     // Throws std::system_error.
-    EventLoop(sdbus::IConnection &connection, NetworkEvents network, LoopTasks tasks);
+    EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watched hand_overs, LoopTasks tasks);
 
     // Until SIGTERM, SIGINT or for want of messages (EXIT_SUCCESS), or the bus is lost (EXIT_FAILURE).
     int run();
@@ -58,6 +64,7 @@ private:
     void watch_signals();
     void watch_bus();
     void watch_network();
+    void watch_hand_overs();
     void watch_turns();
     void watch_silence();
     int prepare_bus();
@@ -72,6 +79,7 @@ private:
 
     sdbus::IConnection &connection_;
     NetworkEvents network_;
+    Watched hand_overs_;
     LoopTasks tasks_;
     std::uint64_t floods_seen_ = 0;
     std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
@@ -84,6 +92,7 @@ private:
     EventSource bus_time_;
     EventSource network_io_;
     EventSource network_pause_;
+    EventSource hand_overs_io_;
     EventSource turns_;
     EventSource first_turn_;
     EventSource deadline_;

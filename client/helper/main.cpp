@@ -7,17 +7,17 @@
 
 #include "client/helper/options.hpp"
 #include "client/manager_proxy.hpp"
+#include "common/descriptor_passing.hpp"
 #include "common/error.hpp"
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <span>
 #include <string>
 #include <system_error>
 
@@ -39,27 +39,13 @@ void require_caller(int socket)
                        "; QEMU gives one to the program that is its helper="};
 }
 
-// unix(7): a descriptor travels with at least one byte.
-void send_descriptor(int socket, const UniqueFd &descriptor, const std::string &tap)
+void send_tap(int socket, std::span<const UniqueFd> descriptor, const std::string &tap)
 {
-    char byte = 0;
-    iovec content{&byte, sizeof byte};
-    const int number = descriptor.get();
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof number)> control{};
-    msghdr message{};
-    message.msg_iov = &content;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    auto *rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof number);
-    std::memcpy(CMSG_DATA(rights), &number, sizeof number);
-    while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            throw std::system_error{errno, std::generic_category(),
-                                    "can't hand " + tap + " over to QEMU on --fd=" + std::to_string(socket)};
+    try {
+        send_descriptors(socket, descriptor);
+    } catch (const std::system_error &error) {
+        throw std::system_error{error.code(), "can't hand " + tap + " over to QEMU on --fd=" + std::to_string(socket)};
+    }
 }
 
 void hand_over(const HelperOptions &options)
@@ -68,7 +54,7 @@ void hand_over(const HelperOptions &options)
     TapRequest request;
     request.label = options.label;
     const auto acquired = ManagerProxy{}.acquire(request);
-    send_descriptor(options.socket, acquired.descriptors.front(), acquired.grant.taps.front().name);
+    send_tap(options.socket, acquired.descriptors, acquired.grant.taps.front().name);
 }
 
 } // namespace

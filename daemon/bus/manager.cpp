@@ -44,6 +44,20 @@ void require_granted(uid_t uid, const std::string &action, const AuthorityAnswer
         throw TapError{ErrorCode::not_authorized, not_authorized_text(uid, action, answer.verdict)};
 }
 
+std::string unread_text(uid_t uid, const std::vector<std::string> &own, std::uint64_t seconds)
+{
+    std::string leases;
+    for (const auto &lease : own)
+        leases += (leases.empty() ? " (" : ", ") + lease;
+    leases += leases.empty() ? "" : ")";
+    const std::string whose =
+        own.size() >= hand_over_limits.passing_per_user
+            ? std::to_string(own.size()) + " leases of uid " + std::to_string(uid) + leases
+            : "as many leases of all users as may be on their way, " + std::to_string(hand_over_limits.passing) + ",";
+    return "the descriptors of " + whose + " have not been received for " + std::to_string(seconds) +
+           " s; receive them from the socket in each answer of Acquire, or close it, and try again";
+}
+
 std::string in_words(const LeaseGrant &grant)
 {
     std::string taps;
@@ -123,9 +137,12 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
                     require_granted(caller.uid, action_vhost, vhost);
                 else if (vhost.verdict != Verdict::granted)
                     granted.vhost = VhostChoice::no;
-                if (caller.uid != 0)
-                    callers_.require_present(caller);
-                hand_over(*answer, service_.acquire(caller.uid, granted, attendance_.attendant(caller.sender)), caller);
+                if (request.hold == Hold::name)
+                    return provide(*answer, granted, caller, nullptr);
+                const auto enter = [this, answer, granted, caller](Turnstile::Pass pass) {
+                    answer->unless_it_throws([&] { provide(*answer, granted, caller, std::move(pass)); });
+                };
+                entrances_.enter(caller.uid, enter, patience_of(answer, caller));
             });
         };
         const Occasion occasion{request_details(request)};
@@ -139,14 +156,39 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
     });
 }
 
-void Manager::hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller)
+void Manager::provide(AcquireAnswer &answer, const TapRequest &request, const Caller &caller, Turnstile::Pass pass)
+{
+    if (caller.uid != 0)
+        callers_.require_present(caller);
+    auto acquired = service_.acquire(caller.uid, request, attendance_.attendant(caller.sender));
+    hand_over(answer, std::move(acquired), caller, std::move(pass));
+}
+
+// Nothing has been made for a request that is refused so.
+Turnstile::Patience Manager::patience_of(const std::shared_ptr<AcquireAnswer> &answer, const Caller &caller)
+{
+    const auto refuse = [this, answer, uid = caller.uid] {
+        answer->fail(std::make_exception_ptr(
+            TapError{ErrorCode::limit_exceeded, unread_text(uid, hand_overs_.leases(uid), hand_over_seconds)}));
+    };
+    return {facts_.clock() + std::chrono::seconds{hand_over_seconds}, refuse};
+}
+
+std::optional<Moment> Manager::refuse_overdue()
+{
+    entrances_.refuse_overdue(facts_.clock());
+    return entrances_.next_refusal();
+}
+
+void Manager::hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller, Turnstile::Pass pass)
 {
     const auto &grant = acquired.grant;
     try {
         std::vector<sdbus::UnixFd> descriptors;
-        descriptors.reserve(acquired.descriptors.size());
-        for (auto &descriptor : acquired.descriptors)
-            descriptors.emplace_back(descriptor.release(), sdbus::adopt_fd);
+        if (grant.hold == Hold::fd)
+            descriptors.emplace_back(
+                hand_overs_.begin(std::move(acquired.descriptors), grant.lease, grant.uid, std::move(pass)).release(),
+                sdbus::adopt_fd);
         answer.give(grant.lease, taps_on_wire(grant.taps), descriptors);
     } catch (...) {
         service_.release(grant.lease);
@@ -228,7 +270,7 @@ void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary o
 
 std::vector<std::string> Manager::Features()
 {
-    std::vector<std::string> features{"multi-queue", "attended", "runqemu"};
+    std::vector<std::string> features{"multi-queue", "attended", "runqemu", "hand-over"};
     if (facts_.vhost_problem().empty())
         features.emplace_back("vhost");
     return features;

@@ -11,6 +11,7 @@
 #include "daemon/bus/call_check.hpp"
 #include "daemon/bus/callers.hpp"
 #include "daemon/bus/deliveries.hpp"
+#include "daemon/bus/hand_overs.hpp"
 #include "daemon/bus/wire.hpp"
 #include "daemon/core/tap_service.hpp"
 #include "daemon/core/turnstile.hpp"
@@ -20,6 +21,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,7 @@ namespace qemutap {
 struct ManagerFacts {
     std::string version;
     std::function<std::string()> vhost_problem; // why there is none, or nothing; opens nothing
+    std::function<Moment()> clock;              // CLOCK_BOOTTIME
 };
 
 // What polkit is asked for.
@@ -50,9 +53,20 @@ public:
     // Call it once a turn: from then on who attends leases is watched, as long as there are such.
     void watch_attendants() { attendance_.watch(service_.has_attended()); }
 
+    // Readable when settle_hand_overs() has something to do. Then callers have taken the descriptors of their leases,
+    // and others, who waited for that, get theirs.
+    int hand_overs_fd() const { return hand_overs_.fd(); }
+    void settle_hand_overs() { hand_overs_.settle(); }
+
+    // Refuses those who have waited too long for others to take theirs; when it is to be called next.
+    std::optional<Moment> refuse_overdue();
+
     // Whether a caller waits for an answer, or it is open whether one got it; one who has a password to type can take
     // minutes, the others some seconds.
-    bool owes_answers() const { return !releases_.empty() || !questions_.empty() || deliveries_.is_waiting(); }
+    bool owes_answers() const
+    {
+        return !releases_.empty() || !questions_.empty() || deliveries_.is_waiting() || entrances_.next_refusal();
+    }
     bool is_prompting() const { return !prompts_.empty(); }
 
 private:
@@ -69,7 +83,9 @@ private:
     std::uint32_t PrefixLength() override { return service_.plan().settings().prefix_length; }
     std::vector<std::string> Features() override;
 
-    void hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller);
+    void provide(AcquireAnswer &answer, const TapRequest &request, const Caller &caller, Turnstile::Pass pass);
+    void hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &caller, Turnstile::Pass pass);
+    Turnstile::Patience patience_of(const std::shared_ptr<AcquireAnswer> &answer, const Caller &caller);
     Caller current_caller() { return callers_.current(getObject()); }
     void authorize(const Caller &caller, const char *action, bool interactive, Verdicts then, Occasion occasion = {});
     void authorize_vhost(const Caller &caller, const TapRequest &request, Occasion occasion, Verdicts then);
@@ -81,9 +97,11 @@ private:
     Callers callers_;
     Deliveries deliveries_;
     Attendance attendance_;
+    HandOvers hand_overs_;
     // After what those who pass need.
     Turnstile questions_{question_limits};
     Turnstile prompts_{prompt_limits};
+    Turnstile entrances_{hand_over_limits}; // of hand_overs_
     std::vector<std::shared_ptr<ReleaseAnswer>> releases_;
 };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace qemutap {
 
@@ -18,23 +19,23 @@ Turnstile::~Turnstile()
     const auto dropped = std::exchange(state_->waiting, {});
 }
 
-void Turnstile::enter(uid_t uid, Start start)
+void Turnstile::enter(uid_t uid, Start start, std::optional<Patience> patience)
 {
     auto &state = *state_;
     const auto known = state.users.find(uid);
     const unsigned own = known == state.users.end() ? 0 : known->second.present;
     if (own >= state.limits.present_per_user)
         throw TapError{ErrorCode::limit_exceeded, std::to_string(own) + " requests of uid " + std::to_string(uid) +
-                                                      " wait for their authorisation already; try again when they "
-                                                      "are answered"};
+                                                      " wait for " + state.limits.awaited +
+                                                      " already; try again when they are answered"};
     if (state.passing + state.waiting.size() >= state.limits.present)
-        throw TapError{ErrorCode::limit_exceeded, "as many requests of all users as may wait for their authorisation "
-                                                  "do so already; try again later"};
+        throw TapError{ErrorCode::limit_exceeded, std::string{"as many requests of all users as may wait for "} +
+                                                      state.limits.awaited + " do so already; try again later"};
     ++state.users[uid].present;
     if (may_pass(state, uid))
         let_in(state_, uid, start);
     else
-        state.waiting.push_back({uid, std::move(start)});
+        state.waiting.push_back({uid, std::move(start), std::move(patience)});
 }
 
 bool Turnstile::may_pass(const State &state, uid_t uid)
@@ -62,13 +63,43 @@ void Turnstile::let_in_next(const std::shared_ptr<State> &state)
     }
 }
 
+void Turnstile::forget(State &state, uid_t uid)
+{
+    if (--state.users.at(uid).present == 0)
+        state.users.erase(uid);
+}
+
+void Turnstile::refuse_overdue(Moment now)
+{
+    const auto state = state_;
+    std::vector<Waiting> overdue;
+    const auto end = std::remove_if(state->waiting.begin(), state->waiting.end(), [&](Waiting &waiting) {
+        if (!waiting.patience || waiting.patience->until > now)
+            return false;
+        overdue.push_back(std::move(waiting));
+        return true;
+    });
+    state->waiting.erase(end, state->waiting.end());
+    for (const auto &waiting : overdue)
+        forget(*state, waiting.uid);
+    for (const auto &waiting : overdue)
+        waiting.patience->refuse();
+}
+
+std::optional<Moment> Turnstile::next_refusal() const
+{
+    std::optional<Moment> next;
+    for (const auto &waiting : state_->waiting)
+        if (waiting.patience && (!next || waiting.patience->until < *next))
+            next = waiting.patience->until;
+    return next;
+}
+
 void Turnstile::leave(const std::shared_ptr<State> &state, uid_t uid)
 {
     --state->passing;
-    auto &own = state->users.at(uid);
-    --own.passing;
-    if (--own.present == 0)
-        state->users.erase(uid);
+    --state->users.at(uid).passing;
+    forget(*state, uid);
     // One who is over as soon as let in leaves within this loop, which then goes on: not on a stack as deep as the
     // queue is long.
     if (std::exchange(state->letting_in_next, true))

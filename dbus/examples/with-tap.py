@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """with-tap.py QEMU [ARG...]: becomes QEMU, with a tap that ends with it.
 
-Shows hold "fd" of org.qemutap1 with python3-dbus. The lease is the descriptor: it is inherited by QEMU, nobody else has
-a copy, and when QEMU ends, however it ends, the kernel deletes the device. There is nothing to release.
+Shows hold "fd" of org.qemutap1 with python3-dbus. The answer holds a socket, and a message in that has the descriptor
+of the tap. The lease is this descriptor: it is inherited by QEMU, no other process has a copy, and when QEMU ends,
+however it ends, the kernel deletes the device. There is nothing to release.
 """
 
 import os
+import socket
 import sys
 
 import dbus
@@ -15,11 +17,14 @@ try:
     service = dbus.SystemBus().get_object("org.qemutap1", "/org/qemutap1", introspect=False)
     manager = dbus.Interface(service, "org.qemutap1.Manager")
     # The service may wait 20 s for polkit.
-    lease, taps, descriptors = manager.Acquire(1, {"hold": "fd"}, signature="ua{sv}", timeout=40)
+    lease, taps, sockets = manager.Acquire(1, {"hold": "fd"}, signature="ua{sv}", timeout=40)
 except dbus.DBusException as error:
     sys.exit(f"{error.get_dbus_name()}: {error.get_dbus_message()}")
 
-tap, descriptor = taps[0], descriptors[0].take()
+# All descriptors of a lease come in one message, which is there before the answer is.
+with socket.socket(fileno=sockets[0].take()) as hand_over:
+    _, descriptors, _, _ = socket.recv_fds(hand_over, 1, 16)
+tap, descriptor = taps[0], descriptors[0]
 print(f"lease {lease}: {tap['name']}, {tap['gateway']}/{tap['prefix-length']}, for the guest {tap['client']}",
       file=sys.stderr)
 os.set_inheritable(descriptor, True)

@@ -5,8 +5,8 @@
 #include "tests/bench/service.hpp"
 
 #include "common/bus_names.hpp"
+#include "common/descriptor_passing.hpp"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <systemd/sd-bus.h>
@@ -88,8 +88,8 @@ Lease Caller::acquire(const char *hold)
     lease.id = id;
     require(sd_bus_message_skip(answer.get(), "aa{sv}"), "taps");
     require(sd_bus_message_enter_container(answer.get(), 'a', "h"), "descriptors");
-    for (int queue = -1; sd_bus_message_read(answer.get(), "h", &queue) > 0;)
-        lease.queues.emplace_back(::fcntl(queue, F_DUPFD_CLOEXEC, 3));
+    if (int hand_over = -1; sd_bus_message_read(answer.get(), "h", &hand_over) > 0)
+        lease.queues = receive_descriptors(hand_over);
     return lease;
 }
 

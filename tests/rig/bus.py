@@ -15,6 +15,8 @@ from rig.wire import Decoder, Encoder, Variant
 
 SOCKET = "/run/dbus/system_bus_socket"
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+# The signature of Acquire's answer, which no other method has.
+ACQUIRED = "saa{sv}ah"
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 PATH, MEMBER_OF, MEMBER, ERROR_NAME, REPLY_TO, DESTINATION, SENDER, SIGNATURE, DESCRIPTORS = range(1, 10)
 
@@ -44,6 +46,17 @@ class Message:
         self.reply_to = fields.get(REPLY_TO)
         self.error_name = fields.get(ERROR_NAME)
         self.body = body
+        self.signature = fields.get(SIGNATURE, "")
+
+
+def handed_over(hand_over):
+    """What org.qemutap1(5) has a caller do with the socket in an answer: one message, with all descriptors. They are
+    there or will never be."""
+    with socket.socket(fileno=hand_over) as end:
+        _, descriptors, flags, _ = socket.recv_fds(end, 1, 253, socket.MSG_DONTWAIT)
+        if flags & socket.MSG_CTRUNC:
+            raise AssertionError("not all descriptors fit into this process")
+        return list(descriptors)
 
 
 @contextlib.contextmanager
@@ -129,10 +142,14 @@ class Connection:
         return serial
 
     def reply(self, serial, timeout=None):
-        """The answer's values, or BusError. Other messages that arrive meanwhile are kept."""
+        """The answer's values, or BusError; of Acquire the descriptors, taken from their socket. Other messages that
+        arrive meanwhile are kept."""
         message = self.next(lambda message: message.reply_to == serial, timeout)
         if message.kind == ERROR:
             raise BusError(message.error_name, message.body[0] if message.body else "")
+        if message.signature == ACQUIRED:
+            lease, taps, sockets = message.body
+            return [lease, taps, [descriptor for end in sockets for descriptor in handed_over(end)]]
         return message.body
 
     def call(self, destination, path, member, signature="", *arguments):

@@ -22,6 +22,7 @@ MAY = {
     "daemon/host": (("common/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
     "daemon/bus": (("common/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
     "daemon/bus/call_check.cpp": (("common/", "daemon/bus/"), ("systemd/",)),
+    "daemon/bus/hand_overs.cpp": (("common/", "daemon/core/", "daemon/bus/"), ("linux/",)),
     "daemon/bus/serials.hpp": (("common/",), ("systemd/",)),
     "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
     "daemon/privileges.cpp": (("common/", "daemon/privileges.hpp"), ("cap-ng.h",)),

@@ -94,6 +94,35 @@ TEST_CASE("I8 bounded: beyond the limit of a user, or of all, a request is refus
         CHECK_NOTHROW(road.enter(1, name));
 }
 
+TEST_CASE("I8 bounded: a request that waits for too long is refused, leaves no count and never starts")
+{
+    using std::chrono::seconds;
+    Turnstile turnstile{{3, 6, 1, 2, "something"}};
+    Turnstile::Pass first;
+    Names events;
+    turnstile.enter(1, [&](Turnstile::Pass pass) { first = std::move(pass); });
+    const auto enter = [&](const std::string &name, Moment until) {
+        turnstile.enter(
+            1, [&, name](const Turnstile::Pass &) { events.push_back(name); },
+            Turnstile::Patience{until, [&, name] { events.push_back("refused " + name); }});
+    };
+    CHECK_FALSE(turnstile.next_refusal());
+    enter("a2", seconds{7});
+    enter("a3", seconds{5});
+    CHECK(turnstile.next_refusal() == Moment{seconds{5}});
+    CHECK_THROWS_AS(enter("a4", seconds{9}), TapError);
+    turnstile.refuse_overdue(seconds{4});
+    CHECK(events.empty());
+    turnstile.refuse_overdue(seconds{5});
+    CHECK(events == Names{"refused a3"});
+    CHECK(turnstile.next_refusal() == Moment{seconds{7}});
+    enter("a4", seconds{9});
+    first.reset();
+    CHECK(events == Names{"refused a3", "a2", "a4"});
+    CHECK_FALSE(turnstile.next_refusal());
+    CHECK(turnstile.empty());
+}
+
 TEST_CASE("a request that is over as soon as it starts lets the next one start")
 {
     Turnstile turnstile{{100, 100, 1, 1}};

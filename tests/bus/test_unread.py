@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""Callers who read nothing (I8). dbus-daemon stops reading from a sender of whom 64 descriptors, or 127 MiB, lie with
+it undelivered: the service must not become such a sender by the will of its callers, and must not stay one."""
+
+import fcntl
+import os
+import statistics
+import time
+
+from hostile import BY_NAME, HostileCallers
+from rig import kernel
+from rig.bus import SIGNAL, BusError, Variant
+from ring import error_name
+
+NO_REPLY = 1
+TUNGETIFF = 0x800454D2  # linux/if_tun.h
+# One tap, and as many descriptors as there can be.
+MANY_QUEUES = {"queues": Variant("u", 16)}
+# Unread hand-overs of one user, and of all, that the service allows.
+UNREAD, UNREAD_IN_ALL = 4, 48
+# What a user may have to wait for any answer while others attack; the median, as the machine is shared.
+WELL_SERVED = 0.1
+
+
+def tap_of(descriptor):
+    """The name of the tap behind a descriptor."""
+    return fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].split(b"\0")[0].decode()
+
+
+class Unread(HostileCallers):
+    def filled(self, user):
+        """A connection whose queue is full: what the bus has for it from now on stays with the bus."""
+        bus = self.connect(user)
+        for _ in range(64):
+            bus.send(bus.name, "/x", "x.x.X", "s", "x" * 8000, flags=NO_REPLY, kind=SIGNAL)
+        return bus
+
+    def list_seconds(self, bus):
+        start = time.monotonic()
+        self.call(bus, "List", "a{sv}", {})
+        return time.monotonic() - start
+
+    def median(self, buses, times=15):
+        return statistics.median(self.list_seconds(bus) for _ in range(times) for bus in buses)
+
+    def attack(self, *users, connections=6):
+        """Each asks on so many connections for a lease and reads no answer; returns (connection, serial) of all."""
+        asked = []
+        for user in users:
+            for _ in range(connections):
+                bus = self.filled(user)
+                asked.append((bus, self.send(bus, "Acquire", "ua{sv}", 1, MANY_QUEUES)))
+        return asked
+
+    def settle(self, count):
+        """As many taps as can be handed over are there."""
+        kernel.wait_for(lambda: len(kernel.ours()) >= count, 20, f"{count} taps exist")
+
+    def assert_served(self, idle, *buses):
+        beset = self.median(buses)
+        self.shows = f"List of others: idle {idle * 1000:.1f} ms, beset {beset * 1000:.1f} ms"
+        self.assertLess(beset, max(WELL_SERVED, 2 * idle))
+
+
+class Taken(Unread):
+    """What becomes of answers that lie unread."""
+
+    def drained(self, bus, serial):
+        """What the answer says: the grant's parts or the error, after all else that lies unread."""
+        try:
+            return bus.reply(serial)
+        except BusError as error:
+            return error
+
+    def test_read_later(self):
+        """Who reads late gets leases that work; the fifth and sixth were refused before anything was made (I8, I9)."""
+        asked = self.attack("alice")
+        answers = [self.drained(bus, serial) for bus, serial in asked[UNREAD:]]
+        self.assertEqual([answer.name for answer in answers], [error_name("LimitExceeded")] * 2)
+        unread = {lease["lease"] for lease in self.leases("alice")}
+        self.assertEqual(len(unread), UNREAD)
+        for word in (*unread, "64101", f"{UNREAD} leases", "5 s", "try again"):
+            self.assertIn(word, answers[0].text)
+        for bus, serial in asked[:UNREAD]:
+            lease, (tap,), descriptors = self.drained(bus, serial)
+            self.assertIn(lease, unread)
+            self.assertEqual(len(descriptors), 16)
+            self.assertEqual({tap_of(descriptor) for descriptor in descriptors}, {str(tap["name"])})
+            for descriptor in descriptors:
+                os.close(descriptor)
+        kernel.wait_for(lambda: not kernel.ours(), 10, "the leases end with their descriptors")
+        self.ok("alice", "run", "--", "true")
+
+    def test_dropped(self):
+        """Answers that are dropped take their leases along, and who waits for that is served at once (I8)."""
+        asked = self.attack("alice", connections=UNREAD)
+        self.settle(UNREAD)
+        waiting = self.connect("alice")
+        serial = self.send(waiting, "Acquire", "ua{sv}", 1, MANY_QUEUES)
+        self.settled_root()
+        for bus, _ in asked:
+            bus.close()
+        _, _, descriptors = waiting.reply(serial, timeout=4)
+        kernel.wait_for(lambda: len(kernel.ours()) == 1, 10, "the dropped leases end")
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def settled_root(self):
+        with self.host.connect() as root:
+            self.call(root, "List", "a{sv}", {})
+
+    def test_not_received(self):
+        """A socket that is read from the bus and not received from counts until it is closed (I8)."""
+        bus = self.connect("alice")
+        sockets = []
+        for _ in range(UNREAD):
+            serial = self.send(bus, "Acquire", "ua{sv}", 1, {})
+            sockets += bus.next(lambda message, serial=serial: message.reply_to == serial).body[2]
+        serial = self.send(bus, "Acquire", "ua{sv}", 1, {})
+        self.assertEqual(self.drained(bus, serial).name, error_name("LimitExceeded"))
+        os.close(sockets.pop())
+        _, _, descriptors = self.call(bus, "Acquire", "ua{sv}", 1, {})
+        for descriptor in (*sockets, *descriptors):
+            os.close(descriptor)
+
+
+class Crowd(Unread):
+    options = ("--max-taps-per-user=64",)
+
+    def test_64_runs(self):
+        """64 `run` of one user at once all succeed, root's too (I8)."""
+        for user in ("alice", "root"):
+            with self.subTest(user=user):
+                started = [self.host.ctl_start(user, "run", "--", "true") for _ in range(64)]
+                ended = [(*popen.communicate(timeout=50), popen.returncode) for popen in started]
+                self.assertEqual(ended, [(b"", b"", 0)] * 64)
+        kernel.wait_for(lambda: not kernel.ours(), 10, "the leases end")
+
+
+class InAll(Unread):
+    extra_rules = "polkit.addRule(function(action, subject) { return polkit.Result.YES; });"
+
+    def test_in_all(self):
+        """Twelve users who read nothing keep others from descriptors, not from leases by name or lists (I8)."""
+        *greedy, late = self.strangers(UNREAD_IN_ALL // UNREAD + 1)
+        root = self.connect("root")
+        idle = self.median([root])
+        self.attack(*greedy, connections=UNREAD)
+        self.settle(UNREAD_IN_ALL)
+        for user in (late, "root"):
+            bus = self.connect(user)
+            with self.assertRaises(BusError) as caught:
+                self.call(bus, "Acquire", "ua{sv}", 1, {})
+            self.assertEqual(caught.exception.name, error_name("LimitExceeded"))
+            self.assertIn("all users", caught.exception.text)
+            self.call(bus, "Acquire", "ua{sv}", 1, BY_NAME)
+        self.assert_served(idle, root)
+
+
+class Descriptors(Unread):
+    def test_one_user(self):
+        """A user who reads none of six answers with 16 queues each is bounded to four, and others are served (I8)."""
+        others = self.connect("bob"), self.connect("root")
+        idle = self.median(others)
+        asked = self.attack("alice")
+        self.settle(UNREAD)
+        self.assert_served(idle, *others)
+        self.ok("bob", "run", "--", "true")
+
+    def test_three_users(self):
+        """Three users who do so keep nobody from being served (I8)."""
+        others = self.connect("dave"), self.connect("root")
+        idle = self.median(others)
+        self.attack("alice", "bob", "carol")
+        self.settle(3 * UNREAD)
+        self.assert_served(idle, *others)
+        self.ok("root", "run", "--", "true")
+
+    def test_restart(self):
+        """The service is stopped and started while it goes on, and serves (I8)."""
+        idle = self.median([self.connect("root")])
+        self.attack("alice", "bob", "carol")
+        self.settle(3 * UNREAD)
+        self.assertEqual(self.host.daemon.terminate(), 0)
+        self.host.restart_daemon()
+        self.assert_served(idle, self.connect("root"), self.connect("dave"))
+        self.ok("root", "run", "--", "true")
