@@ -63,9 +63,8 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
                                                                                        log_warning(problem);
                                                                                    }},
       service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, marks_, new_lease_id, now},
-      connection_{connect()}, manager_{*connection_,
-                                       service_,
-                                       {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }, now}},
+      connection_{connect()}, name_{*connection_, [this] { end_displaced(); }},
+      manager_{*connection_, service_, {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }, now}},
       loop_{*connection_,
             {links_.view().fd(), [this] { return links_.view().floods(); }},
             {manager_.hand_overs_fd(), [this] { manager_.settle_hand_overs(); }},
@@ -74,7 +73,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
 
 int Daemon::run()
 {
-    take_name();
+    name_.take();
     service_.restore_marks();
     log_info("serving " + in_words(service_.plan()) + "; leases found: " + std::to_string(service_.leases({}).size()));
     notify_ready();
@@ -86,18 +85,17 @@ int Daemon::run()
     if (retired_ && service_.needs_watching())
         ask_for_successor(*connection_);
     log_info(retired_ ? "idle: ending until the next call; leases stay" : "ending; leases stay");
+    // A connection that is closed waits until the bus has read all of it, and a bus that reads nothing never has.
+    if (!loop_.flush_bus())
+        std::_Exit(EXIT_FAILURE);
     return status;
 }
 
-void Daemon::take_name()
+// The process that took the name has asked us before whether we are there, and got no answer in time.
+void Daemon::end_displaced()
 {
-    try {
-        connection_->requestName(BusServiceName{bus_name});
-    } catch (const sdbus::Error &error) {
-        throw std::runtime_error{std::string{"can't get the bus name "} + bus_name + ": " + error.getMessage() +
-                                 "; is another qemu-tapd running, or the bus policy " + bus_name +
-                                 ".conf not installed?"};
-    }
+    log_error(std::string{"another process has taken the bus name "} + bus_name + ": ending; leases stay");
+    loop_.end(EXIT_FAILURE);
 }
 
 // One sweep for all that happened since the last, and the answers that waited for it.
@@ -163,7 +161,7 @@ void Daemon::retire()
 {
     notify_stopping();
     await_manager();
-    connection_->releaseName(BusServiceName{bus_name});
+    name_.give_back();
     retired_ = true;
 }
 

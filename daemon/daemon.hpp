@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "daemon/bus/bus_name.hpp"
 #include "daemon/bus/manager.hpp"
 #include "daemon/core/tap_service.hpp"
 #include "daemon/event_loop.hpp"
@@ -34,7 +35,7 @@ private:
     TurnResult take_turn();
     void reload();
     void retire();
-    void take_name();
+    void end_displaced();
     std::optional<std::uint64_t> leave_after_usec() const;
 
     DaemonOptions options_;
@@ -44,6 +45,7 @@ private:
     SkipFiles marks_;
     TapService service_;
     std::unique_ptr<sdbus::IConnection> connection_;
+    BusName name_;
     Manager manager_;
     EventLoop loop_;
     bool retired_ = false;

@@ -7,8 +7,11 @@
 
 #include "daemon/log.hpp"
 
+#include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -26,6 +29,8 @@ constexpr std::uint64_t network_pause_usec = 100'000;
 // After a turn that the kernel did not let end: what it left unread must not wake us at once.
 constexpr std::uint64_t retry_pause_usec = 1'000'000;
 constexpr std::uint64_t bus_accuracy_usec = 1'000;
+constexpr std::uint64_t drain_tick_usec = 1'000'000;
+constexpr std::chrono::seconds flush_patience{2};
 constexpr std::uint64_t deadline_accuracy_usec = 100'000;
 constexpr std::uint64_t silence_accuracy_usec = 10'000;
 
@@ -33,6 +38,13 @@ void require(int result, const char *what)
 {
     if (result < 0)
         throw std::system_error{-result, std::generic_category(), what};
+}
+
+// How much of what was written to a Unix socket has not been read; 0 where that can't be known.
+int unread_on(int socket)
+{
+    int bytes = 0;
+    return ::ioctl(socket, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 EventLoop *loop_of(void *userdata)
@@ -51,6 +63,7 @@ EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watc
     event_.reset(event);
     watch_signals();
     watch_bus();
+    watch_draining();
     watch_network();
     watch_hand_overs();
     watch_turns();
@@ -63,6 +76,30 @@ int EventLoop::run()
     const int result = sd_event_loop(event_.get());
     require(result, "event loop");
     return result;
+}
+
+void EventLoop::end(int status)
+{
+    sd_event_exit(event_.get(), status);
+}
+
+bool EventLoop::flush_bus()
+{
+    try {
+        const auto until = std::chrono::steady_clock::now() + flush_patience;
+        for (;;) {
+            const auto poll = connection_.getEventLoopPollData();
+            if (draining_.is_stuck() || (poll.events & POLLOUT) == 0)
+                return !draining_.is_stuck();
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+            pollfd writable{poll.fd, POLLOUT, 0};
+            if (left.count() <= 0 || ::poll(&writable, 1, static_cast<int>(left.count())) <= 0)
+                return false;
+            process_pending(connection_);
+        }
+    } catch (const sdbus::Error &) {
+        return true; // there is no bus that could take anything
+    }
 }
 
 void EventLoop::watch_signals()
@@ -104,12 +141,41 @@ void EventLoop::watch_bus()
 #endif
 }
 
+void EventLoop::watch_draining()
+{
+    sd_event_source *source = nullptr;
+    const auto tick = [](sd_event_source *, std::uint64_t, void *loop) { return loop_of(loop)->check_draining(); };
+    require(sd_event_add_time(event_.get(), &source, CLOCK_MONOTONIC, 0, bus_accuracy_usec, tick, this),
+            "watching the bus");
+    drain_tick_.reset(source);
+    require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "watching the bus");
+}
+
+// The next prepare_bus() sets the next tick, as long as there is something to wait for.
+int EventLoop::check_draining()
+{
+    draining_.tick(unread_on(connection_.getEventLoopPollData().fd));
+    if (!draining_.is_stuck())
+        return 0;
+    log_error("the bus has read nothing of what we wrote for " + std::to_string(DrainWatch::limit_seconds) +
+              " s, as it does when callers leave too much unread: ending, so that a new qemu-tapd can serve; leases "
+              "stay");
+    return sd_event_exit(event_.get(), EXIT_FAILURE);
+}
+
 // sd-bus says before each wait what it waits for: room to write, or a call's time limit.
 int EventLoop::prepare_bus()
 {
     try {
         const auto poll = connection_.getEventLoopPollData();
         require(sd_event_source_set_io_events(bus_io_.get(), static_cast<std::uint32_t>(poll.events)), "bus events");
+        draining_.observe(unread_on(poll.fd));
+        int ticking = SD_EVENT_OFF;
+        require(sd_event_source_get_enabled(drain_tick_.get(), &ticking), "bus time");
+        if (draining_.is_waiting() && ticking == SD_EVENT_OFF) {
+            require(sd_event_source_set_time_relative(drain_tick_.get(), drain_tick_usec), "bus time");
+            require(sd_event_source_set_enabled(drain_tick_.get(), SD_EVENT_ONESHOT), "bus time");
+        }
         const auto deadline = bus_deadline_usec(poll);
         if (deadline != UINT64_MAX)
             require(sd_event_source_set_time(bus_time_.get(), deadline), "bus time");
@@ -123,6 +189,7 @@ int EventLoop::prepare_bus()
 int EventLoop::pump_bus()
 {
     try {
+        draining_.observe(unread_on(connection_.getEventLoopPollData().fd));
         int messages = 0;
         while (messages < max_messages_per_turn && process_pending(connection_))
             ++messages;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/sdbus_compat.hpp"
+#include "daemon/core/drain_watch.hpp"
 
 #include <systemd/sd-event.h>
 
@@ -57,8 +58,15 @@ public:
     // Throws std::system_error.
     EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watched hand_overs, LoopTasks tasks);
 
-    // Until SIGTERM, SIGINT or for want of messages (EXIT_SUCCESS), or the bus is lost (EXIT_FAILURE).
+    // Until SIGTERM, SIGINT or for want of messages (EXIT_SUCCESS), or the bus is lost or reads nothing any more
+    // (EXIT_FAILURE).
     int run();
+
+    // Makes it end with this status.
+    void end(int status);
+
+    // After run(): whether the bus has taken what was to be written. Waits some seconds at most.
+    bool flush_bus();
 
 private:
     void watch_signals();
@@ -69,6 +77,8 @@ private:
     void watch_silence();
     int prepare_bus();
     int pump_bus();
+    void watch_draining();
+    int check_draining();
     int hear_network();
     int pause_network(std::uint64_t usec);
     int take_turn();
@@ -84,12 +94,14 @@ private:
     std::uint64_t floods_seen_ = 0;
     std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
     bool drained_ = true;                 // no message is read and not dealt with
+    DrainWatch draining_;                 // of the bus
     bool retired_ = false;
     std::unique_ptr<sd_event, EventDeleter> event_;
     // After event_: sources go first.
     EventSource bus_io_;
     EventSource bus_more_io_;
     EventSource bus_time_;
+    EventSource drain_tick_;
     EventSource network_io_;
     EventSource network_pause_;
     EventSource hand_overs_io_;

@@ -48,7 +48,8 @@ class AttendedRing(BusRing):
 
 class Leaving(AttendedRing):
     def test_forged(self):
-        """Who tells the daemon in the bus's words that another left ends nothing, also where no policy keeps it out."""
+        """Who tells the daemon in the bus's words that another left, or that its name is lost, ends nothing, also where
+        no policy keeps it out."""
         bus, dave = self.connect(), self.connect("dave")
         lease, _ = self.attend(bus)
         with open(f"{BUS_POLICY}/zz-let-in.conf", "w", encoding="ascii") as file:
@@ -58,6 +59,7 @@ class Leaving(AttendedRing):
         self.reload_bus()
         dave.send(MANAGER[0], BUS[1], f"{BUS[2]}.NameOwnerChanged", "sss", bus.name, bus.name, "", flags=NO_REPLY,
                   kind=SIGNAL)
+        dave.send(MANAGER[0], BUS[1], f"{BUS[2]}.NameLost", "s", MANAGER[0], flags=NO_REPLY, kind=SIGNAL)
         self.call(dave, "List", "a{sv}", {})
         self.assertEqual([one["lease"] for one in self.leases("alice")], [lease])
 

@@ -205,3 +205,17 @@ class TwoDaemons(BusRing):
         self.assertIn("org.qemutap1", done.err)
         self.assertTrue(self.host.daemon.alive())
         self.assertEqual(self.leases("alice"), [grant])
+
+    def test_first_does_not_answer(self):
+        """A daemon that does not answer loses the name to a second one, and ends when it runs on; leases stay (I1)."""
+        grant, first = self.up("alice"), self.host.daemon
+        self.addCleanup(first.close)
+        first.freeze()
+        self.host.start_daemon()
+        self.assertIn("does not answer", self.host.daemon.log())
+        self.assertEqual(self.leases("alice"), [grant])
+        first.thaw()
+        self.assertEqual(first.wait(), 1)
+        self.assertIn("another process has taken the bus name", self.host.daemon.log())
+        self.assertEqual(self.leases("alice"), [grant])
+        self.ok("alice", "down", grant["lease"])

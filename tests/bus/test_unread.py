@@ -4,62 +4,19 @@ it undelivered: the service must not become such a sender by the will of its cal
 
 import fcntl
 import os
-import statistics
-import time
 
-from hostile import BY_NAME, HostileCallers
+from hostile import BY_NAME
 from rig import kernel
-from rig.bus import SIGNAL, BusError, Variant
+from rig.bus import BusError
 from ring import error_name
+from unread import MANY_QUEUES, UNREAD, UNREAD_IN_ALL, Unread
 
-NO_REPLY = 1
 TUNGETIFF = 0x800454D2  # linux/if_tun.h
-# One tap, and as many descriptors as there can be.
-MANY_QUEUES = {"queues": Variant("u", 16)}
-# Unread hand-overs of one user, and of all, that the service allows.
-UNREAD, UNREAD_IN_ALL = 4, 48
-# What a user may have to wait for any answer while others attack; the median, as the machine is shared.
-WELL_SERVED = 0.1
 
 
 def tap_of(descriptor):
     """The name of the tap behind a descriptor."""
     return fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].split(b"\0")[0].decode()
-
-
-class Unread(HostileCallers):
-    def filled(self, user):
-        """A connection whose queue is full: what the bus has for it from now on stays with the bus."""
-        bus = self.connect(user)
-        for _ in range(64):
-            bus.send(bus.name, "/x", "x.x.X", "s", "x" * 8000, flags=NO_REPLY, kind=SIGNAL)
-        return bus
-
-    def list_seconds(self, bus):
-        start = time.monotonic()
-        self.call(bus, "List", "a{sv}", {})
-        return time.monotonic() - start
-
-    def median(self, buses, times=15):
-        return statistics.median(self.list_seconds(bus) for _ in range(times) for bus in buses)
-
-    def attack(self, *users, connections=6):
-        """Each asks on so many connections for a lease and reads no answer; returns (connection, serial) of all."""
-        asked = []
-        for user in users:
-            for _ in range(connections):
-                bus = self.filled(user)
-                asked.append((bus, self.send(bus, "Acquire", "ua{sv}", 1, MANY_QUEUES)))
-        return asked
-
-    def settle(self, count):
-        """As many taps as can be handed over are there."""
-        kernel.wait_for(lambda: len(kernel.ours()) >= count, 20, f"{count} taps exist")
-
-    def assert_served(self, idle, *buses):
-        beset = self.median(buses)
-        self.shows = f"List of others: idle {idle * 1000:.1f} ms, beset {beset * 1000:.1f} ms"
-        self.assertLess(beset, max(WELL_SERVED, 2 * idle))
 
 
 class Taken(Unread):

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""A service of which dbus-daemon reads nothing any more, as so many bytes of its answers lie unread (I8): it can't
+prevent that, as no service learns what its callers read; it sees it, says so and ends, and a new one serves although
+the bus still takes the name for the dead one's."""
+
+import time
+
+from ring import MANAGER
+from unread import Unread
+
+INTROSPECT = (*MANAGER[:2], "org.freedesktop.DBus.Introspectable.Introspect")
+# dbus-daemon's max_incoming_bytes, and max_outgoing_bytes; max_replies_per_connection is 128.
+MOST_UNREAD, AT_ONCE = 127 * 1024 * 1024, 120
+LIMIT_SECONDS = 10
+
+
+class Bytes(Unread):
+    def is_served(self, bus, timeout):
+        try:
+            bus.reply(self.send(bus, "List", "a{sv}", {}), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def gorge(self, bus, probe, calls):
+        """Asks for long answers and reads none; False as soon as the service answers no one any more."""
+        for _ in range(0, calls, AT_ONCE):
+            for _ in range(AT_ONCE):
+                bus.send(*INTROSPECT)
+            if not self.is_served(probe, 5):
+                return False
+        return True
+
+    def test_two_callers(self):
+        """Two callers without any right who read no answer: the service ends within 10 s of silence, says why, and the
+        next one serves although its predecessor's name is taken (I8)."""
+        probe = self.connect("dave")
+        (page,) = probe.call(*INTROSPECT)
+        calls = MOST_UNREAD // len(page)
+        start = time.monotonic()
+        for caller in (self.connect("dave"), self.connect("dave")):
+            if not self.gorge(caller, probe, calls):
+                break
+        else:
+            self.fail("the bus reads on")
+        silent = time.monotonic()
+        self.assertEqual(self.host.daemon.wait(LIMIT_SECONDS + 20), 1)
+        ended = time.monotonic()
+        (line,) = [line for line in self.host.daemon.log().splitlines() if "error: " in line]
+        self.assertIn(f"the bus has read nothing of what we wrote for {LIMIT_SECONDS} s", line)
+        root = self.connect("root")
+        self.assertIsNotNone(root.owner_of(MANAGER[0]), "the bus has noticed the end, so this test shows nothing")
+        self.host.start_daemon()
+        self.assertTrue(self.is_served(root, 5))
+        self.ok("bob", "run", "--", "true")
+        self.shows = (f"silent after {silent - start:.1f} s of calls, ended {ended - silent + 5:.1f} s later, served "
+                      f"{time.monotonic() - ended:.1f} s after that")
