@@ -29,6 +29,8 @@ using BusObjectPath = sdbus::ObjectPath;
 using BusInterfaceName = sdbus::InterfaceName;
 using BusMethodName = sdbus::MethodName;
 using BusErrorName = sdbus::Error::Name;
+using BusInterfaceName = sdbus::InterfaceName;
+using BusMethodName = sdbus::MethodName;
 using BusReplyError = std::optional<sdbus::Error>; // what a reply handler is given first
 
 // Absolute, CLOCK_MONOTONIC; UINT64_MAX: never.
@@ -72,6 +74,8 @@ using BusObjectPath = sdbus::ObjectPath;
 using BusInterfaceName = std::string;
 using BusMethodName = std::string;
 using BusErrorName = std::string;
+using BusInterfaceName = std::string;
+using BusMethodName = std::string;
 using BusReplyError = const sdbus::Error *;
 
 inline std::uint64_t bus_deadline_usec(const sdbus::IConnection::PollData &poll)

@@ -31,7 +31,7 @@ void Deliveries::watch(const std::string &receiver, std::function<void()> undeli
     const auto open =
         open_.insert(open_.end(), {.receiver = receiver, .undelivered = std::move(undelivered), .serial = 0});
     try {
-        const auto call = bus_->createMethodCall(bus_interface, "GetId");
+        const auto call = bus_->createMethodCall(BusInterfaceName{bus_interface}, BusMethodName{"GetId"});
         call_async(*bus_, call, [this, open] {
             if (!open->doubted)
                 open_.erase(open);

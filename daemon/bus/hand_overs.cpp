@@ -27,11 +27,11 @@ int require(int result, const char *what)
     return result;
 }
 
-int queued_on(const UniqueFd &socket)
+// Negative where the kernel does not say.
+int queued_on(const UniqueFd &socket) noexcept
 {
     int bytes = 0;
-    require(::ioctl(socket.get(), SIOCOUTQ, &bytes), "SIOCOUTQ");
-    return bytes;
+    return ::ioctl(socket.get(), SIOCOUTQ, &bytes) < 0 ? -1 : bytes;
 }
 
 } // namespace
@@ -47,7 +47,7 @@ UniqueFd HandOvers::begin(std::vector<UniqueFd> descriptors, const std::string &
     // The caller has nothing to say, and what it would send would be ours to keep.
     require(::shutdown(ours.get(), SHUT_RD), "shutdown");
     send_descriptors(ours.get(), descriptors);
-    const int queued = queued_on(ours);
+    const int queued = require(queued_on(ours), "SIOCOUTQ");
     epoll_event event{};
     event.events = EPOLLOUT | EPOLLET;
     event.data.u64 = ++begun_;

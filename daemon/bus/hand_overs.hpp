@@ -32,7 +32,7 @@ public:
     // dropped. Throws std::system_error; then it is let go and the descriptors are closed.
     UniqueFd begin(std::vector<UniqueFd> descriptors, const std::string &lease, uid_t uid, Turnstile::Pass pass);
 
-    // Lets go of what has been received or dropped; others may begin in it.
+    // Lets go of what has been received or dropped; others may begin in it. Does not throw.
     void settle();
 
     // Those of one user that have neither been received nor dropped.
