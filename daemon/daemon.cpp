@@ -85,9 +85,9 @@ int Daemon::run()
     if (retired_ && service_.needs_watching())
         ask_for_successor(*connection_);
     log_info(retired_ ? "idle: ending until the next call; leases stay" : "ending; leases stay");
-    // A connection that is closed waits until the bus has read all of it, and a bus that reads nothing never has.
+    // sd-bus waits as it closes a connection until it could write all, which it never can to a bus that reads nothing.
     if (!loop_.flush_bus())
-        std::_Exit(EXIT_FAILURE);
+        std::_Exit(status);
     return status;
 }
 

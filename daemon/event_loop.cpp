@@ -31,6 +31,7 @@ constexpr std::uint64_t retry_pause_usec = 1'000'000;
 constexpr std::uint64_t bus_accuracy_usec = 1'000;
 constexpr std::uint64_t drain_tick_usec = 1'000'000;
 constexpr std::chrono::seconds flush_patience{2};
+constexpr int flush_look_msec = 2;
 constexpr std::uint64_t deadline_accuracy_usec = 100'000;
 constexpr std::uint64_t silence_accuracy_usec = 10'000;
 
@@ -87,16 +88,17 @@ bool EventLoop::flush_bus()
 {
     try {
         const auto until = std::chrono::steady_clock::now() + flush_patience;
-        for (;;) {
-            const auto poll = connection_.getEventLoopPollData();
-            if (draining_.is_stuck() || (poll.events & POLLOUT) == 0)
-                return !draining_.is_stuck();
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
-            pollfd writable{poll.fd, POLLOUT, 0};
-            if (left.count() <= 0 || ::poll(&writable, 1, static_cast<int>(left.count())) <= 0)
-                return false;
-            process_pending(connection_);
+        while (!draining_.is_stuck() && std::chrono::steady_clock::now() < until) {
+            const auto bus = connection_.getEventLoopPollData();
+            const bool is_writing = (bus.events & POLLOUT) != 0;
+            if (!is_writing && unread_on(bus.fd) == 0)
+                return true;
+            // No descriptor says that the last byte has been read.
+            pollfd writable{bus.fd, POLLOUT, 0};
+            if (::poll(&writable, is_writing ? 1 : 0, flush_look_msec) > 0)
+                process_pending(connection_);
         }
+        return false;
     } catch (const sdbus::Error &) {
         return true; // there is no bus that could take anything
     }

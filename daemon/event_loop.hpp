@@ -65,7 +65,7 @@ public:
     // Makes it end with this status.
     void end(int status);
 
-    // After run(): whether the bus has taken what was to be written. Waits some seconds at most.
+    // After run(): whether the bus has read all that was to be written. Waits some seconds at most.
     bool flush_bus();
 
 private:

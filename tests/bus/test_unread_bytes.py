@@ -31,18 +31,29 @@ class Bytes(Unread):
                 return False
         return True
 
-    def test_two_callers(self):
-        """Two callers without any right who read no answer: the service ends within 10 s of silence, says why, and the
-        next one serves although its predecessor's name is taken (I8)."""
+    def silence(self):
+        """Returns when the service answers no one any more."""
         probe = self.connect("dave")
         (page,) = probe.call(*INTROSPECT)
         calls = MOST_UNREAD // len(page)
-        start = time.monotonic()
         for caller in (self.connect("dave"), self.connect("dave")):
             if not self.gorge(caller, probe, calls):
-                break
-        else:
-            self.fail("the bus reads on")
+                return
+        self.fail("the bus reads on")
+
+    def test_stopped(self):
+        """Stopped in that silence, before it ends by itself, the service ends at once, and the next one serves (I8)."""
+        self.silence()
+        self.assertIsNone(self.host.daemon.popen.poll())
+        self.assertIn(self.host.daemon.terminate(), (0, 1))
+        self.host.start_daemon()
+        self.ok("bob", "run", "--", "true")
+
+    def test_two_callers(self):
+        """Two callers without any right who read no answer: the service ends within 10 s of silence, says why, and the
+        next one serves although its predecessor's name is taken (I8)."""
+        start = time.monotonic()
+        self.silence()
         silent = time.monotonic()
         self.assertEqual(self.host.daemon.wait(LIMIT_SECONDS + 20), 1)
         ended = time.monotonic()
