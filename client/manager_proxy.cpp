@@ -126,6 +126,7 @@ std::vector<UniqueFd> receive_from(const UniqueFd &hand_over)
 std::vector<UniqueFd> take_descriptors(const TapRequest &request, std::vector<sdbus::UnixFd> answered)
 {
     std::vector<UniqueFd> answer;
+    answer.reserve(answered.size());
     for (auto &descriptor : answered)
         answer.emplace_back(descriptor.release());
     if (answer.size() != (request.hold == Hold::fd ? 1 : 0))
