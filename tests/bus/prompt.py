@@ -16,7 +16,7 @@ AGENT, PASSWORD_CHECKER = "pkttyagent", "polkit-agent-he"
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
 REGISTER = "org.freedesktop.PolicyKit1.Authority.RegisterAuthenticationAgent"
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
-ACTIONS = {"acquire": "org.qemutap.acquire", "manage": "org.qemutap.manage"}
+ACTIONS = {"acquire": "org.qemutap.acquire", "manage": "org.qemutap.manage", "vhost": "org.qemutap.vhost"}
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 USER = "dave"
 

@@ -11,6 +11,7 @@ from rig import kernel, users
 from rig.process import until
 from prompt import ACTIONS, AGENT, PASSWORD_CHECKER, USER, Asked, command_of, message_of
 from terminal import SHELL, Terminal, children, processes
+from test_vhost import VHOST, place_vhost
 
 
 class Answers(Asked):
@@ -58,6 +59,36 @@ class Answers(Asked):
         self.assertEqual(terminal.ended(), 0, terminal.said)
         self.assert_left_as_before(terminal)
         self.assertEqual(json.loads(terminal.results()), [grant])
+
+    def place_vhost(self):
+        place_vhost()
+        self.addCleanup(os.unlink, VHOST)
+
+    def test_vhost(self):
+        """`--vhost yes` asks for that action, of one who may have taps; `--vhost auto` asks nobody."""
+        self.place_vhost()
+        users.set_members("alice", USER)
+        terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
+        terminal.wait_for_prompt()
+        self.assertIn(f"AUTHENTICATING FOR {ACTIONS['vhost']}", terminal.said)
+        self.assertIn(message_of(ACTIONS["vhost"]), terminal.said)
+        terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assert_left_as_before(terminal)
+        terminal = self.terminal(USER, "run", "--vhost", "auto", "--", "true")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assertNotIn("AUTHENTICATING", terminal.said)
+
+    def test_taps_and_vhost(self):
+        """One who may have neither is asked for taps, and then for vhost."""
+        self.place_vhost()
+        terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
+        for action in ("acquire", "vhost"):
+            terminal.wait_for(f"FOR {ACTIONS[action]}(?s:.*)Password: ")
+            until(lambda: not terminal.echoes(), "the terminal's echo is off")
+            terminal.type(users.PASSWORD + "\n")
+        self.assertEqual(terminal.ended(), 0, terminal.said)
+        self.assert_left_as_before(terminal)
 
     def test_languages(self):
         """Both actions are asked for in German and in Russian where that is the user's language."""
