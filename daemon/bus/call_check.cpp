@@ -167,7 +167,7 @@ void check(sd_bus_message *message)
     }
 }
 
-// Called by C: whatever is thrown must be an error by then.
+// sd-bus, which is C, calls this: no exception may leave it.
 int filter(sd_bus_message *message, void *, sd_bus_error *error) noexcept
 {
     try {

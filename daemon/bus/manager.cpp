@@ -119,7 +119,7 @@ void Manager::authorize_vhost(const Caller &caller, const TapRequest &request, O
         return;
     }
     if (request.interactive)
-        occasion.began = Clock::now(); // somebody may have typed a password meanwhile
+        occasion.began = Clock::now(); // the user may have typed a password meanwhile
     authorize(caller, action_vhost, required && request.interactive, std::move(then), std::move(occasion));
 }
 

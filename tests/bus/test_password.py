@@ -65,7 +65,7 @@ class Answers(Asked):
         self.addCleanup(os.unlink, VHOST)
 
     def test_vhost(self):
-        """`--vhost yes` asks for that action, of one who may have taps; `--vhost auto` asks nobody."""
+        """A user who may have taps is asked for vhost with `--vhost yes`, and for nothing with `--vhost auto`."""
         self.place_vhost()
         users.set_members("alice", USER)
         terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
@@ -80,7 +80,7 @@ class Answers(Asked):
         self.assertNotIn("AUTHENTICATING", terminal.said)
 
     def test_taps_and_vhost(self):
-        """One who may have neither is asked for taps, and then for vhost."""
+        """A user who may have neither is asked for taps, and then for vhost."""
         self.place_vhost()
         terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
         for action in ("acquire", "vhost"):

@@ -235,7 +235,7 @@ class Features(VhostRing):
             self.assertEqual(watch.opens(), 1)
 
     def test_no_device(self):
-        """What is no device is no vhost."""
+        """A plain file of that name is no vhost."""
         with open(VHOST, "wb"):
             pass
         self.assertNotIn("vhost", self.features())
@@ -248,7 +248,7 @@ class Features(VhostRing):
 
 
 class OpenWatch:
-    """Counts how often a file is opened, by whomever (inotify(7))."""
+    """Counts how often a file is opened, by any process (inotify(7))."""
 
     OPENED = 0x20
 

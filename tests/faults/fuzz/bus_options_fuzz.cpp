@@ -67,12 +67,12 @@ public:
 
     std::optional<OptionView> next() override
     {
-        require(!ended_, "nobody reads on behind the last option");
+        require(!ended_, "the reader stops at the last option");
         if (taken_ == entries_.size()) {
             ended_ = true;
             return std::nullopt;
         }
-        require(taken_ <= max_options, "nobody reads on behind the ninth option");
+        require(taken_ <= max_options, "the reader stops at the ninth option");
         const auto &[key, value] = entries_[taken_++];
         return OptionView{key, view(value)};
     }
