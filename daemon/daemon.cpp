@@ -18,6 +18,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace qemutap {
@@ -66,7 +67,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
       connection_{connect()}, name_{*connection_, [this] { end_displaced(); }},
       manager_{*connection_, service_, {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }, now}},
       loop_{*connection_,
-            {links_.view().fd(), [this] { return links_.view().floods(); }},
+            {links_.fd(), [this] { return links_.view().floods(); }},
             {manager_.hand_overs_fd(), [this] { manager_.settle_hand_overs(); }},
             {[this] { return take_turn(); }, [this] { reload(); }, [this] { retire(); }}}
 {}
@@ -74,6 +75,7 @@ Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
 int Daemon::run()
 {
     name_.take();
+    prepare_deletions();
     service_.restore_marks();
     log_info("serving " + in_words(service_.plan()) + "; leases found: " + std::to_string(service_.leases({}).size()));
     notify_ready();
@@ -89,6 +91,16 @@ int Daemon::run()
     if (!loop_.flush_bus())
         std::_Exit(status);
     return status;
+}
+
+// Without them a deletion starts its own process.
+void Daemon::prepare_deletions()
+{
+    try {
+        links_.prepare_deletions();
+    } catch (const std::system_error &error) {
+        log_warning(std::string{"no processes for deletions yet: "} + error.what());
+    }
 }
 
 // The process that took the name has asked us before whether we are there, and got no answer in time.

@@ -36,6 +36,7 @@ private:
     void reload();
     void retire();
     void end_displaced();
+    void prepare_deletions();
     std::optional<std::uint64_t> leave_after_usec() const;
 
     DaemonOptions options_;

@@ -195,7 +195,7 @@ void Attempt::take_back()
     }
     if (left.empty())
         return;
-    host_.remove(left);
+    host_.remove(left, terms_.uid);
     unmark_gone(host_.refresh());
 }
 

@@ -12,6 +12,8 @@
 #include "common/unique_fd.hpp"
 #include "daemon/core/host_state.hpp"
 
+#include <chrono>
+#include <cstddef>
 #include <optional>
 #include <set>
 #include <string>
@@ -49,6 +51,14 @@ public:
     virtual void set_persistent(const OpenTap &tap, bool persistent) = 0;
 };
 
+// A deletion that has begun and that the kernel does not end while a process uses one of its links. The links are gone
+// from the host, but not from the kernel's memory.
+struct Undeleted {
+    uid_t owner = 0;
+    std::size_t links = 0;
+    std::chrono::nanoseconds age{};
+};
+
 class HostLinks {
 public:
     virtual ~HostLinks() = default;
@@ -79,8 +89,12 @@ public:
     // this destination.
     virtual bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) = 0;
 
-    // Returns when the links are gone. The caller has made sure that they are ours (I3).
-    virtual void remove(const std::vector<int> &ifindexes) = 0;
+    // Returns when the links are gone from the host, whatever their holders do (I6). All are taps of one owner: one
+    // that can't be deleted delays the end of the others. The caller has made sure that they are ours (I3).
+    virtual void remove(const std::vector<int> &ifindexes, uid_t owner) = 0;
+
+    // The deletions that had not ended at the last refresh, however it was done.
+    virtual std::vector<Undeleted> undeleted() const = 0;
 };
 
 // Marks on the names of our taps, by which programs that take any tap whose name they like pass over them. Nothing

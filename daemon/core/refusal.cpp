@@ -17,10 +17,13 @@ std::string taps_in_words(std::size_t count)
     return std::to_string(count) + (count == 1 ? " tap" : " taps");
 }
 
-TapError over_limit(const std::string &who, std::size_t held, unsigned limit, unsigned asked)
+TapError over_limit(const std::string &who, const TapCount &taps, unsigned limit, unsigned asked)
 {
-    return {ErrorCode::limit_exceeded, who + taps_in_words(held) + " and may hold " + std::to_string(limit) + ": " +
-                                           std::to_string(asked) + " more are too many"};
+    const auto undeleted = taps.undeleted == 0 ? std::string{}
+                                               : " and " + taps_in_words(taps.undeleted) +
+                                                     " undeleted, which a process still writes to or reads from,";
+    return {ErrorCode::limit_exceeded, who + taps_in_words(taps.held) + undeleted + " and may hold " +
+                                           std::to_string(limit) + ": " + std::to_string(asked) + " more are too many"};
 }
 
 TapError gave_up(const std::string &why, int attempts)
@@ -30,14 +33,20 @@ TapError gave_up(const std::string &why, int attempts)
 
 } // namespace
 
-TapError over_own_limit(uid_t uid, std::size_t held, unsigned limit, unsigned asked)
+TapError over_own_limit(uid_t uid, const TapCount &taps, unsigned limit, unsigned asked)
 {
-    return over_limit("uid " + std::to_string(uid) + " holds ", held, limit, asked);
+    return over_limit("uid " + std::to_string(uid) + " holds ", taps, limit, asked);
 }
 
-TapError over_common_limit(std::size_t held, unsigned limit, unsigned asked)
+TapError over_common_limit(const TapCount &taps, unsigned limit, unsigned asked)
 {
-    return over_limit("all users together hold ", held, limit, asked);
+    return over_limit("all users together hold ", taps, limit, asked);
+}
+
+TapError over_deletion_limit(uid_t uid, std::size_t under_way)
+{
+    return {ErrorCode::limit_exceeded, std::to_string(under_way) + " deletions of taps of uid " + std::to_string(uid) +
+                                           " have not ended: try again when they have"};
 }
 
 TapError entered_each_time(int attempts)

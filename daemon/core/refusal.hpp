@@ -16,8 +16,16 @@
 
 namespace qemutap {
 
-TapError over_own_limit(uid_t uid, std::size_t held, unsigned limit, unsigned asked);
-TapError over_common_limit(std::size_t held, unsigned limit, unsigned asked);
+// What counts against a limit.
+struct TapCount {
+    std::size_t held = 0;
+    std::size_t undeleted = 0; // gone from the host, but kept in the kernel by a process that uses them
+};
+
+TapError over_own_limit(uid_t uid, const TapCount &taps, unsigned limit, unsigned asked);
+TapError over_common_limit(const TapCount &taps, unsigned limit, unsigned asked);
+// So many deletions of the user's taps have begun and not ended.
+TapError over_deletion_limit(uid_t uid, std::size_t under_way);
 
 // Others were in the way each time, at the devices or at their subnets.
 TapError entered_each_time(int attempts);

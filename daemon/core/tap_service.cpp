@@ -10,6 +10,7 @@
 #include "daemon/core/refusal.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <iterator>
 #include <stdexcept>
 #include <utility>
@@ -25,6 +26,26 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
+// The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
+// counts against a limit, so that a user at the limit can have a tap again at once after its release.
+constexpr auto overdue_age = std::chrono::seconds{2};
+// Many times what a caller causes who releases one tap after the other: the bound of what is begun before it is
+// overdue.
+constexpr std::size_t max_deletions_per_user = 256;
+
+std::vector<Undeleted> undeleted_of(std::vector<Undeleted> all, uid_t uid)
+{
+    std::erase_if(all, [&](const Undeleted &deletion) { return deletion.owner != uid; });
+    return all;
+}
+
+std::size_t overdue_links(const std::vector<Undeleted> &deletions)
+{
+    std::size_t links = 0;
+    for (const auto &deletion : deletions)
+        links += deletion.age >= overdue_age ? deletion.links : 0;
+    return links;
+}
 
 bool lacks_index(Setback setback)
 {
@@ -129,15 +150,19 @@ void TapService::note_end(EndedTap tap)
 void TapService::check_own_limit(uid_t uid, unsigned count)
 {
     refresh();
-    const auto own = table_.tap_count(uid);
-    if (own + count > limits_.max_taps_per_user)
+    const auto undeleted = undeleted_of(host_.undeleted(), uid);
+    const TapCount own{table_.tap_count(uid), overdue_links(undeleted)};
+    if (own.held + own.undeleted + count > limits_.max_taps_per_user)
         throw over_own_limit(uid, own, limits_.max_taps_per_user, count);
+    if (undeleted.size() >= max_deletions_per_user)
+        throw over_deletion_limit(uid, undeleted.size());
 }
 
 void TapService::check_common_limit(unsigned count) const
 {
-    if (table_.tap_count() + count > limits_.max_taps)
-        throw over_common_limit(table_.tap_count(), limits_.max_taps, count);
+    const TapCount all{table_.tap_count(), overdue_links(host_.undeleted())};
+    if (all.held + all.undeleted + count > limits_.max_taps)
+        throw over_common_limit(all, limits_.max_taps, count);
 }
 
 // Empty where vhost is not to be used, or can't be and need not.
@@ -312,14 +337,35 @@ bool TapService::remove_doomed()
         follow(host_.reread(ifindex));
     const auto doomed = table_.doomed(to_look_at_, clock_());
     condemned_.insert(doomed.begin(), doomed.end());
-    std::vector<int> ours;
-    std::copy_if(condemned_.begin(), condemned_.end(), std::back_inserter(ours),
-                 [&](int ifindex) { return table_.find_tap(ifindex) != nullptr; });
-    if (ours.empty())
+    std::map<uid_t, std::vector<int>> by_owner;
+    for (const int ifindex : condemned_)
+        if (const auto *tap = table_.find_tap(ifindex))
+            by_owner[tap->tag.uid].push_back(ifindex);
+    if (by_owner.empty())
         return false;
-    host_.remove(ours);
+    remove_each(by_owner);
     refresh();
     return true;
+}
+
+// One deletion for each owner: no holder delays the end of another user's taps.
+void TapService::remove_each(const std::map<uid_t, std::vector<int>> &by_owner)
+{
+    std::exception_ptr problem;
+    for (const auto &[owner, ifindexes] : by_owner) {
+        try {
+            host_.remove(ifindexes, owner);
+        } catch (...) {
+            problem = std::current_exception();
+        }
+    }
+    if (problem)
+        std::rethrow_exception(problem);
+}
+
+bool TapService::needs_watching() const
+{
+    return table_.needs_watching() || !host_.undeleted().empty();
 }
 
 } // namespace qemutap

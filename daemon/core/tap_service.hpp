@@ -15,6 +15,7 @@
 #include "daemon/core/recent_indexes.hpp"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -86,8 +87,9 @@ public:
     // When sweep() is due without any event; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
-    // Whether leases may end in ways that ask for a sweep().
-    bool needs_watching() const { return table_.needs_watching(); }
+    // Whether leases may end in ways that ask for a sweep(), or a deletion has not ended: a successor would not know
+    // whom it counts against.
+    bool needs_watching() const;
 
 private:
     HostState &refresh();
@@ -98,6 +100,7 @@ private:
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
     Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
+    void remove_each(const std::map<uid_t, std::vector<int>> &by_owner);
     void forget_end_of(const std::string &lease);
     void note_end(EndedTap tap);
     [[noreturn]] void refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// One thread for each deletion: it is made in far less time than it then waits.
+// Lanes, busy and idle, and what each deletes for which owner.
 
 #include "daemon/host/group_deletions.hpp"
 
-#include <linux/rtnetlink.h>
-#include <netlink/attr.h>
-#include <sys/eventfd.h>
+#include <sys/epoll.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <exception>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -17,64 +16,122 @@ namespace qemutap {
 
 namespace {
 
-void delete_group(RouteRequests &requests, std::uint32_t group, const std::string &what)
-{
-    auto message = make_message(RTM_DELLINK, 0);
-    ifinfomsg header{};
-    require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a deletion");
-    require_libnl(nla_put_u32(message.get(), IFLA_GROUP, group), "a deletion");
-    try {
-        requests.perform(*message, what);
-    } catch (const std::system_error &error) {
-        if (error.code() != std::errc::no_such_device)
-            throw;
-    }
-}
+// Three releases in a row are deleted side by side without a fork. While more follow, those that are done are reused.
+constexpr std::size_t idle_lanes_kept = 3;
 
 } // namespace
 
-GroupDeletions::GroupDeletions() : ended_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)}
+GroupDeletions::GroupDeletions() : events_{::epoll_create1(EPOLL_CLOEXEC)}
 {
-    if (!ended_)
-        throw std::system_error{errno, std::generic_category(), "eventfd"};
+    if (!events_)
+        throw std::system_error{errno, std::generic_category(), "epoll_create1"};
 }
 
-GroupDeletions::~GroupDeletions()
+void GroupDeletions::watch(int fd) const
 {
-    for (auto &lane : lanes_)
-        if (lane.thread.joinable())
-            lane.thread.join();
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+        throw std::system_error{errno, std::generic_category(), "watching a deleting process (epoll_ctl)"};
 }
 
-std::future<void> GroupDeletions::begin(std::uint32_t group, const std::string &what)
+void GroupDeletions::add_lane()
 {
-    auto &lane = lanes_[next_];
-    if (lane.thread.joinable())
-        lane.thread.join();
-    std::promise<void> promise;
-    auto outcome = promise.get_future();
-    const auto act = [&requests = lane.requests, group, what, ended = ended_.get()](std::promise<void> told) {
-        try {
-            delete_group(requests, group, what);
-            told.set_value();
-        } catch (...) {
-            told.set_exception(std::current_exception());
-        }
-        ::eventfd_write(ended, 1); // last: who wakes by it finds the outcome there
-    };
+    lanes_.emplace_front();
     try {
-        lane.thread = std::thread{act, std::move(promise)};
-    } catch (const std::system_error &error) {
-        throw std::system_error{error.code(), "a thread for " + what};
+        watch(lanes_.front().child.fd());
+    } catch (...) {
+        retire(lanes_.begin());
+        throw;
     }
-    next_ = (next_ + 1) % lanes_.size();
+}
+
+void GroupDeletions::prepare()
+{
+    while (idle_count() < idle_lanes_kept)
+        add_lane();
+}
+
+GroupDeletions::Lanes::iterator GroupDeletions::idle_lane()
+{
+    const auto idle = [](const Lane &lane) { return !lane.deletion; };
+    if (const auto found = std::find_if(lanes_.begin(), lanes_.end(), idle); found != lanes_.end())
+        return found;
+    add_lane();
+    return lanes_.begin();
+}
+
+std::shared_ptr<const GroupDeletions::Outcome> GroupDeletions::begin(std::uint32_t group, uid_t owner,
+                                                                     std::vector<int> ifindexes)
+{
+    take_answers();
+    const auto lane = idle_lane();
+    auto outcome = std::make_shared<Outcome>();
+    Deletion deletion{owner, std::move(ifindexes), std::chrono::steady_clock::now(), outcome};
+    try {
+        lane->child.order(group);
+    } catch (...) {
+        retire(lane); // its child is gone; the next try gets another
+        throw;
+    }
+    lane->deletion = std::move(deletion);
     return outcome;
 }
 
-void GroupDeletions::forget_ended()
+void GroupDeletions::take_answers()
 {
-    eventfd_t count = 0;
-    ::eventfd_read(ended_.get(), &count);
+    for (auto next = lanes_.begin(); next != lanes_.end();) {
+        const auto lane = next++;
+        const auto answer = lane->child.take_answer();
+        if (!answer)
+            continue;
+        if (!lane->deletion) { // nothing was asked of it: it has ended
+            retire(lane);
+            continue;
+        }
+        lane->deletion->outcome->result = *answer;
+        lane->deletion.reset();
+        if (idle_count() > idle_lanes_kept)
+            retire(lane);
+    }
+    retired_.remove_if([](const DeletionLane &child) { return child.collect(); });
+}
+
+// Never waited for: its end shows in events_, and the child is collected then.
+void GroupDeletions::retire(Lanes::iterator lane)
+{
+    lane->child.dismiss();
+    retired_.push_back(std::move(lane->child));
+    lanes_.erase(lane);
+    try {
+        watch(retired_.back().end_fd());
+    } catch (const std::system_error &) {
+        // It is collected with the next that shows.
+    }
+}
+
+std::size_t GroupDeletions::idle_count() const
+{
+    return static_cast<std::size_t>(
+        std::count_if(lanes_.begin(), lanes_.end(), [](const Lane &lane) { return !lane.deletion; }));
+}
+
+bool GroupDeletions::is_under_way(int ifindex) const
+{
+    return std::any_of(lanes_.begin(), lanes_.end(), [&](const Lane &lane) {
+        return lane.deletion && std::find(lane.deletion->ifindexes.begin(), lane.deletion->ifindexes.end(), ifindex) !=
+                                    lane.deletion->ifindexes.end();
+    });
+}
+
+std::vector<Undeleted> GroupDeletions::undeleted() const
+{
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<Undeleted> all;
+    for (const auto &lane : lanes_)
+        if (lane.deletion)
+            all.push_back({lane.deletion->owner, lane.deletion->ifindexes.size(), now - lane.deletion->begun});
+    return all;
 }
 
 } // namespace qemutap

@@ -16,13 +16,13 @@
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <future>
 #include <new>
 #include <system_error>
 
@@ -32,6 +32,9 @@
 namespace qemutap {
 
 namespace {
+
+// For thousands of links on a busy machine.
+constexpr std::chrono::seconds longest_deletion{10};
 
 struct NlObjectDeleter {
     void operator()(rtnl_link *link) const { rtnl_link_put(link); }
@@ -75,7 +78,16 @@ bool reads_one(const std::string &path)
 
 } // namespace
 
-Links::Links(std::string proc_sys) : proc_sys_{std::move(proc_sys)}, view_{requests_} {}
+Links::Links(std::string proc_sys)
+    : proc_sys_{std::move(proc_sys)}, view_{requests_}, news_{::epoll_create1(EPOLL_CLOEXEC)}
+{
+    for (const int fd : {view_.fd(), deletions_.fd()}) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        if (!news_ || ::epoll_ctl(news_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+            throw std::system_error{errno, std::generic_category(), "watching the network (epoll)"};
+    }
+}
 
 void Links::configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac)
 {
@@ -170,11 +182,25 @@ void Links::move_to_group(int ifindex, std::uint32_t group, bool up, const std::
     requests_.perform(*change_request(ifindex, *changes), what);
 }
 
-void Links::remove(const std::vector<int> &ifindexes)
+HostState &Links::refresh()
 {
-    const auto group = unused_group();
+    deletions_.take_answers();
+    return view_.drain();
+}
+
+HostState &Links::reread_down_taps()
+{
+    deletions_.take_answers();
+    return view_.reread_down_taps();
+}
+
+// Those of the links that are then down and in the group; not those that are being deleted already, or are gone.
+std::vector<int> Links::take_down(const std::vector<int> &ifindexes, std::uint32_t group)
+{
     std::vector<int> doomed;
     for (const int ifindex : ifindexes) {
+        if (deletions_.is_under_way(ifindex))
+            continue;
         try {
             move_to_group(ifindex, group, false, "setting link " + std::to_string(ifindex) + " down");
             doomed.push_back(ifindex);
@@ -183,27 +209,43 @@ void Links::remove(const std::vector<int> &ifindexes)
                 throw;
         }
     }
+    return doomed;
+}
+
+// The kernel takes links out of the host, and says so, before it waits for those who use them: no holder of a
+// descriptor makes this wait. The deadline is for a kernel that does otherwise.
+void Links::remove(const std::vector<int> &ifindexes, uid_t owner)
+{
+    const auto group = unused_group();
+    const auto doomed = take_down(ifindexes, group);
     if (doomed.empty())
         return;
-    auto outcome = deletions_.begin(group, "deleting " + std::to_string(doomed.size()) + " links");
+    const auto what = "deleting " + std::to_string(doomed.size()) + " links";
+    const auto deadline = std::chrono::steady_clock::now() + longest_deletion;
+    const auto outcome = deletions_.begin(group, owner, doomed);
     while (any_left(doomed)) {
-        if (outcome.wait_for(std::chrono::seconds::zero()) == std::future_status::ready) {
-            outcome.get();
+        if (outcome->result && *outcome->result != 0)
+            throw std::system_error{*outcome->result, std::generic_category(), what};
+        if (outcome->result) {
             view_.drain(); // what is left then somebody took out of the group; the next look finds it
             return;
         }
-        wait_for_news();
+        if (std::chrono::steady_clock::now() >= deadline)
+            throw std::system_error{ETIMEDOUT, std::generic_category(), what};
+        wait_for_news(deadline);
     }
     // The kernel says so before it takes their files out of /sys, and answers this when it has.
     view_.reread(doomed.front());
 }
 
-void Links::wait_for_news()
+void Links::wait_for_news(std::chrono::steady_clock::time_point deadline)
 {
-    std::array<pollfd, 2> sources{{{view_.fd(), POLLIN, 0}, {deletions_.fd(), POLLIN, 0}}};
-    if (::poll(sources.data(), sources.size(), -1) < 0 && errno != EINTR)
+    using std::chrono::milliseconds;
+    const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd news{news_.get(), POLLIN, 0};
+    if (::poll(&news, 1, static_cast<int>(std::max(left, milliseconds::zero()).count())) < 0 && errno != EINTR)
         throw std::system_error{errno, std::generic_category(), "waiting for links to go"};
-    deletions_.forget_ended();
+    deletions_.take_answers();
 }
 
 bool Links::any_left(const std::vector<int> &ifindexes)

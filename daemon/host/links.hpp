@@ -6,12 +6,16 @@
 
 #pragma once
 
+#include "common/unique_fd.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/host/group_deletions.hpp"
 #include "daemon/host/netlink.hpp"
 #include "daemon/host/view.hpp"
 
+#include <chrono>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace qemutap {
 
@@ -19,16 +23,24 @@ class Links : public HostLinks {
 public:
     explicit Links(std::string proc_sys = "/proc/sys");
 
-    HostState &refresh() override { return view_.drain(); }
+    HostState &refresh() override;
     HostState &state() override { return view_.state(); }
     HostState &reread(int ifindex) override { return view_.reread(ifindex); }
-    HostState &reread_down_taps() override { return view_.reread_down_taps(); }
+    HostState &reread_down_taps() override;
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;
     void bring_up(const OpenTap &tap) override;
     bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) override;
-    void remove(const std::vector<int> &ifindexes) override;
+    void remove(const std::vector<int> &ifindexes, uid_t owner) override;
+    std::vector<Undeleted> undeleted() const override { return deletions_.undeleted(); }
+
+    // Starts the processes in which links are deleted, so that no deletion waits for a fork. Call it when the daemon
+    // has the rights that it keeps: they are theirs too. Throws std::system_error; later deletions try again.
+    void prepare_deletions() { deletions_.prepare(); }
+
+    // Readable when there is something for refresh() to take in.
+    int fd() const { return news_.get(); }
 
     View &view() { return view_; }
 
@@ -36,13 +48,15 @@ private:
     void disable_ipv6(const std::string &name) const;
     void move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what);
     std::uint32_t unused_group();
-    void wait_for_news();
+    std::vector<int> take_down(const std::vector<int> &ifindexes, std::uint32_t group);
+    void wait_for_news(std::chrono::steady_clock::time_point deadline);
     bool any_left(const std::vector<int> &ifindexes);
 
     std::string proc_sys_;
     RouteRequests requests_;
     View view_;
     GroupDeletions deletions_;
+    UniqueFd news_; // epoll(7): the view's events, and the ends of deletions
 };
 
 } // namespace qemutap

@@ -159,7 +159,7 @@ TEST_CASE("many taps are removed in one go, with their addresses and routes, and
         tun.set_persistent(*tap, true);
         ifindexes.push_back(tap->ifindex);
     }
-    links.remove(ifindexes);
+    links.remove(ifindexes, 64123);
     const auto &state = links.refresh();
     for (const int ifindex : ifindexes)
         CHECK(state.link(ifindex) == nullptr);
@@ -177,7 +177,7 @@ TEST_CASE("what was removed is gone for everybody, also while the kernel still w
         REQUIRE(tap);
         links.bring_up(*tap);
         tun.set_persistent(*tap, true);
-        links.remove({tap->ifindex});
+        links.remove({tap->ifindex}, 64123);
         CHECK(::if_nametoindex("tap7") == 0);
         CHECK(links.state().link(tap->ifindex) == nullptr);
         CHECK_FALSE(links.state().name_taken("tap7"));
@@ -188,9 +188,9 @@ TEST_CASE("taps that went by themselves meanwhile are no error")
 {
     const PrivateNetwork network;
     Links links;
-    CHECK(refusal([&] { links.remove({4711, 4712}); }) == 0);
+    CHECK(refusal([&] { links.remove({4711, 4712}, 64123); }) == 0);
     network.ip("tuntap add tap7 mode tap");
     const int ifindex = static_cast<int>(::if_nametoindex("tap7"));
-    CHECK(refusal([&] { links.remove({4711, ifindex}); }) == 0);
+    CHECK(refusal([&] { links.remove({4711, ifindex}, 64123); }) == 0);
     CHECK(links.refresh().link(ifindex) == nullptr);
 }

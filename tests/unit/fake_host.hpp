@@ -33,6 +33,8 @@ public:
     std::set<std::string> taken_behind_our_back; // names that only create() finds in use
     std::function<void(Link &)> meddle;          // somebody else's hand in a link as it comes up
     std::vector<std::vector<int>> removals;
+    std::vector<uid_t> removals_of; // their owners, in the same order
+    std::vector<Undeleted> deletions;
     std::vector<std::string> journal;
     std::set<std::string> marks;
     std::set<std::string> unmarked; // names of devices that were made without a mark, or lost it before they went
@@ -139,15 +141,18 @@ public:
         return true;
     }
 
-    void remove(const std::vector<int> &ifindexes) override
+    void remove(const std::vector<int> &ifindexes, uid_t owner) override
     {
         step("remove");
         removals.push_back(ifindexes);
+        removals_of.push_back(owner);
         for (const int ifindex : ifindexes) {
             state_.link_gone(ifindex);
             readers_.erase(ifindex);
         }
     }
+
+    std::vector<Undeleted> undeleted() const override { return deletions; }
 
     // Not in the journal, which is the kernel's.
     void mark(const std::string &name) noexcept override { marks.insert(name); }

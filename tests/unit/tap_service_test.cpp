@@ -460,6 +460,42 @@ TEST_CASE("I8 bounded: a user's limit, and all users' together, before anything 
     CHECK(bench.host.journal.size() == 16);
 }
 
+TEST_CASE("I8 bounded: taps that can't be deleted count against their owner and against all, and the text says so")
+{
+    Bench bench{from_seven(), {3, 5}};
+    bench.acquire(request(1), 1000);
+    bench.host.deletions = {{1000, 1, 2s}, {1001, 2, 3s}};
+    CHECK(bench.refusal(request(2), 1000) == ErrorCode::limit_exceeded);
+    CHECK(bench.text == "uid 1000 holds 1 tap and 1 tap undeleted, which a process still writes to or reads from, and "
+                        "may hold 3: 2 more are too many");
+    CHECK(bench.refusal(request(2), 1002) == ErrorCode::limit_exceeded);
+    CHECK(bench.text == "all users together hold 1 tap and 3 taps undeleted, which a process still writes to or reads "
+                        "from, and may hold 5: 2 more are too many");
+    CHECK(bench.acquire(request(1), 1000).grant.taps.size() == 1);
+    bench.host.deletions.clear();
+    CHECK(bench.acquire(request(2), 1002).grant.taps.size() == 2);
+}
+
+TEST_CASE(
+    "I8 bounded: a deletion that has just begun counts against no number of taps, but so many in a row are refused")
+{
+    Bench bench{from_seven(), {2, 4}};
+    bench.host.deletions.assign(255, {1000, 2, 1999ms});
+    CHECK(bench.acquire(request(2), 1000).grant.taps.size() == 2);
+    bench.host.deletions.push_back({1000, 2, 0ms});
+    CHECK(bench.refusal(request(1), 1000) == ErrorCode::limit_exceeded);
+    bench.service.sweep();
+    CHECK(bench.acquire(request(2), 1001).grant.taps.size() == 2);
+}
+
+TEST_CASE("the service is watched while a deletion has not ended: a successor would not know whose it is")
+{
+    Bench bench;
+    CHECK_FALSE(bench.service.needs_watching());
+    bench.host.deletions = {{1000, 1, 0ms}};
+    CHECK(bench.service.needs_watching());
+}
+
 TEST_CASE("an exhausted pool is looked at afresh, then refused with what occupies it")
 {
     PlanSettings settings;
@@ -545,6 +581,21 @@ TEST_CASE("releases of one turn are one removal")
     CHECK(bench.service.sweep().size() == 3);
     CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11, 12}});
     CHECK_FALSE(bench.service.owner_of(first.lease));
+}
+
+TEST_CASE("I6 the end is the daemon's: each owner's taps are a removal of their own, and one that fails keeps no other")
+{
+    Bench bench;
+    const auto first = bench.acquire(request(2, Hold::name), 1000).grant;
+    const auto second = bench.acquire(request(1, Hold::name), 1001).grant;
+    bench.service.release(first.lease);
+    bench.service.release(second.lease);
+    bench.host.fail_at = bench.host.calls + 1;
+    CHECK_THROWS_AS(bench.service.sweep(), std::system_error);
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{12}});
+    CHECK(bench.service.sweep().size() == 3);
+    CHECK(bench.host.removals == std::vector<std::vector<int>>{{12}, {10, 11}});
+    CHECK(bench.host.removals_of == std::vector<uid_t>{1001, 1000});
 }
 
 TEST_CASE("a removal that the kernel refuses is tried again at the next turn")
@@ -694,7 +745,7 @@ TEST_CASE("a name is marked before its device is there, and until after it is go
     bench.service.sweep();
     CHECK(bench.host.marks.empty());
     bench.acquire(request(1, Hold::name));
-    bench.host.remove({14}); // by somebody else
+    bench.host.remove({14}, 1000); // by somebody else
     bench.service.sweep();
     CHECK(bench.host.marks.empty());
     CHECK(bench.host.unmarked.empty());
@@ -727,7 +778,7 @@ TEST_CASE("a mark is its name's: the next tap of the name keeps it, and one that
     auto asked = request(1, Hold::name);
     asked.label = "web";
     const auto first = bench.acquire(asked).grant;
-    bench.host.remove({10}); // by somebody else
+    bench.host.remove({10}, 1000); // by somebody else
     const auto second = bench.acquire(asked).grant;
     REQUIRE(second.taps[0].name == first.taps[0].name);
     bench.service.sweep();

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""A deletion that the kernel does not end (I6, I8): a holder of a tap stays in a write to it, from memory that never
+comes. Others are served meanwhile, the service can be restarted, and the undeleted taps count against their owner."""
+
+import os
+import statistics
+import time
+
+from rig.bus import BusError, Variant
+from rig.host import DAEMON_NAME
+from rig.process import until
+from rig.stuck import NeverFilled
+from ring import BusRing, error_name
+
+BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
+BY_NAME = {"hold": Variant("s", "name")}
+# More than the deletions that the daemon has a process ready for.
+KEPT, STUCK = 3, 5
+DELETING = "qemu-tapd-del"
+
+
+def processes(name):
+    """The processes of this name, each with its parent."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+                head, _, rest = file.read().rpartition(")")
+        except OSError:
+            continue
+        if head.partition("(")[2] == name:
+            found[int(pid)] = int(rest.split()[1])
+    return found
+
+
+class StuckDeletion(BusRing):
+    options = (f"--max-taps-per-user={STUCK}",)
+
+    def setUp(self):
+        super().setUp()
+        self.memory = NeverFilled()
+        self.addCleanup(self.memory.close)
+        self.started = 0
+
+    def connect(self, user):
+        bus = self.host.connect(user)
+        self.addCleanup(bus.close)
+        return bus
+
+    def hang(self, bus, count):
+        """Leases of one tap each that are released while a process writes to their taps; the taps' names."""
+        names = []
+        for _ in range(count):
+            lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", 1, BY_DESCRIPTOR)
+            self.started += 1
+            writer = self.memory.writer(self.host, "alice", f"page{self.started}", *descriptors)
+            self.addCleanup(self.let_end, writer)
+            os.close(*descriptors)
+            self.assertEqual(self.call(bus, "Release", "s", lease), [])
+            names.append(taps[0]["name"])
+        return names
+
+    def let_end(self, writer):
+        """Not even SIGKILL ends it before the memory is there."""
+        self.memory.fill()
+        self._end(writer)
+
+    def round(self, *buses):
+        """Seconds that each caller's acquire, list and release take together."""
+        for bus in buses:
+            start = time.monotonic()
+            lease = self.call(bus, "Acquire", "ua{sv}", 1, BY_NAME)[0]
+            self.assertEqual([each["lease"] for each in self.call(bus, "List", "a{sv}", {})[0]], [lease])
+            self.call(bus, "Release", "s", lease)
+            yield time.monotonic() - start
+
+    def median(self, *buses):
+        return statistics.median(took for _ in range(10) for took in self.round(*buses))
+
+    def refusal(self, bus, limit=20):
+        """The text by which a request is LimitExceeded, soon."""
+        deadline = time.monotonic() + limit
+        while time.monotonic() < deadline:
+            try:
+                self.call(bus, "Release", "s", self.call(bus, "Acquire", "ua{sv}", 1, BY_NAME)[0])
+            except BusError as error:
+                self.assertEqual(error.name, error_name("LimitExceeded"))
+                return str(error)
+        raise AssertionError("the undeleted taps count against no limit")
+
+    def serves(self):
+        """The bus name is this daemon's, and it gives and ends leases."""
+        with self.host.connect() as bus:
+            owner = bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus",
+                             "org.freedesktop.DBus.GetConnectionUnixProcessID", "s", DAEMON_NAME)
+            self.assertEqual(owner, [self.host.daemon.pid])
+            return self.median(bus)
+
+    def all_ends(self):
+        """Once the memory is there, no deletion is left over, by whichever daemon it was begun."""
+        self.memory.fill()
+        until(lambda: set(processes(DELETING).values()) <= {self.host.daemon.pid}, "predecessors' deletions end")
+        self.host.no_trace()
+
+    def test_others_are_served(self):
+        """Five taps that can't be deleted: others do not wait, their owner is at a limit until they are gone (I6, I8)."""
+        alice, bob, root = self.connect("alice"), self.connect("bob"), self.connect("root")
+        idle = self.median(bob, root)
+        names = self.hang(alice, STUCK)
+        during = self.median(bob, root)
+        print(f"\nacquire, list and release: {idle * 1000:.1f} ms idle, {during * 1000:.1f} ms beside {STUCK} stuck "
+              "deletions")
+        self.assertLess(during, max(0.1, 2 * idle))
+        self.host.no_trace()
+        text = self.refusal(alice)
+        for word in ("uid 64101", f"{STUCK} taps undeleted", f"may hold {STUCK}"):
+            self.assertIn(word, text)
+        self.assertLess(self.median(bob, root), max(0.1, 2 * idle))
+        self.assertEqual(len(names), STUCK)
+        self.assertGreaterEqual(len(processes(DELETING)), STUCK)
+        self.all_ends()
+        until(lambda: len(processes(DELETING)) == KEPT, "those that waited, but for a few, end and are collected")
+        self.assert_grant(self.up("alice", "--count", str(STUCK)), "alice", range(8, 8 + STUCK))
+
+    def test_limit_in_all(self):
+        """Undeleted taps count against the limit of all users together (I8)."""
+        self.host.restart_daemon(*self.options, f"--max-taps={STUCK}")
+        self.hang(self.connect("alice"), STUCK)
+        text = self.refusal(self.connect("bob"))
+        for word in ("all users", f"{STUCK} taps undeleted"):
+            self.assertIn(word, text)
+
+    def test_restart(self):
+        """SIGKILL, SIGTERM: the daemon ends beside stuck deletions, its successor has the name and serves (I1, I6)."""
+        alice = self.connect("alice")
+        for end in ("kill", "terminate"):
+            self.hang(alice, STUCK)
+            stuck, daemon = processes(DELETING), self.host.daemon
+            self.assertGreaterEqual(list(stuck.values()).count(daemon.pid), STUCK)
+            start = time.monotonic()
+            getattr(daemon, end)()
+            with self.host.connect() as bus:
+                bus.wait_for_owner(DAEMON_NAME, present=False)
+            self.host.start_daemon(*self.options)
+            print(f"\n{end}: a successor is ready after {(time.monotonic() - start) * 1000:.0f} ms")
+            self.serves()
+            self.assertFalse(os.path.exists(f"/proc/{daemon.pid}"))
+        self.all_ends()
+        self.serves()
+
+    def test_what_they_hold(self):
+        """A deleting process has two sockets and no other descriptor, ends with the daemon, and hears signals (I8)."""
+        until(lambda: len(processes(DELETING)) == KEPT, "the daemon starts its deleting processes")
+        lanes = processes(DELETING)
+        self.assertEqual(set(lanes.values()), {self.host.daemon.pid})
+        self.ok("alice", "down", self.up("alice")["lease"])
+        for pid in lanes:
+            kinds = [os.readlink(f"/proc/{pid}/fd/{number}").partition(":")[0] for number in os.listdir(f"/proc/{pid}/fd")]
+            self.assertLessEqual(len(kinds), 2)
+            self.assertEqual(set(kinds), {"socket"})
+            with open(f"/proc/{pid}/status", encoding="ascii") as file:
+                facts = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+            self.assertEqual([int(facts[key], 16) for key in ("SigBlk", "SigIgn", "SigCgt")], [0, 0, 0])
+        self.host.daemon.kill()
+        until(lambda: not processes(DELETING), "idle deleting processes end with their daemon")
