@@ -11,7 +11,7 @@ NAMED = "org.qemutap1.Error."
 
 
 class Errors(Sweep):
-    threads = True
+    children = True
     shown = ("answered", "refused", "unanswered", "cut", "ended", "aborted", "leaked", "broken", "lost", "wrong")
 
     def faults_at(self, operation, points):

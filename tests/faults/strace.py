@@ -12,22 +12,30 @@ from rig import furnish
 RECORD = f"{furnish.RIG}/calls"
 # What no kernel answers with such errors, and what strace, that keeps the call from being made, would do otherwise than
 # a kernel that fails: a descriptor and memory are given back whatever close(2) and munmap(2) say, brk(2) itself returns
-# no errors, a wake by futex(2) fails for a bad address only, as do rseq(2) and set_robust_list(2) of a new thread, and
+# no errors, a wake by futex(2) fails for a bad address only, as do rseq(2) and set_robust_list(2) of a new process, and
 # after the others there is nobody to see it.
 CANNOT_FAIL = {"close", "munmap", "brk", "futex", "rseq", "set_robust_list", "exit", "exit_group", "rt_sigreturn",
                "restart_syscall"}
 
-THREADS = ["-f"]
+CHILDREN = ["-f"]
 
-# The n-th call of this name, from 1, in a thread: strace counts in each for itself.
+# The n-th call of this name, from 1, in a process: strace counts in each for itself.
 Point = collections.namedtuple("Point", "call number")
+
+
+def children(pid):
+    """Those that the daemon has now, in which it deletes links; those to come are followed."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return file.read().split()
 
 
 class Strace:
     """Looks on from when the constructor returns until `detach()`."""
 
     def __init__(self, pid, *options):
-        self.popen = subprocess.Popen(["strace", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
+        pids = [str(pid), *(children(pid) if set(CHILDREN) <= set(options) else [])]
+        looked_at = [word for each in pids for word in ("-p", each)]
+        self.popen = subprocess.Popen(["strace", *looked_at, *options], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         line = self.popen.stderr.readline()
         if "attached" not in line:
@@ -62,9 +70,9 @@ def recorded(lines):
     return list(points)
 
 
-def recording(threads):
-    """Options that record; of all threads, or of the one that does the work only."""
-    return [*THREADS * threads, "-o", RECORD, "-s", "0", "-e", "signal=none"]
+def recording(with_children):
+    """Options that record the calls of the daemon, and those of its children too where that is wanted."""
+    return [*CHILDREN * with_children, "-o", RECORD, "-s", "0", "-e", "signal=none"]
 
 
 def read_record():
@@ -83,11 +91,10 @@ def _at(point, what):
 
 
 def killing(point):
-    """Options that end the program before the call is made. Of one thread only: strace that looks at more of them was seen
-    to wait for ever for a program that it had ended."""
+    """Options that end the program before the call is made: the daemon alone, whose children are to see it."""
     return _at(point, "signal=KILL")
 
 
 def failing(point, error):
     """Options that let the call fail without being made; `error` is the errno's name."""
-    return [*THREADS, *_at(point, f"error={error}")]
+    return [*CHILDREN, *_at(point, f"error={error}")]

@@ -77,7 +77,7 @@ def unaccounted(leases):
 class Sweep(FaultsRing):
     # What others hold all the while must never be lost: a lease of each kind.
     held = ({"hold": Variant("s", "name")}, {"hold": Variant("s", "fd"), "queues": Variant("u", 2)})
-    threads = False  # whether the calls of all threads are met
+    children = False  # whether the calls of the daemon's children, in which it deletes links, are met too
 
     def setUp(self):
         super().setUp()
@@ -154,7 +154,7 @@ class Sweep(FaultsRing):
         """In a short run, of each operation so many faults, others each time."""
         for operation in operations:
             operation.prepare(self)
-            operation.disturbed(self, strace.recording(self.threads))
+            operation.disturbed(self, strace.recording(self.children))
             self.host.restart_daemon()
             self.back_to_start("record")
             points = strace.read_record()

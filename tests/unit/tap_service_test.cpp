@@ -463,7 +463,7 @@ TEST_CASE("I8 bounded: a user's limit, and all users' together, before anything 
 TEST_CASE("I8 bounded: taps that can't be deleted count against their owner and against all, and the text says so")
 {
     Bench bench{from_seven(), {3, 5}};
-    bench.acquire(request(1), 1000);
+    const auto held = bench.acquire(request(1), 1000);
     bench.host.deletions = {{1000, 1, 2s}, {1001, 2, 3s}};
     CHECK(bench.refusal(request(2), 1000) == ErrorCode::limit_exceeded);
     CHECK(bench.text == "uid 1000 holds 1 tap and 1 tap undeleted, which a process still writes to or reads from, and "
@@ -471,7 +471,7 @@ TEST_CASE("I8 bounded: taps that can't be deleted count against their owner and 
     CHECK(bench.refusal(request(2), 1002) == ErrorCode::limit_exceeded);
     CHECK(bench.text == "all users together hold 1 tap and 3 taps undeleted, which a process still writes to or reads "
                         "from, and may hold 5: 2 more are too many");
-    CHECK(bench.acquire(request(1), 1000).grant.taps.size() == 1);
+    const auto more = bench.acquire(request(1), 1000);
     bench.host.deletions.clear();
     CHECK(bench.acquire(request(2), 1002).grant.taps.size() == 2);
 }
