@@ -2,19 +2,24 @@
 //
 // A file is ours if the service or root made it as only we do: in one step with a mode that nobody else gives, and with
 // our text, of which a maker that died has left out the end. What stands at a name is looked at through a descriptor
-// that was opened without following or waiting. If the name is given away before it is removed, then by somebody who
-// could have removed it just as well: in a sticky directory of root's nobody can.
+// that was opened without following or waiting. A user may mount a file system whose program answers when it likes
+// (FUSE) on the directory or on a file of it: openat2(2) refuses each mount below the parent directory before the file
+// system is asked. If the name is given away before it is removed, then by somebody who could have removed it just as
+// well: in a sticky directory of root's nobody can.
 
 #include "daemon/host/skip_files.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -64,6 +69,17 @@ struct DirectoryCloser {
     void operator()(DIR *directory) const { ::closedir(directory); }
 };
 
+// A name in the directory, on the file system of that: EXDEV where something is mounted on it. The C library has no
+// function for it.
+UniqueFd open_here(int directory, const std::string &name, int flags, mode_t mode = 0)
+{
+    open_how how{};
+    how.flags = static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC);
+    how.mode = mode;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    return UniqueFd{static_cast<int>(::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how))};
+}
+
 template <typename Work>
 void quietly(Work work) noexcept
 {
@@ -78,7 +94,13 @@ void quietly(Work work) noexcept
 
 SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service)
     : path_{std::move(directory)}, warn_{std::move(warn)}, service_{service}
-{}
+{
+    while (path_.size() > 1 && path_.back() == '/')
+        path_.pop_back();
+    const std::filesystem::path path{path_};
+    parent_ = path.has_parent_path() ? path.parent_path().string() : ".";
+    name_ = path.filename().string();
+}
 
 void SkipFiles::hand_over() noexcept
 {
@@ -131,23 +153,37 @@ void SkipFiles::remove_directory()
 // Each time anew: it is found at its path by everybody, and can be replaced there.
 UniqueFd SkipFiles::open_directory(bool make_it)
 {
-    constexpr int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    UniqueFd directory{::open(path_.c_str(), flags)};
-    if (!directory && errno == ENOENT && make_it) {
-        const NoUmask all;
-        if (::mkdir(path_.c_str(), directory_mode) != 0 && errno != EEXIST) {
-            warn_once("can't make " + path_ + ": " + std::strerror(errno));
-            return {};
+    constexpr int flags = O_PATH | O_DIRECTORY;
+    const UniqueFd parent{::open(parent_.c_str(), flags | O_CLOEXEC)};
+    UniqueFd directory;
+    if (parent) {
+        directory = open_here(parent.get(), name_, flags);
+        if (!directory && errno == ENOENT && make_it) {
+            const NoUmask all;
+            if (::mkdirat(parent.get(), name_.c_str(), directory_mode) != 0 && errno != EEXIST) {
+                warn_once("can't make " + path_ + ": " + std::strerror(errno));
+                return {};
+            }
+            directory = open_here(parent.get(), name_, flags);
         }
-        directory = UniqueFd{::open(path_.c_str(), flags)};
     }
     if (directory)
         return is_usable(directory.get()) ? std::move(directory) : UniqueFd{};
-    if (errno == ENOTDIR)
-        warn_once(path_ + " is a link, or no directory; remove it");
-    else if (errno != ENOENT)
-        warn_once("can't open " + path_ + ": " + std::strerror(errno));
+    if (errno != ENOENT)
+        warn_once(why_not_opened(errno));
     return {};
+}
+
+std::string SkipFiles::why_not_opened(int error) const
+{
+    if (error == ENOTDIR || error == ELOOP)
+        return path_ + " is a link, or no directory; remove it";
+    if (error == EXDEV)
+        return "a file system is mounted on " + path_ + ", whose program we might wait for; unmount it";
+    if (error == ENOSYS || error == EPERM)
+        return "can't open " + path_ + " without entering what users mount there (openat2: " + std::strerror(error) +
+               "); it takes Linux 5.6, and a seccomp filter that allows openat2";
+    return "can't open " + path_ + ": " + std::strerror(error);
 }
 
 bool SkipFiles::is_usable(int directory)
@@ -171,11 +207,11 @@ bool SkipFiles::is_usable(int directory)
     return true;
 }
 
-bool SkipFiles::is_ours(int directory, const char *file) const
+bool SkipFiles::is_ours(int directory, const std::string &file) const
 {
     // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
     // waited for.
-    const UniqueFd opened{::openat(directory, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)};
+    const auto opened = open_here(directory, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat status {};
     if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
         return false;
@@ -191,11 +227,14 @@ void SkipFiles::make(int directory, const std::string &name)
 {
     const NoUmask all;
     const auto file = file_of(name);
-    const UniqueFd made{
-        ::openat(directory, file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, file_mode)};
+    const auto made = open_here(directory, file, O_WRONLY | O_CREAT | O_EXCL, file_mode);
     if (made) {
         // Of a full disk it has no text. It is there all the same, and ours.
         [[maybe_unused]] const auto written = ::write(made.get(), text.data(), text.size());
+        return;
+    }
+    if (errno == EXDEV) {
+        warn_once("a file system is mounted on a file in " + path_ + ", whose program we might wait for; unmount it");
         return;
     }
     if (errno != EEXIST) {
@@ -204,14 +243,15 @@ void SkipFiles::make(int directory, const std::string &name)
     }
     // Whoever made it, runqemu heeds it, unless it is a link that leads nowhere.
     struct stat status {};
-    if (::fstatat(directory, file.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode))
+    const auto found = open_here(directory, file, O_PATH);
+    if (found && ::fstat(found.get(), &status) == 0 && S_ISLNK(status.st_mode))
         warn_once("in " + path_ + " uid " + std::to_string(status.st_uid) +
                   " has put links in the place of our files; remove them");
 }
 
 void SkipFiles::remove(int directory, const std::string &file)
 {
-    if (is_ours(directory, file.c_str()) && ::unlinkat(directory, file.c_str(), 0) != 0 && errno != ENOENT)
+    if (is_ours(directory, file) && ::unlinkat(directory, file.c_str(), 0) != 0 && errno != ENOENT)
         warn_once("can't remove files from " + path_ + ": " + std::strerror(errno));
 }
 

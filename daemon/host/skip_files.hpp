@@ -3,7 +3,8 @@
 // The marks that Yocto's runqemu heeds (openembedded-core, scripts/runqemu): of all links named tap and a number it
 // takes the first that it can lock, unless there is a file NAME.skip in its lock directory. That directory is in /tmp
 // and everybody's, so whatever is found in it may be meant to harm: no link is followed, nothing of others is
-// written to or removed, nothing is waited for, and what can't be done is told once and costs no lease.
+// written to or removed, no mount of theirs is entered, nothing is waited for, and what can't be done is told once and
+// costs no lease.
 
 #pragma once
 
@@ -39,15 +40,18 @@ public:
 
 private:
     bool is_own(uid_t uid) const { return uid == 0 || uid == service_; }
-    bool is_ours(int directory, const char *file) const;
+    bool is_ours(int directory, const std::string &file) const;
     UniqueFd open_directory(bool make_it);
     bool is_usable(int directory);
+    std::string why_not_opened(int error) const;
     void make(int directory, const std::string &name);
     void remove(int directory, const std::string &file);
     void remove_all_but(int directory, const std::set<std::string> &names);
     void warn_once(const std::string &problem);
 
     std::string path_;
+    std::string parent_;
+    std::string name_; // in the parent
     std::function<void(const std::string &)> warn_;
     uid_t service_;
     std::set<std::string> told_;

@@ -13,9 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <set>
 #include <string>
@@ -320,6 +322,66 @@ TEST_CASE("skip files: a directory of somebody's, or one that is not sticky, is 
     place.files.mark_only({});
     CHECK(fs::is_empty(place.locks));
     place.check_warned(foreign ? "belongs to uid 64123" : "make it sticky");
+}
+
+TEST_CASE("skip files: what is mounted on the directory or on a file of it is refused, with a warning")
+{
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    Place place;
+    place.make_locks();
+    SECTION("the directory")
+    {
+        REQUIRE(::mount("tmpfs", place.locks.c_str(), "tmpfs", 0, "mode=1777") == 0);
+        place.use("tap7");
+        place.use("tap8");
+        CHECK(place.names().empty());
+        place.files.remove_directory();
+        REQUIRE(::umount2(place.locks.c_str(), MNT_DETACH) == 0);
+        place.check_warned("a file system is mounted on " + place.locks.string());
+    }
+    SECTION("a file")
+    {
+        place.files.mark("tap7");
+        write(place.top / "theirs", "theirs");
+        REQUIRE(::mount((place.top / "theirs").c_str(), (place.locks / "tap7.skip").c_str(), nullptr, MS_BIND,
+                        nullptr) == 0);
+        place.use("tap7");
+        place.use("tap8");
+        CHECK(read(place.top / "theirs") == "theirs");
+        REQUIRE(::umount2((place.locks / "tap7.skip").c_str(), MNT_DETACH) == 0);
+        CHECK(place.names() == Names{"tap7.skip"});
+        place.check_warned("a file system is mounted on a file in " + place.locks.string());
+    }
+}
+
+TEST_CASE(
+    "I6 the end is the daemon's: a file system whose program never answers, in the locks directory, is not waited for")
+{
+    REQUIRE(::unshare(CLONE_NEWNS) == 0);
+    REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    Place place;
+    place.make_locks();
+    place.files.mark("tap7");
+    const bool on_file = GENERATE(false, true);
+    const auto target = on_file ? place.locks / "tap7.skip" : place.locks;
+    UniqueFd program{::open("/dev/fuse", O_RDWR | O_CLOEXEC)};
+    INFO("a FUSE file system needs /dev/fuse (mknod /dev/fuse c 10 229)");
+    REQUIRE(program);
+    const auto options = "fd=" + std::to_string(program.get()) + ",rootmode=" + (on_file ? "100444" : "41777") +
+                         ",user_id=0,group_id=0,allow_other";
+    REQUIRE(::mount("never", target.c_str(), "fuse", 0, options.c_str()) == 0);
+    auto work = std::async(std::launch::async, [&] {
+        place.use("tap7");
+        place.files.mark_only({"tap8"});
+        place.files.remove_directory();
+    });
+    const bool waited = work.wait_for(std::chrono::seconds{20}) != std::future_status::ready;
+    program = UniqueFd{}; // the program is gone, and all who wait for it go on
+    work.get();
+    CHECK_FALSE(waited);
+    REQUIRE(::umount2(target.c_str(), MNT_DETACH) == 0);
+    place.check_warned("a file system is mounted on ");
 }
 
 TEST_CASE("skip files: a disk that is read-only or full costs a warning of each kind")
