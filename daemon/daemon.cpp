@@ -45,6 +45,16 @@ std::string in_words(const AddressPlan &plan)
            ", " + plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index());
 }
 
+std::string in_words(const EndedTap &tap)
+{
+    const auto text = quote(tap.name) + " lease " + tap.tag.lease + " uid " + std::to_string(tap.tag.uid) + " label " +
+                      quote(tap.tag.label);
+    if (tap.queues <= tap.tag.queues)
+        return text;
+    return text + ": " + std::to_string(tap.queues) + " queues were attached, and " + std::to_string(tap.tag.queues) +
+           " granted";
+}
+
 // By a call of the bus's own that starts whom nobody answers for; its reply would come after our end.
 void ask_for_successor(sdbus::IConnection &connection)
 {
@@ -115,9 +125,8 @@ TurnResult Daemon::take_turn()
 {
     std::exception_ptr problem;
     try {
-        for (const auto &[name, tag] : service_.sweep())
-            log_info("ended: " + quote(name) + " lease " + tag.lease + " uid " + std::to_string(tag.uid) + " label " +
-                     quote(tag.label));
+        for (const auto &ended : service_.sweep())
+            log_info("ended: " + in_words(ended));
     } catch (const std::exception &error) {
         log_error(std::string{"sweeping: "} + error.what());
         problem = std::current_exception();

@@ -30,8 +30,8 @@ int end_leases(const DaemonOptions &options)
     TapService service{AddressPlan{options.plan, machine_byte()}, options.limits, tun, links, marks, new_lease_id, now};
     for (const auto &lease : service.leases({}))
         service.release(lease.lease);
-    for (const auto &[name, tag] : service.sweep())
-        std::printf("ended: %s lease %s uid %u\n", quote(name).c_str(), tag.lease.c_str(), tag.uid);
+    for (const auto &ended : service.sweep())
+        std::printf("ended: %s lease %s uid %u\n", quote(ended.name).c_str(), ended.tag.lease.c_str(), ended.tag.uid);
     service.restore_marks();
     marks.remove_directory();
     return 0;

@@ -18,8 +18,9 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
     LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, !common.attendant.empty(),
                      {}};
     for (const auto &[position, ifindex] : lease.taps) {
-        const auto &[name, tag, carrier, persistent, up, group] = table.tap(ifindex);
-        TapGrant tap{name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
+        const auto &held = table.tap(ifindex);
+        const auto &tag = held.tag;
+        TapGrant tap{held.name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
         const auto addresses = state.addresses(ifindex);
         const auto planned = plan.gateway(tag.profile, tag.index);
         auto own = std::find_if(addresses.begin(), addresses.end(),

@@ -36,7 +36,10 @@ void LeaseTable::update(int ifindex, const Link *link, Moment now)
     if (known != taps_.end() && (!tag || known->second.tag != *tag))
         forget(ifindex, now);
     if (tag)
-        place(ifindex, {link->name, *tag, link->carrier, link->persistent, link->up, link->group}, now);
+        place(ifindex,
+              {link->name, *tag, link->carrier, link->persistent, link->up, link->group,
+               link->queues.value_or(0) + link->disabled_queues},
+              now);
 }
 
 void LeaseTable::place(int ifindex, HeldTap tap, Moment now)
@@ -157,7 +160,9 @@ bool LeaseTable::is_over(const Lease &lease, Moment now) const
     const auto &common = tag(lease);
     if (common.hold == Hold::name && lease.taps.size() != common.count)
         return true;
-    return lease.deadline && *lease.deadline <= now;
+    const bool has_more_queues = std::any_of(lease.taps.begin(), lease.taps.end(),
+                                             [&](const auto &held) { return tap(held.second).queues > common.queues; });
+    return has_more_queues || (lease.deadline && *lease.deadline <= now);
 }
 
 std::set<std::string> LeaseTable::take_suspects(Moment now)

@@ -32,6 +32,7 @@ struct HeldTap {
     bool persistent = false;
     bool up = false;
     std::uint32_t group = 0;
+    unsigned queues = 0; // attached, also those that are disabled; 0: the kernel does not count them
 };
 
 // The tag of a link that is ours (I3): a tap, tagged, and the tag was written to this very link.
@@ -74,8 +75,9 @@ public:
     std::set<std::string> take_suspects(Moment now);
 
     // Of these leases, the taps that must go: those of an incomplete lease held by name (its maker died on the way, or
-    // somebody deleted one), of a lease that was being deleted, of a lease idle for its time, and those of a
-    // lease held by descriptors that its holder made persistent and let go (I6).
+    // somebody deleted one), of a lease that was being deleted, of a lease idle for its time, of one with a tap that
+    // has more queues attached than were granted (I8), and those of a lease held by descriptors that its holder made
+    // persistent and let go (I6).
     std::vector<int> doomed(const std::set<std::string> &leases, Moment now) const;
     // When there is a suspect without any link changing; nullopt: never.
     std::optional<Moment> next_deadline() const;

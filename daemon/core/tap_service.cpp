@@ -122,7 +122,7 @@ void TapService::follow(HostState &state)
     for (const int ifindex : state.take_changed()) {
         std::optional<EndedTap> before;
         if (const auto *tap = table_.find_tap(ifindex))
-            before = EndedTap{tap->name, tap->tag};
+            before = EndedTap{tap->name, tap->tag, tap->queues};
         table_.update(ifindex, state.link(ifindex), clock_());
         const auto *after = table_.find_tap(ifindex);
         if (!before || (after && after->name == before->name))

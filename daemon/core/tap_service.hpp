@@ -37,6 +37,7 @@ struct Acquired {
 struct EndedTap {
     std::string name;
     TapTag tag;
+    unsigned queues = 0; // that were attached; above those of the tag: the reason
 };
 
 class TapService {

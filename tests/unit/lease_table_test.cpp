@@ -328,3 +328,26 @@ TEST_CASE("an index by runqemu's rule and the same one by ours are two")
     table.update(10, nullptr, start);
     CHECK_FALSE(table.index_leased(Profile::runqemu, 10));
 }
+
+TEST_CASE("I8 bounded: a lease of which a tap has more queues attached than were granted is over, all of it")
+{
+    const auto hold = GENERATE(Hold::name, Hold::fd);
+    const auto with_queues = [&](int ifindex, unsigned position, unsigned attached, unsigned disabled) {
+        auto link = tap(ifindex, position, 2, hold);
+        auto tag = *decode_tag(link.alias);
+        tag.queues = 2;
+        link.alias = encode(tag);
+        link.queues = attached;
+        link.disabled_queues = disabled;
+        return link;
+    };
+    LeaseTable table;
+    const auto update = [&](const Link &link) { table.update(link.ifindex, &link, start); };
+    update(with_queues(7, 0, 2, 0));
+    update(with_queues(8, 1, 0, 2));
+    CHECK(doomed(table, start).empty());
+    update(with_queues(8, 1, 1, 2));
+    CHECK(doomed(table, start) == std::vector<int>{7, 8});
+    update(with_queues(8, 1, 1, 1));
+    CHECK(doomed(table, start).empty());
+}
