@@ -31,7 +31,7 @@ constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
 constexpr auto overdue_age = std::chrono::seconds{2};
 // Many times what a caller causes who releases one tap after the other: the bound of what is begun before it is
 // overdue.
-constexpr std::size_t max_deletions_per_user = 256;
+constexpr std::size_t max_deletions_per_user = 128;
 
 std::vector<Undeleted> undeleted_of(std::vector<Undeleted> all, uid_t uid)
 {

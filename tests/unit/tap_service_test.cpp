@@ -480,7 +480,7 @@ TEST_CASE(
     "I8 bounded: a deletion that has just begun counts against no number of taps, but so many in a row are refused")
 {
     Bench bench{from_seven(), {2, 4}};
-    bench.host.deletions.assign(255, {1000, 2, 1999ms});
+    bench.host.deletions.assign(127, {1000, 2, 1999ms});
     CHECK(bench.acquire(request(2), 1000).grant.taps.size() == 2);
     bench.host.deletions.push_back({1000, 2, 0ms});
     CHECK(bench.refusal(request(1), 1000) == ErrorCode::limit_exceeded);
