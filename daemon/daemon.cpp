@@ -47,8 +47,8 @@ std::string in_words(const AddressPlan &plan)
 
 std::string in_words(const EndedTap &tap)
 {
-    const auto text = quote(tap.name) + " lease " + tap.tag.lease + " uid " + std::to_string(tap.tag.uid) + " label " +
-                      quote(tap.tag.label);
+    auto text = quote(tap.name) + " lease " + tap.tag.lease + " uid " + std::to_string(tap.tag.uid) + " label " +
+                quote(tap.tag.label);
     if (tap.queues <= tap.tag.queues)
         return text;
     return text + ": " + std::to_string(tap.queues) + " queues were attached, and " + std::to_string(tap.tag.queues) +
