@@ -103,7 +103,7 @@ class StuckDeletion(BusRing):
         self.host.no_trace()
 
     def test_others_are_served(self):
-        """Five taps that can't be deleted: others do not wait, their owner is at a limit until they are gone (I6, I8)."""
+        """Five taps that can't be deleted: others do not wait, their owner is at a limit meanwhile (I6, I8)."""
         alice, bob, root = self.connect("alice"), self.connect("bob"), self.connect("root")
         idle = self.median(bob, root)
         names = self.hang(alice, STUCK)
@@ -155,7 +155,8 @@ class StuckDeletion(BusRing):
         self.assertEqual(set(lanes.values()), {self.host.daemon.pid})
         self.ok("alice", "down", self.up("alice")["lease"])
         for pid in lanes:
-            kinds = [os.readlink(f"/proc/{pid}/fd/{number}").partition(":")[0] for number in os.listdir(f"/proc/{pid}/fd")]
+            folder = f"/proc/{pid}/fd"
+            kinds = [os.readlink(f"{folder}/{number}").partition(":")[0] for number in os.listdir(folder)]
             self.assertLessEqual(len(kinds), 2)
             self.assertEqual(set(kinds), {"socket"})
             with open(f"/proc/{pid}/status", encoding="ascii") as file:
