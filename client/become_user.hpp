@@ -5,10 +5,9 @@
 
 #pragma once
 
+#include <map>
 #include <string>
 #include <sys/types.h>
-#include <utility>
-#include <vector>
 
 namespace qemutap {
 
@@ -20,11 +19,23 @@ struct User {
     std::string shell;
 };
 
-// What login(1) would set for the user.
-std::vector<std::pair<const char *, std::string>> login_environment(const User &user);
+using Environment = std::map<std::string, std::string>;
 
-// With the user's groups and login environment. Throws TapError invalid_argument for a name that nobody has and
-// for a caller that is not root, std::system_error where the kernel refuses.
-void become_user(const std::string &name);
+enum class EnvironmentRule {
+    login, // as su(1) and runuser(1) make it with --login
+    kept,  // as it was, but for the variables that name the user and those that name descriptors
+};
+
+// Throws TapError invalid_argument for a name that no user has and for a caller that is not root.
+User find_user(const std::string &name);
+
+Environment environment_for(const User &user, const Environment &before, EnvironmentRule rule);
+
+// Closes every descriptor but the three standard ones. The caller has opened none yet that it needs.
+void close_inherited_descriptors();
+
+// With the user's groups and environment, and without the session keyring of whoever was the caller. Throws
+// std::system_error where the kernel refuses.
+void become_user(const User &user, EnvironmentRule rule);
 
 } // namespace qemutap

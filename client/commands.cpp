@@ -13,6 +13,7 @@
 #include "client/qemu/kernel_cmdline.hpp"
 #include "client/qemu/runqemu.hpp"
 #include "client/resolve.hpp"
+#include "client/session.hpp"
 #include "client/supervisor.hpp"
 #include "common/error.hpp"
 
@@ -125,13 +126,29 @@ int attend(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std
     return end;
 }
 
+// Goes on as the user, away from root's terminal, session, descriptors and keys. In the process that stays behind for
+// root it returns the end of the one that went on, as waitpid(2) does.
+std::optional<int> go_on_as(const std::string &name, bool keep_environment)
+{
+    const auto user = find_user(name);
+    const auto departure = leave_session(user);
+    if (departure.end)
+        return departure.end;
+    close_inherited_descriptors();
+    become_user(user, keep_environment ? EnvironmentRule::kept : EnvironmentRule::login);
+    if (departure.relay != 0)
+        end_with(departure.relay);
+    return std::nullopt;
+}
+
 } // namespace
 
 int perform(const RunOptions &options)
 {
     const bool for_any_program = has_placeholders(options.command, options.request);
     if (options.user)
-        become_user(*options.user);
+        if (const auto end = go_on_as(*options.user, options.keep_environment))
+            return end_like(*end);
     if (const int problem = command_problem(options.command.front()); problem != 0)
         return report_command(options.command.front(), problem);
     ManagerProxy manager;

@@ -135,6 +135,7 @@ struct RunVerb {
     RequestWords words;
     std::string hold{text_of(Hold::fd)};
     std::optional<std::string> user;
+    bool keep_environment = false;
 
     explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
     {
@@ -145,6 +146,7 @@ struct RunVerb {
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
         verb->add_option("--hold", hold, "fd, or name: the program opens the devices itself")->capture_default_str();
         verb->add_option("--user", user, "Become this user first; for root only");
+        verb->add_flag("--keep-environment", keep_environment, "Let this user's program have root's environment");
     }
 
     RunOptions options(std::vector<std::string> command) const
@@ -154,9 +156,16 @@ struct RunVerb {
         const auto chosen = parse_hold(hold);
         if (!chosen)
             refuse("--hold " + quote(hold) + " is neither fd nor name");
+        if (keep_environment && !user)
+            refuse("--keep-environment is for --user; without it the environment stays as it is");
         auto request = words.request(*chosen);
         request.attended = *chosen == Hold::name;
-        return {std::move(request), words.nic(), words.ask_password, user, std::move(command)};
+        return {.request = std::move(request),
+                .nic = words.nic(),
+                .ask_password = words.ask_password,
+                .user = user,
+                .keep_environment = keep_environment,
+                .command = std::move(command)};
     }
 };
 

@@ -22,6 +22,7 @@ struct RunOptions {
     NicOptions nic;
     bool ask_password = true;
     std::optional<std::string> user;  // whom root becomes
+    bool keep_environment = false;    // for this user
     std::vector<std::string> command; // never empty
 };
 

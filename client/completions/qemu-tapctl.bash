@@ -14,7 +14,7 @@ _qemu_tapctl_names() {
 _qemu_tapctl_options() { # VERB
     case $1 in
         '') echo --help --version ;;
-        run) echo --count --queues --hold --vhost --device --label --user --no-ask-password --help ;;
+        run) echo --count --queues --hold --vhost --device --label --user --keep-environment --no-ask-password --help ;;
         runqemu) echo --count --label --no-ask-password --help ;;
         up) echo --count --queues --device --label --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;

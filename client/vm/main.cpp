@@ -62,7 +62,7 @@ void become_owner_of_folder(const std::string &path)
     if (!owner)
         throw TapError{ErrorCode::invalid_argument,
                        "the owner of " + quote(folder) + ", uid " + std::to_string(status.st_uid) + ", is no user"};
-    become_user(owner->pw_name);
+    become_user(find_user(owner->pw_name), EnvironmentRule::login);
 }
 
 // Empty where nobody listens: QEMU is gone, or was not yet there.

@@ -44,11 +44,12 @@ def children(pid):
 class Terminal:
     """Use it with `with`, or call close()."""
 
-    def __init__(self, host, user, *argv, script=SHELL, **options):
-        self.out = f"{users.HOMES}/{user}/results"
+    def __init__(self, host, user, *argv, script=SHELL, out=None, **options):
+        self.out = out or f"{users.HOMES}/{user}/results"
         self.said = ""
         self.master, slave = pty.openpty()
         self.before = termios.tcgetattr(self.master)
+        self.device = os.fstat(slave).st_rdev
         try:
             self.shell = host.start(user, "/bin/sh", "-mc", script, "sh", self.out, *argv, stdin=slave, stdout=slave,
                                     stderr=slave, start_new_session=True,

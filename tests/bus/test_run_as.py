@@ -2,12 +2,21 @@
 """`run --user`: root starts a user's QEMU, and everything about it is the user's: the lease, polkit's question, the
 process. Nobody else can."""
 
+import fcntl
 import json
 import os
+import signal
+import struct
+import sys
+import termios
 
 from rig import kernel, users
 from rig.bus import CALL
-from ring import BusRing
+from rig.host import program_environment
+from rig.process import until
+from keys import DESCRIPTOR, SECRET
+from ring import HERE, BusRing
+from terminal import Terminal, children
 
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
@@ -21,6 +30,22 @@ def status_of(pid):
 def environment_of(pid):
     with open(f"/proc/{pid}/environ", encoding="utf-8") as file:
         return dict(entry.split("=", 1) for entry in file.read().rstrip("\0").split("\0"))
+
+
+def comm_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+        return file.read().strip()
+
+
+# The shell says how the program ended, and what it reads at its terminal afterwards. It is told a word to begin with:
+# where the results of other tests' programs go.
+AT_TERMINAL = 'shift; "$@"; printf "\\nended %d\\n" $?; read -r line; printf "read <%s>\\n" "$line"; read -r _'
+# As a person does with a job that has stopped.
+WITH_JOBS = 'shift; "$@"; printf "\\nstopped %d\\n" $?; read -r _; fg >/dev/null; printf "\\nended %d\\n" $?; read -r _'
+
+
+# Takes no notice of QEMU's arguments.
+SLEEP = ("sh", "-c", "exec sleep 600")
 
 
 class RunAs(BusRing):
@@ -38,12 +63,25 @@ class RunAs(BusRing):
             self.assertEqual(int(status[kind][0], 16), 0, kind)
 
     def test_environment(self):
-        """HOME, USER, LOGNAME and SHELL are the user's; the rest of the environment is root's as it was."""
-        stand_in = self.run_stand_in("root", "--user", "alice")
-        environment = environment_of(stand_in.popen.pid)
-        self.assertEqual({name: environment[name] for name in ("HOME", "USER", "LOGNAME", "SHELL")},
-                         {"HOME": f"{users.HOMES}/alice", "USER": "alice", "LOGNAME": "alice", "SHELL": "/bin/sh"})
-        self.assertEqual(environment["LANG"], "C.UTF-8")
+        """The environment is the user's login's; of root's it has the terminal's name and nothing else, or, if that is
+        asked for, all."""
+        users_own = {"HOME": f"{users.HOMES}/alice", "USER": "alice", "LOGNAME": "alice", "SHELL": "/bin/sh"}
+        for options, also in (((), {"PATH": "/usr/local/bin:/usr/bin:/bin", "TERM": "xterm"}),
+                              (("--keep-environment",), {**program_environment("root"), "TERM": "xterm",
+                                                         "DISPLAY": ":0", "SECRET": SECRET})):
+            with self.subTest(options=options):
+                popen = self.ctl_start_with({"TERM": "xterm", "DISPLAY": ":0", "SECRET": SECRET, "LISTEN_FDS": "1"},
+                                            "--user", "alice", *options)
+                found = environment_of(popen.pid)
+                found.pop("PWD", None)  # the shell's own
+                self.assertEqual(found, {**also, **users_own})
+
+    def ctl_start_with(self, environment, *options):
+        """The process of a `run` of root's that has become its program."""
+        popen = self.host.ctl_start("root", "run", *options, "--", *SLEEP, environment=environment)
+        self.addCleanup(self._end, popen)
+        until(lambda: comm_of(popen.pid) == "sleep", "the program has started")
+        return popen
 
     def test_lease(self):
         """The lease is the user's: listed as theirs, the device owned by them, gone with the program."""
@@ -89,6 +127,214 @@ class RunAs(BusRing):
         self.assertEqual([lease["uid"] for lease in json.loads(self.ok("root", "list", "--json"))], [0])
 
 
+class AwayFromRoot(BusRing):
+    """A program of a user's that root starts gets at nothing of root's session."""
+
+    members = ("bob",)
+
+    def setUp(self):
+        super().setUp()
+        self.report = f"{users.HOMES}/bob/report"
+        self.addCleanup(lambda: os.path.exists(self.report) and os.unlink(self.report))
+        for module in ("keys.py", "intruder.py"):
+            self.intruder = self.host.share(f"{HERE}/{module}", module)
+
+    def attack(self, *options):
+        """The words of root, who has something to lose and starts a program of bob's."""
+        return [sys.executable, self.host.share(f"{HERE}/keys.py"),
+                self.host.share(f"{self.host.build}/client/qemu-tapctl"), "run", "--user", "bob", *options, "--",
+                sys.executable, self.intruder, self.report, "KEY"]
+
+    def found(self):
+        with open(self.report, encoding="utf-8") as file:
+            return json.load(file)
+
+    def assert_nothing_of_roots(self, found):
+        self.assertIsNone(found["key"], "a key of root's session keyring can be read")
+        self.assertNotIn("SECRET", found["environment"])
+        self.assertNotIn(str(DESCRIPTOR), found["open"])
+        self.assertEqual(set(found["open"].values()), {"/dev/net/tun"}, "it has its tap's descriptor and no other")
+
+    def test_at_terminal(self):
+        """At root's terminal: what it types does not reach root's shell, its terminal and session are its own."""
+        with Terminal(self.host, "root", *self.attack(), script=AT_TERMINAL, environment={"SECRET": SECRET},
+                      out="/dev/null") as terminal:
+            self.assertEqual(terminal.ended(), 0, terminal.said)
+            terminal.type("typed\n")
+            self.assertEqual(terminal.wait_for("read <(.*)>").group(1), "typed")
+            found, roots = self.found(), terminal.device
+            self.assertEqual(set(found["terminals"]), {"0", "1", "2"})
+            self.assertNotIn(roots, [*found["terminals"].values(), found["tty"]])
+            self.assertNotEqual(found["session"], terminal.shell.pid)
+            self.assert_nothing_of_roots(found)
+
+    def test_with_files(self):
+        """With files and pipes at the terminal, as a job in a pipeline: no terminal at all."""
+        script = f'shift; "$@" </dev/null 2>&1 | cat >/dev/null; {AT_TERMINAL.partition(";")[2].partition(";")[2]}'
+        with Terminal(self.host, "root", *self.attack(), script=script, environment={"SECRET": SECRET},
+                      out="/dev/null") as terminal:
+            terminal.ended()
+            terminal.type("typed\n")
+            self.assertEqual(terminal.wait_for("read <(.*)>").group(1), "typed")
+            found = self.found()
+            self.assertEqual((found["terminals"], found["tty"]), ({}, None))
+            self.assertNotEqual(found["session"], terminal.shell.pid)
+            self.assert_nothing_of_roots(found)
+
+    def test_without_terminal(self):
+        """Without a terminal, as from a script or a service: a session of its own, in the same process."""
+        popen = self.host.start("root", *self.attack(), environment={"SECRET": SECRET})
+        self.addCleanup(BusRing._end, popen)
+        self.assertEqual(popen.wait(20), 0, popen.stderr)
+        found = self.found()
+        self.assertEqual((found["terminals"], found["tty"]), ({}, None))
+        self.assertEqual((found["session"], found["pid"]), (popen.pid, popen.pid))
+        self.assert_nothing_of_roots(found)
+
+    def test_keys_used_up(self):
+        """A user who has used up the own quota of keys is not left with root's: the program is not started."""
+        hoard = self.host.start("bob", sys.executable, "-c", HOARD, self.host.share(f"{HERE}/keys.py"),
+                                stdin=-1)
+        self.addCleanup(BusRing._end, hoard)
+        self.assertEqual(hoard.stdout.readline(), b"full\n")
+        done = self.host.run("root", *self.attack())
+        self.assertEqual(done.status, 1, done)
+        self.assertIn("keyctl", done.err)
+        self.assertFalse(os.path.exists(self.report))
+        self.host.no_trace()
+
+
+# Keys until there may be no more. They go with the process.
+HOARD = """
+import os, sys
+sys.path.append(os.path.dirname(sys.argv[1]))
+import keys
+keys.keyctl(keys.JOIN_SESSION_KEYRING, None)
+try:
+    for number in range(100000):
+        keys.add_key(f"hoard {number}", "x" * 64)
+except OSError:
+    print("full", flush=True)
+sys.stdin.read()
+"""
+
+
+class Relayed(BusRing):
+    """At a terminal the client stays between root and the program, and nobody notices."""
+
+    members = ("bob",)
+
+    def at_terminal(self, *command, script=AT_TERMINAL, options=()):
+        terminal = Terminal(self.host, "root", "qemu-tapctl", "run", "--user", "bob", *options, "--", *command,
+                            script=script, out="/dev/null")
+        self.addCleanup(terminal.close)
+        return terminal
+
+    def program_of(self, relay, name="sleep"):
+        """The program, once the relay's child has become it."""
+        until(lambda: children(relay) and comm_of(children(relay)[0]) == name, "the program has started")
+        return children(relay)[0]
+
+    def test_status(self):
+        """It ends as its program did: the status, or the signal."""
+        for command, expected in (("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM),
+                                  ("kill -KILL $$", 128 + signal.SIGKILL)):
+            with self.subTest(command=command):
+                terminal = self.at_terminal("sh", "-c", command)
+                self.assertEqual(terminal.ended(), expected, terminal.said)
+                self.assertTrue(terminal.as_before())
+        self.assertEqual(self.at_terminal("no-such-program").ended(), 127)
+
+    def test_lease(self):
+        """The lease is held by the program alone: the relay has no descriptor of it, and it ends with the program."""
+        terminal = self.at_terminal(*SLEEP)
+        relay = terminal.program()
+        program = self.program_of(relay)
+        (lease,) = self.leases("bob")
+        self.assertEqual(lease["hold"], "fd")
+        held = [os.readlink(f"/proc/{relay}/fd/{number}") for number in os.listdir(f"/proc/{relay}/fd")]
+        self.assertNotIn("/dev/net/tun", held)
+        os.kill(program, signal.SIGKILL)
+        self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
+        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
+
+    def test_by_name(self):
+        """A program that opens its taps itself is attended beyond the relay, to the same end."""
+        terminal = self.at_terminal("sh", "-c", "exit 5", options=("--hold", "name"))
+        self.assertEqual(terminal.ended(), 5)
+        self.host.no_trace()
+
+    def test_typing(self):
+        """What is typed reaches the program once, unseen where it wants that; what it says is shown."""
+        terminal = self.at_terminal("sh", "-c", 'stty -echo; echo ready; read -r a; echo "got <$a>"')
+        terminal.wait_for("ready")
+        terminal.type("some words\r")
+        terminal.wait_for("got <some words>\r\n")
+        self.assertNotIn("some words\r", terminal.said.partition("got")[0])
+        self.assertEqual(terminal.ended(), 0)
+        self.assertTrue(terminal.as_before())
+
+    def test_interrupt(self):
+        """^C reaches the program and not root's shell."""
+        terminal = self.at_terminal("sh", "-c", 'trap "echo caught; exit 3" INT; echo ready; while :; do sleep 0.1; done')
+        terminal.wait_for("ready")
+        terminal.type("\x03")
+        terminal.wait_for("caught")
+        self.assertEqual(terminal.ended(), 3)
+
+    def test_much(self):
+        """More than any buffer holds, both ways: nothing is lost, and the program that does not read holds up nothing."""
+        text = "0123456789" * 40 + "\n"
+        terminal = self.at_terminal("sh", "-c", "stty raw -echo; echo ready; sleep 1; head -c 40100 | cksum; seq 20000")
+        terminal.wait_for("ready")
+        for _ in range(100):
+            terminal.type(text)
+        terminal.wait_for(r"\n19999\r?\n20000")
+        self.assertIn(" 40100", terminal.said)
+        self.assertEqual(terminal.ended(), 0)
+
+    def test_size(self):
+        """The program's terminal has the size of root's, and hears when that changes."""
+        terminal = self.at_terminal("sh", "-c", 'trap "stty size; exit" WINCH; stty size; echo ready; '
+                                                "while :; do sleep 0.1; done")
+        terminal.wait_for("ready")
+        fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+        terminal.wait_for("33 101")
+        self.assertEqual(terminal.ended(), 0)
+
+    def test_signals(self):
+        """A signal to the relay is the program's; a relay that is killed takes the program with it."""
+        terminal = self.at_terminal("sh", "-c", 'trap "exit 4" USR1; echo ready; while :; do sleep 0.1; done')
+        terminal.wait_for("ready")
+        os.kill(terminal.program(), signal.SIGUSR1)
+        self.assertEqual(terminal.ended(), 4)
+        terminal = self.at_terminal(*SLEEP)
+        relay = terminal.program()
+        program = os.pidfd_open(self.program_of(relay))
+        self.addCleanup(os.close, program)
+        os.kill(relay, signal.SIGKILL)
+        self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
+        kernel.wait_for(lambda: not kernel.ours(), 10, "the lease ends with the relay")
+
+    def test_stopped(self):
+        """A program that is stopped stops its job: the shell gets its terminal back, and `fg` lets the program go on."""
+        terminal = self.at_terminal("sh", "-c", "echo ready; kill -STOP $$; echo again; exit 6", script=WITH_JOBS)
+        terminal.wait_for(r"stopped (\d+)")
+        self.assertTrue(terminal.as_before())
+        terminal.type("\n")
+        terminal.wait_for("again")
+        self.assertEqual(terminal.ended(), 6)
+        self.assertTrue(terminal.as_before())
+
+    def test_background(self):
+        """In the background it runs too, and leaves the terminal alone."""
+        script = 'shift; "$@" & wait $!; printf "\\nended %d\\n" $?; read -r _'
+        terminal = self.at_terminal("sh", "-c", "echo hello; exit 2", script=script)
+        terminal.wait_for("hello")
+        self.assertEqual(terminal.ended(), 2)
+        self.assertTrue(terminal.as_before())
+
+
 class Refused(BusRing):
     members = ("alice",)
 
@@ -107,6 +353,10 @@ class Refused(BusRing):
                                     "user")
                 self.assertFalse(os.path.exists("/run/rig/touched"))
         self.host.no_trace()
+
+    def test_keep_environment(self):
+        """What is kept is kept for a user: without one there is nothing to decide."""
+        self.assert_refused(self.ctl("root", "run", "--keep-environment", "--", "true"), 2, "--user")
 
     def test_other_verbs(self):
         """Only `run` becomes somebody: the other verbs have no such option."""

@@ -30,6 +30,7 @@ MAY = {
     "daemon/options.cpp": (("common/", "daemon/core/", "daemon/options.hpp"), ("CLI/",)),
     "daemon": (("common/", "daemon/"), ("systemd/",)),
     "client/qemu": (("common/", "client/qemu/"), ()),
+    "client/become_user.cpp": (("common/", "client/"), ("linux/",)),
     "client/output.cpp": (("common/", "client/"), ("nlohmann/",)),
     "client/options.cpp": (("common/", "client/"), ("CLI/",)),
     "client/password_agent.cpp": (("common/", "client/"), ("systemd/",)),
