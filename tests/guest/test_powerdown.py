@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 
 from rig import users
 from rig.process import until
@@ -128,14 +129,18 @@ class Service(PowerRing):
         images = [self.host.share(f"{CACHE}/cloud/{file}", f"cloud-{file}") for file in ("vmlinuz", "initrd")]
         text = settings_file(*images, nics=nics, run_as=run_as, **settings)
         unit = Unit(self.host.build, "web", text)
+        self.addCleanup(self.run_line, unit, "ExecStopPost")
+        subprocess.run(["umount", "--quiet", f"{unit.runtime_directory}/sockets"], check=False)
         shutil.rmtree(unit.runtime_directory, ignore_errors=True)
         os.makedirs(unit.runtime_directory)
         return unit
 
     def programs_of(self, words):
         """Where the build has what the unit has where it is installed."""
-        ours = {"qemu-tapctl": "client/qemu-tapctl", "qemu-vm-powerdown": "client/vm/qemu-vm-powerdown"}
-        return [self.host.share(f"{self.host.build}/{ours[os.path.basename(word)]}")
+        ours = {"qemu-tapctl": f"{self.host.build}/client/qemu-tapctl",
+                "qemu-vm-powerdown": f"{self.host.build}/client/vm/qemu-vm-powerdown",
+                "qemu-vm-prepare": f"{self.host.source}/systemd/qemu-vm-prepare"}
+        return [self.host.share(ours[os.path.basename(word)])
                 if os.path.basename(word) in ours else word for word in words]
 
     def line(self, unit, key):
@@ -145,7 +150,8 @@ class Service(PowerRing):
         return self.programs_of(unit.confined(key))
 
     def run_line(self, unit, key):
-        return self.host.run("root", *self.line(unit, key), timeout=60)
+        settings = [f"{name}={text}" for name, text in unit.environment.items()]
+        return self.host.run("root", "env", *settings, *self.line(unit, key), timeout=60)
 
     def prepare(self, unit):
         done = self.run_line(unit, "ExecStartPre")

@@ -51,16 +51,26 @@ class Unit:
 
     def command(self, key):
         """The words of ExecStart= and its like: $NAME as a word of its own is split, ${NAME} never is."""
-        words = []
-        for word in shlex.split(self.specifiers(self.service[key])):
+        words, environment = [], {**self.environment, **self.written()}
+        for word in shlex.split(self.specifiers(self.service[key]).lstrip("-+")):
             if re.fullmatch(r"\$\w+", word):
-                words += shlex.split(self.environment.get(word[1:], ""))
+                words += shlex.split(environment.get(word[1:], ""))
             else:
-                words.append(re.sub(r"\$\{(\w+)\}", lambda found: self.environment.get(found[1], ""), word))
+                words.append(re.sub(r"\$\{(\w+)\}", lambda found: environment.get(found[1], ""), word))
         return words
 
+    def written(self):
+        """What the first command of the unit has written for the others."""
+        path = f"{self.runtime_directory}/user"
+        if not os.path.exists(path):
+            return {}
+        with open(path, encoding="utf-8") as file:
+            return _assignments(file.read())
+
     def confined(self, key):
-        """The same with the unit's capabilities and without the means to get others."""
+        """The same with the unit's capabilities and without the means to get others; a command with a + has all."""
+        if "+" in self.service[key].split()[0]:
+            return self.command(key)
         capabilities = self.service["CapabilityBoundingSet"].lower().replace("cap_", "+").split()
         return ["setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set=-all,{','.join(capabilities)}", "--",
                 *self.command(key)]

@@ -94,7 +94,8 @@ class Purge(Packages):
         self.assertEqual(self.units() - units, set())
         self.assertEqual(self.loaded(), [])
         # What the administrator wrote stays.
-        self.assertEqual(self.files() - files, {"/etc/qemu-vm", "/etc/qemu-vm/shop.conf"})
+        self.assertEqual(self.files() - files, {"/etc/qemu-vm", "/etc/qemu-vm/shop.conf", "/var/lib/qemu-vm",
+                                                "/var/lib/qemu-vm/shop"})
         self.assertEqual(self.container.root("find", "/run", "-name", "*qemu*").out, "")
         self.assertEqual(self.container.root("pgrep", "-f", "qemu-tap", check=False).out, "")
 
@@ -140,6 +141,30 @@ class Upgrade(Packages):
         self.assertIn("GUEST-DONE ok", said)
         self.ok("bob", "down", "web")
         self.container.wait_for(lambda: not self.container.taps(), what="no tap is left")
+
+    def test_shared_user(self):
+        """VMs from before each had a user of its own: those that run are not disturbed, and all keep the user whose
+        their disks are, once for all and by a line that is seen; whoever had chosen one keeps that."""
+        self.container.write("/usr/lib/sysusers.d/qemu-vm.conf", "u qemu-vm - -\nm qemu-vm qemu-tap\n")
+        self.container.root("systemd-sysusers", "qemu-vm.conf")
+        self.container.root("chmod", "755", "/etc/qemu-vm")
+        self.container.write("/etc/qemu-vm/old.conf", "QEMU='sh -c \"exec sleep 600\"'")
+        self.container.write("/etc/qemu-vm/mine.conf", "RUN_AS=alice\n")
+        for _ in range(2):
+            self.container.install(*self.now)
+            self.assertEqual(self.container.read("/etc/qemu-vm/mine.conf"), "RUN_AS=alice\n")
+            self.assertEqual(self.container.read("/etc/qemu-vm/old.conf").splitlines()[-1:], ["RUN_AS=qemu-vm"])
+            self.assertEqual(self.container.read("/etc/qemu-vm/old.conf").count("RUN_AS="), 1)
+        self.assertEqual(self.container.root("stat", "-c", "%a", "/etc/qemu-vm").out.strip(), "750")
+        self.container.root("systemctl", "start", "qemu-vm@old")
+        pid = self.container.main_pid("qemu-vm@old")
+        self.container.wait_for(lambda: self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip() == "qemu-vm",
+                                what="it runs as the user whom it had")
+        self.container.write("/etc/qemu-vm/new.conf", "QEMU='sh -c \"exec sleep 600\"'\n")
+        self.container.root("systemctl", "start", "qemu-vm@new")
+        pid = self.container.main_pid("qemu-vm@new")
+        self.container.wait_for(lambda: self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip()
+                                == "qemu-vm-new", what="a new one has a user of its own")
 
     def test_not_running(self):
         """A service that does not run is not started by an upgrade, and its leases are known to the next call."""

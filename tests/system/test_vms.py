@@ -16,6 +16,8 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
 from guest import expected_story, nics_of  # noqa: E402 (the path above comes first)
 from vm import settings_file  # noqa: E402
 
+CAPTURED = "/opt/tests/system/captured.py"
+MOST = 3.0
 BOOT_SECONDS = 120  # two emulated guests at once, on a machine that may have more to do
 
 
@@ -25,7 +27,7 @@ class Vms(unittest.TestCase):
     def setUp(self):
         self.container = Container()
         self.addCleanup(self.container.close)
-        # Not set_members(): that qemu-vm is a member is the package's doing.
+        # Not set_members(): that the machines' users are members is the unit's doing.
         self.container.root("gpasswd", "--add", "alice", "qemu-tap")
         self.before = self.container.network()
 
@@ -80,7 +82,7 @@ class Life(Vms):
         self.assertEqual({label: len(lease["taps"]) for label, lease in leases.items()}, {"web": 2, "db": 2, "mine": 1})
         for name, pid in pids.items():
             self.assertEqual(self.container.read(f"/proc/{pid}/comm").strip(), "qemu-system-x86")
-            self.assertEqual(self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip(), "qemu-vm")
+            self.assertEqual(self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip(), f"qemu-vm-{name}")
         for _ in range(3):
             self.systemctl("restart", "qemu-tapd")
             self.assertEqual(self.leases(), leases)
@@ -109,6 +111,132 @@ class Life(Vms):
         self.wait_for_word("web", "GUEST-WAITING")
         self.systemctl("stop", "qemu-vm@web")
         self.assert_nothing_left()
+
+
+class Apart(Vms):
+    """Two machines, one of them taken over by its guest: what it can do to the other and to the host."""
+
+    def capture(self, name, **settings):
+        """Starts a machine of which the guest has QEMU already."""
+        lines = [f"{key.upper()}={text}" for key, text in settings.items()]
+        self.container.write(f"/etc/qemu-vm/{name}.conf", "\n".join([*lines, f"QEMU={CAPTURED}"]) + "\n")
+        self.systemctl("start", f"qemu-vm@{name}")
+        self.addCleanup(self.container.run, "root", "systemctl", "kill", "--signal=KILL", f"qemu-vm@{name}")
+        self.container.wait_for(lambda: self.container.root("test", "-S", self.socket(name, "orders"), check=False).status
+                                == 0, 30, f"{name} has started")
+
+    @staticmethod
+    def socket(name, which):
+        return f"/run/qemu-vm/{name}/sockets/{which}"
+
+    def order(self, name, expression):
+        return json.loads(self.container.root(CAPTURED, "--tell", self.socket(name, "orders"), expression).out)
+
+    def test_neighbour(self):
+        """It can neither reach the other's QMP socket nor see its process nor end its lease; its taps are its own 32."""
+        for name in ("web", "db"):
+            self.capture(name)
+        pid, lease = self.container.main_pid("qemu-vm@db"), self.leases()["db"]
+        users = {name: self.order(name, "os.getuid()") for name in ("web", "db")}
+        found = {"qmp": self.order("web", f"connect({self.socket('db', 'qmp')!r})"),
+                 "own qmp": self.order("web", f"connect({self.socket('web', 'qmp')!r})"),
+                 "seen": self.order("web", f"os.path.exists('/proc/{pid}')"),
+                 "environment": self.order("web", f"read('/proc/{pid}/environ')"),
+                 "down": self.order("web", f"run('qemu-tapctl', 'down', {lease['lease']!r})")[0],
+                 "31 more": self.order("web", "run('qemu-tapctl', 'up', '--count', '31')")[0],
+                 "one more": self.order("web", "run('qemu-tapctl', 'up')")[0],
+                 "the other's": self.order("db", "run('qemu-tapctl', 'up', '--count', '31')")[0]}
+        self.assertNotEqual(users["web"], users["db"])
+        self.assertEqual(found, {"qmp": "PermissionError", "own qmp": None, "seen": False,
+                                 "environment": "FileNotFoundError", "down": 8, "31 more": 0, "one more": 6,
+                                 "the other's": 0})
+        self.assertEqual(self.leases()["db"]["lease"], lease["lease"])
+        for name in ("web", "db"):
+            self.assertEqual(self.order(name, "run('qemu-tapctl', 'down', '--all')")[0], 0)
+
+    def test_run(self):
+        """It can write to one place of /run, and only so much; that place goes with it."""
+        self.capture("web")
+        self.assertEqual(self.order("web", "writable('/run')"), ["/run/qemu-vm/web/sockets"])
+        written, files = self.order("web", "fill('/run/qemu-vm/web/sockets')")
+        self.shows = f"{written} bytes, {files} files"
+        self.assertLessEqual(written, 1 << 20)
+        self.assertLessEqual(files, 64)
+        for folder in ("/tmp", "/var/tmp", "/dev/shm"):
+            self.assertIsNone(self.order("web", f"make_file('{folder}/mine')"), folder)
+            self.order("web", f"open('{folder}/theirs', 'w').close()")
+            self.assertNotEqual(self.container.root("test", "-e", f"{folder}/theirs", check=False).status, 0, folder)
+        for folder in ("/etc", "/var/lib/qemu-vm", "/run/lock", "/usr/local/bin"):
+            self.assertIsNotNone(self.order("web", f"make_file('{folder}/mine')"), folder)
+        # The main process alone: a signal to all of the unit's ends what it starts afterwards too.
+        self.container.root("kill", "-KILL", self.container.main_pid("qemu-vm@web"))
+        self.container.wait_for(lambda: self.state("web")["ActiveState"] != "active", what="systemd has seen it")
+        self.systemctl("stop", "qemu-vm@web")
+        self.assertEqual(self.container.root("find", "/run/qemu-vm", "-mindepth", "1", check=False).out, "")
+        self.assertNotIn("/run/qemu-vm", self.container.read("/proc/mounts"))
+
+    def test_console(self):
+        """A line of its console that begins as an emergency's is a line as any other in the journal."""
+        self.capture("web")
+        self.order("web", "say('<0>the host is on fire')")
+        entry = self.container.wait_for(lambda: [line for line in map(json.loads, self.entries("web"))
+                                                 if "on fire" in line["MESSAGE"]], 10, "the journal has the line")[0]
+        self.assertEqual((entry["PRIORITY"], entry["MESSAGE"]), ("6", "<0>the host is on fire"))
+
+    def entries(self, name):
+        self.container.root("journalctl", "--sync")
+        return self.container.root("journalctl", "--output=json", "--unit", f"qemu-vm@{name}").out.splitlines()
+
+    def test_environment(self):
+        """What the settings set is in its environment too, and the sandbox of QEMU is among its words unless they say
+        otherwise."""
+        self.capture("web", colour="green")
+        self.capture("db", sandbox="")
+        self.assertEqual(self.order("web", "os.environ['COLOUR']"), "green")
+        self.assertEqual(self.order("web", "os.environ['HOME']"), "/var/lib/qemu-vm/web")
+        words = {name: self.order(name, "sys.argv") for name in ("web", "db")}
+        self.assertIn("on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", words["web"])
+        self.assertNotIn("-sandbox", words["db"])
+
+    def test_devices(self):
+        """The device nodes that every user may open are not open to it, but for those that QEMU needs."""
+        self.container.root("mknod", "--mode=666", "/dev/rig-kmsg", "c", "1", "11")
+        self.capture("web")
+        self.assertTrue(self.order("web", "os.close(os.open('/dev/net/tun', os.O_RDWR)) is None"))
+        self.assertEqual(self.order("web", "read('/dev/rig-kmsg')"), "PermissionError")
+
+    def test_user(self):
+        """A machine with a name that no user can have has a user too; what root put into its directory is its own from
+        the first start on, and what root adds later is not."""
+        self.container.write("/var/lib/qemu-vm/a.b:c@d/disk", "data")
+        self.capture("a.b:c@d")
+        user = self.container.root("/usr/libexec/qemu-vm-prepare", "user", "a.b:c@d").out.strip()
+        self.assertRegex(user, r"\Aqemu-vm_[0-9a-f]{22}\Z")
+        owners = ("stat", "-c", "%U", "/var/lib/qemu-vm/a.b:c@d", "/var/lib/qemu-vm/a.b:c@d/disk")
+        self.assertEqual(self.container.root(*owners).out.split(), [user, user])
+        self.assertEqual(self.order("a.b:c@d", "read('/var/lib/qemu-vm/a.b:c@d/disk')"), 4)
+        self.container.write("/var/lib/qemu-vm/a.b:c@d/later", "data", mode="600")
+        pid = self.container.main_pid("qemu-vm@a.b:c@d")
+        self.container.root("kill", "-KILL", pid)
+        self.container.wait_for(lambda: self.container.main_pid("qemu-vm@a.b:c@d") not in (0, pid) and
+                                self.container.root("test", "-S", self.socket("a.b:c@d", "orders"),
+                                                    check=False).status == 0, 60, "it is started again")
+        self.assertEqual(self.order("a.b:c@d", "read('/var/lib/qemu-vm/a.b:c@d/later')"), "PermissionError")
+
+
+class Unit(Vms):
+    def test_exposure(self):
+        """systemd's own count of the unit's exposure, without a running machine (--offline)."""
+        path = self.container.show("qemu-vm@web.service", "FragmentPath")
+        done = self.container.root("systemd-analyze", "security", "--offline=yes", "--no-pager", path, check=False)
+        found = re.search(r"Overall exposure level for qemu-vm@\S*service: ([0-9.]+)", done.out)
+        self.assertTrue(found, done)
+        self.shows = f"exposure {found.group(1)}, at most {MOST}"
+        self.assertLessEqual(float(found.group(1)), MOST, done.out)
+
+    def test_settings_are_roots(self):
+        """The settings say what root starts: they are in a directory of root's that no other user can look into."""
+        self.assertEqual(self.container.root("stat", "-c", "%a %U:%G", "/etc/qemu-vm").out.strip(), "750 root:root")
 
 
 class End(Vms):

@@ -2,11 +2,16 @@
 """The page qemu-vm@.service(5) says what the unit does: settings, defaults, times, statuses and files stand in it as
 in the unit, and its examples can be read as systemd reads them."""
 
+import hashlib
 import re
 import shlex
+import subprocess
 import unittest
 
 from test_pages import BUILD, CLIENT, ROOT, Page, Pages, help_options
+
+PREPARE = ROOT / "systemd" / "qemu-vm-prepare"
+WRITTEN = "VM_USER"
 
 
 class VirtualMachine(Pages):
@@ -20,14 +25,18 @@ class VirtualMachine(Pages):
     def test_settings(self):
         """SETTINGS has the settings that the unit's commands use, with the unit's defaults, and no other"""
         used = set(re.findall(r"\$\{?(\w+)", "\n".join(self.values(r"Exec\w+"))))
+        # What the first command makes of it.
+        self.assertIn(WRITTEN, used)
+        self.assertIn(f'echo "{WRITTEN}=$user"', PREPARE.read_text(encoding="utf-8"))
+        used = used - {WRITTEN} | {"RUN_AS"}
         described = {head.removeprefix("Ev "): text for head, text in self.page.items("SETTINGS")}
         self.assertEqual(set(described), used)
-        defaults = dict(word.split("=", 1) for word in self.values("Environment")[0].split())
+        defaults = dict(word.split("=", 1) for word in shlex.split(self.values("Environment")[0]))
         for name, text in described.items():
             with self.subTest(setting=name):
-                stated = re.search(r"(?:The|There is no) default(?: is ([\w-]+))?", text)
+                stated = re.search(r"(?:The|There is no) default(?: is ([^.:]+))?", text)
                 expected = defaults.get(name)
-                self.assertEqual(stated.group(1), "none" if expected == "" else expected)
+                self.assertEqual((stated.group(1) or "").strip(), "none" if expected == "" else expected or "")
 
     def test_figures(self):
         """times, statuses, files and the page's own name are those of the unit"""
@@ -39,16 +48,43 @@ class VirtualMachine(Pages):
         self.assertIn("ten times in two minutes", plain)
         statuses = self.values("RestartPreventExitStatus")[0].split()
         self.assertIn(f"The statuses {', '.join(statuses[:-1])} and {statuses[-1]} of", plain)
-        self.assertEqual(self.values("EnvironmentFile"), ["-/etc/qemu-vm/%i.conf"])
+        self.assertEqual(self.values("EnvironmentFile"), ["-/etc/qemu-vm/%i.conf", "-%t/qemu-vm/%i/user"])
         files = [head.removeprefix("Pa ") for head, _ in self.page.items("FILES")]
-        place = self.values("ExecStartPre")[0].split()[-1]
+        place = "%t/qemu-vm/%i/sockets"
         socket = re.search(r"unix:(\S+?),", self.values("ExecStart")[0]).group(1)
         self.assertTrue(place.startswith(f"%t/{self.values('RuntimeDirectory')[0]}/"), "it would not be removed")
         self.assertEqual(socket, f"{place}/qmp")
         self.assertTrue(self.values("ExecStop")[0].endswith(f" {socket}"))
         self.assertEqual(files, [name.replace("%i", "NAME").replace("%t", "/run")
-                                 for name in ("/etc/qemu-vm/%i.conf", place, socket)])
+                                 for name in ("/etc/qemu-vm/%i.conf", "/var/lib/qemu-vm/%i", place, socket)])
+        prepare = PREPARE.read_text(encoding="utf-8")
+        self.assertIn("home=/var/lib/qemu-vm/$name\n", prepare)
+        self.assertIn("sockets=${RUNTIME_DIRECTORY:-/run/qemu-vm/$name}/sockets\n", prepare)
+        self.assertIn("size=1m,nr_inodes=64", prepare)
+        self.assertIn("a file system of 1 MiB and 64 files", plain)
         self.assertEqual(self.values("Documentation"), ["man:qemu-vm@.service(5)"])
+
+    def test_users(self):
+        """each machine has a user of its own, with a name that systemd-sysusers takes, as the page says"""
+        names = ("web", "Web", "w", "a_b-c", "x" * 23, "x" * 24, "x" * 63, "a.b", "a:b", "a@b", "a-b", "1", "a")
+        users = {name: self.prepare("user", name).stdout.strip() for name in names}
+        self.assertEqual(users["web"], "qemu-vm-web")
+        self.assertEqual(users["x" * 23], "qemu-vm-" + "x" * 23)
+        self.assertEqual(users["a.b"], "qemu-vm_" + hashlib.sha256(b"a.b").hexdigest()[:22])
+        self.assertEqual(len(set(users.values())), len(set(names)))
+        for user in users.values():
+            self.assertRegex(user, r"\A[A-Za-z_][A-Za-z0-9_-]{0,30}\Z")
+
+    def test_names(self):
+        """what is no name of a machine is refused before anything is made"""
+        for name in ("", ".", "..", "-x", "a/b", "a b", "a\nb", "$(id)", "a;b"):
+            with self.subTest(name=name):
+                done = self.prepare("user", name)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+
+    @staticmethod
+    def prepare(*words):
+        return subprocess.run([PREPARE, *words], capture_output=True, text=True, check=False)
 
     def test_presses(self):
         """the page presses the button as often as the program does"""
