@@ -55,6 +55,24 @@ std::string in_words(const EndedTap &tap)
            " granted";
 }
 
+std::string in_words(const PutBack &put_back)
+{
+    const auto &setting = tap_settings.at(put_back.row);
+    return "put back " + full_name(setting, put_back.device) + ": another program had changed it from " +
+           std::to_string(setting.value) + " to " + std::to_string(put_back.found) +
+           (put_back.more != 0
+                ? "; and so often on this or other taps since the last such line: " + std::to_string(put_back.more)
+                : "");
+}
+
+std::string in_words(const HostWideSetting &setting)
+{
+    const auto name = "net.ipv4.conf.all." + std::string{setting.name};
+    return name + " of " + std::to_string(setting.harmful_from) +
+           " or more counts on taps too: " + std::string{setting.effect} + "; `sysctl -w " + name +
+           "=0` leaves each device its own value";
+}
+
 // By a call of the bus's own that starts whom nobody answers for; its reply would come after our end.
 void ask_for_successor(sdbus::IConnection &connection)
 {
@@ -134,7 +152,7 @@ TurnResult Daemon::take_turn()
     manager_.answer_releases(problem);
     manager_.watch_attendants();
     TurnResult result;
-    result.done = !problem;
+    result.done = keep_settings() && !problem;
     const auto refusal = manager_.refuse_overdue();
     for (const auto &next : {service_.next_deadline(), refusal})
         if (next)
@@ -145,6 +163,25 @@ TurnResult Daemon::take_turn()
     if (!problem && !result.owes_answers && !service_.needs_watching())
         result.leave_after_usec = leave_after_usec();
     return result;
+}
+
+// What of our taps' settings others changed is put back, and what of the host undoes them is reported. False: it
+// failed.
+bool Daemon::keep_settings()
+{
+    try {
+        const auto report = service_.keep_settings();
+        for (const auto &put_back : report.put_back)
+            log_warning(in_words(put_back));
+        for (const auto &problem : report.problems)
+            log_error("keeping the taps' settings: " + problem);
+        for (const auto row : report.host_wide)
+            log_warning(in_words(host_wide_settings.at(row)));
+        return true;
+    } catch (const std::exception &error) {
+        log_error(std::string{"keeping the taps' settings: "} + error.what());
+        return false;
+    }
 }
 
 std::optional<std::uint64_t> Daemon::leave_after_usec() const

@@ -33,6 +33,7 @@ public:
 
 private:
     TurnResult take_turn();
+    bool keep_settings();
     void reload();
     void retire();
     void end_displaced();

@@ -8,6 +8,7 @@
 
 #include "common/ipv4.hpp"
 #include "common/mac_address.hpp"
+#include "daemon/core/tap_settings.hpp"
 
 #include <sys/types.h>
 
@@ -24,20 +25,6 @@
 #include <vector>
 
 namespace qemutap {
-
-// The per-device settings that a tap of ours has from before it is up
-// (Documentation/networking/ip-sysctl.rst).
-struct LinkSettings {
-    int rp_filter = 0;
-    int arp_ignore = 0;
-    int accept_redirects = 0;
-    int send_redirects = 0;
-    int ignore_routes_with_linkdown = 0;
-    // nullopt: the link has no IPv6 at all (a kernel without it).
-    std::optional<bool> ipv6_disabled;
-
-    friend bool operator==(const LinkSettings &, const LinkSettings &) = default;
-};
 
 struct Link {
     int ifindex = 0;

@@ -19,15 +19,6 @@ std::optional<TapTag> own_tag(const Link &link)
     return tag;
 }
 
-namespace {
-
-bool is_watched(const TapTag &tag)
-{
-    return tag.hold == Hold::fd || tag.idle_timeout_seconds != 0 || !tag.attendant.empty();
-}
-
-} // namespace
-
 void LeaseTable::update(int ifindex, const Link *link, Moment now)
 {
     const auto tag = link ? own_tag(*link) : std::nullopt;
@@ -65,7 +56,6 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
     lease.taps.emplace(tag.position, ifindex);
     ++indexes_of(tag.profile)[tag.index];
     ++taps_of_[tag.uid];
-    watched_ += is_watched(tag) ? 1 : 0;
     if (!tag.attendant.empty())
         attended_[tag.attendant].insert(ifindex);
 }
@@ -75,7 +65,6 @@ void LeaseTable::forget(int ifindex, Moment now)
     const auto tag = taps_.at(ifindex).tag;
     taps_.erase(ifindex);
     suspects_.insert(tag.lease);
-    watched_ -= is_watched(tag) ? 1 : 0;
     if (const auto attended = attended_.find(tag.attendant); attended != attended_.end()) {
         attended->second.erase(ifindex);
         if (attended->second.empty())

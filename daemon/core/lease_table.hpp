@@ -61,10 +61,6 @@ public:
     std::size_t tap_count() const { return taps_.size(); }
     std::size_t tap_count(uid_t uid) const;
 
-    // Whether somebody must be there when leases end: an idle timeout runs out, an attendant leaves, or the holder of
-    // descriptors left a tap behind (I6). Other leases held by name only end when they are asked to.
-    bool needs_watching() const { return watched_ != 0; }
-
     bool has_attended() const { return !attended_.empty(); }
     // The taps of the leases that end with this attendant.
     std::set<int> attended_by(const std::string &attendant) const;
@@ -104,7 +100,6 @@ private:
     Indexes runqemu_indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
     std::map<std::string, std::set<int>> attended_; // taps by attendant
-    std::size_t watched_ = 0;                       // taps whose lease must be watched
     std::set<std::string> suspects_;                // leases to look at: something about them changed
     std::set<std::pair<Moment, std::string>> deadlines_;
 };

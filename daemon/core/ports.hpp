@@ -77,11 +77,21 @@ public:
     // alternative names change.
     virtual HostState &reread_down_taps() = 0;
 
+    // The host as it is now, with every tap asked again: of most settings the kernel does not announce a change.
+    virtual HostState &reread_taps() = 0;
+
+    // True if the kernel announced the change of a setting, of any device, since the last call.
+    virtual bool take_settings_announced() = 0;
+
     // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
     virtual HostState &refresh_all() = 0;
 
     // Alias, host-side MAC, and tap_settings; all before the link is up.
     virtual void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) = 0;
+    // Puts the settings of a tap of ours back to tap_settings, and asks for the tap again. One that is gone is left.
+    virtual void restore_settings(int ifindex) = 0;
+    // What the host has now. Does not throw.
+    virtual HostWideValues host_wide_values() = 0;
     virtual void add_address(const OpenTap &tap, const Ipv4Prefix &address) = 0;
     // Up, and in the group live_group, in one step.
     virtual void bring_up(const OpenTap &tap) = 0;
@@ -112,10 +122,5 @@ public:
     // Of our marks, those on these names and no others.
     virtual void mark_only(const std::set<std::string> &names) noexcept = 0;
 };
-
-// rp_filter keeps a guest to its subnet's addresses, arp_ignore from other taps' addresses; redirects would
-// let it steer the host; ignore_routes_with_linkdown keeps a dead tap's route from eating replies. IPv6 is
-// off: a guest's Router Advertisement would take the host's default route.
-inline constexpr LinkSettings tap_settings{1, 1, 0, 0, 1, true};
 
 } // namespace qemutap

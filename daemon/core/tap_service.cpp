@@ -26,6 +26,11 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
+// A look at the settings of thousands of taps takes milliseconds: of all time it gets a twentieth, and what was
+// announced is looked at within this.
+constexpr int look_share = 20;
+constexpr Moment longest_look_distance = std::chrono::milliseconds{500};
+constexpr auto problem_distance = std::chrono::seconds{10};
 // The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
 // counts against a limit, so that a user at the limit can have a tap again at once after its release.
 constexpr auto overdue_age = std::chrono::seconds{2};
@@ -125,6 +130,10 @@ void TapService::follow(HostState &state)
             before = EndedTap{tap->name, tap->tag, tap->queues};
         table_.update(ifindex, state.link(ifindex), clock_());
         const auto *after = table_.find_tap(ifindex);
+        if (after)
+            keeper_.saw(ifindex, state.link(ifindex)->settings);
+        else
+            keeper_.forget(ifindex);
         if (!before || (after && after->name == before->name))
             continue;
         left.push_back(*before);
@@ -307,9 +316,68 @@ void TapService::attendants_are(const std::set<std::string> &present)
     condemned_.merge(table_.deserted(present));
 }
 
+// Looks at all taps, if that is not too soon after the last time.
+void TapService::look_at_settings()
+{
+    const auto before = clock_();
+    if (table_.tap_count() == 0 || before < next_look_)
+        return;
+    follow(host_.reread_taps());
+    const auto after = clock_();
+    next_look_ = after + std::min(look_share * (after - before), longest_look_distance);
+    settings_announced_ = false;
+}
+
+void TapService::put_back(int ifindex)
+{
+    follow(host_.reread(ifindex));
+    const auto *tap = table_.find_tap(ifindex);
+    if (!tap)
+        return;
+    const auto name = tap->name;
+    const auto found = state_->link(ifindex)->settings;
+    host_.restore_settings(ifindex);
+    follow(host_.state());
+    if (table_.find_tap(ifindex))
+        keeper_.put_back(ifindex, name, found, state_->link(ifindex)->settings, inherited_.erase(ifindex) != 0,
+                         clock_());
+}
+
+SettingsReport TapService::keep_settings()
+{
+    settings_announced_ |= host_.take_settings_announced();
+    look_at_settings();
+    const bool is_first = std::exchange(first_look_, false);
+    if (is_first)
+        for (const auto &[id, lease] : table_.leases())
+            for (const auto &[position, ifindex] : lease.taps)
+                inherited_.insert(ifindex);
+    SettingsReport report;
+    for (const int ifindex : keeper_.due(clock_())) {
+        try {
+            put_back(ifindex);
+        } catch (const std::system_error &error) {
+            const auto now = clock_();
+            keeper_.failed(ifindex, now);
+            if (now >= next_problem_report_)
+                report.problems.push_back(error.what());
+            next_problem_report_ = std::max(next_problem_report_, now + problem_distance);
+        }
+    }
+    report.put_back = keeper_.take_reports(clock_());
+    if (is_first || table_.tap_count() != 0)
+        report.host_wide = host_wide_watch_.news(host_.host_wide_values());
+    return report;
+}
+
 std::optional<Moment> TapService::next_deadline() const
 {
-    const auto deadline = table_.next_deadline();
+    auto deadline = table_.next_deadline();
+    const auto at = [&](Moment moment) { deadline = deadline ? std::min(*deadline, moment) : moment; };
+    if (settings_announced_ && table_.tap_count() != 0)
+        at(next_look_);
+    if (const auto keeping = keeper_.next_deadline())
+        at(*keeping);
     const auto &down = state_->down_taps();
     const auto ours = down.lower_bound(first_own_ifindex);
     if (ours == down.end() || *ours > last_own_ifindex)
@@ -365,7 +433,7 @@ void TapService::remove_each(const std::map<uid_t, std::vector<int>> &by_owner)
 
 bool TapService::needs_watching() const
 {
-    return table_.needs_watching() || !host_.undeleted().empty();
+    return table_.tap_count() != 0 || !host_.undeleted().empty();
 }
 
 } // namespace qemutap

@@ -13,6 +13,7 @@
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/core/recent_indexes.hpp"
+#include "daemon/core/settings_keeper.hpp"
 
 #include <functional>
 #include <map>
@@ -38,6 +39,13 @@ struct EndedTap {
     std::string name;
     TapTag tag;
     unsigned queues = 0; // that were attached; above those of the tag: the reason
+};
+
+// What there is to report of the settings of taps and of the host.
+struct SettingsReport {
+    std::vector<PutBack> put_back;
+    std::vector<std::string> problems;
+    std::vector<std::size_t> host_wide; // rows of host_wide_settings whose values do harm
 };
 
 class TapService {
@@ -85,11 +93,15 @@ public:
     // Returns the taps of ours that went since the last call, whoever deleted them.
     std::vector<EndedTap> sweep();
 
-    // When sweep() is due without any event; nullopt: never.
+    // Puts back what other programs changed of our taps' settings (I10); call it once a turn of the event loop. All
+    // taps are looked at as often as the time that this takes allows.
+    SettingsReport keep_settings();
+
+    // When sweep() or keep_settings() is due without any event; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
-    // Whether leases may end in ways that ask for a sweep(), or a deletion has not ended: a successor would not know
-    // whom it counts against.
+    // Whether the taps that there are need the service: leases may end in ways that ask for a sweep(), and settings are
+    // kept. The same for a deletion that has not ended: a successor would not know whom it counts against.
     bool needs_watching() const;
 
 private:
@@ -102,6 +114,8 @@ private:
     Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
     void remove_each(const std::map<uid_t, std::vector<int>> &by_owner);
+    void look_at_settings();
+    void put_back(int ifindex);
     void forget_end_of(const std::string &lease);
     void note_end(EndedTap tap);
     [[noreturn]] void refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const;
@@ -120,6 +134,13 @@ private:
     std::set<int> condemned_;
     std::set<std::string> to_look_at_; // leases that a sweep has not done with
     std::vector<EndedTap> ended_;
+    SettingsKeeper keeper_;
+    HostWideWatch host_wide_watch_;
+    bool settings_announced_ = false; // and not looked at yet
+    bool first_look_ = true;
+    std::set<int> inherited_;      // taps of a predecessor that were not as promised at the first look
+    Moment next_look_{};           // not before
+    Moment next_problem_report_{}; // not before
 };
 
 } // namespace qemutap

@@ -12,11 +12,19 @@ namespace qemutap {
 
 namespace {
 
-bool has_settings(LinkSettings settings)
+// Empty: the settings are as promised.
+std::string broken_setting(const Link &link)
 {
-    if (!settings.ipv6_disabled)
-        settings.ipv6_disabled = true; // a link without IPv6 has it disabled
-    return settings == tap_settings;
+    if (const auto &off = link.settings["disable_ipv6"]; off && *off == 0)
+        return "IPv6 is on there (is /proc/sys hidden? net.ipv6.conf.default.disable_ipv6=1 switches it off)";
+    for (const auto row : broken_settings(link.settings)) {
+        const auto &setting = tap_settings.at(row);
+        const auto &found = link.settings.values.at(row);
+        if (!is_tolerable(row, link.settings))
+            return full_name(setting, link.name) + " is " + (found ? std::to_string(*found) : "unknown") + ", not " +
+                   std::to_string(setting.value);
+    }
+    return {};
 }
 
 bool has_address(const HostState &state, int ifindex, const Ipv4Prefix &address)
@@ -40,10 +48,8 @@ std::string broken_promise(const HostState &state, const OpenTap &tap, const Pro
         return "its owner is not uid " + std::to_string(promised.tag.uid);
     if (link->mac != promised.plan.host_mac)
         return "its MAC is not " + promised.plan.host_mac.text();
-    if (link->settings.ipv6_disabled == false)
-        return "IPv6 is on there (is /proc/sys hidden? net.ipv6.conf.default.disable_ipv6=1 switches it off)";
-    if (!has_settings(link->settings))
-        return "its settings are not the ones written";
+    if (auto broken = broken_setting(*link); !broken.empty())
+        return broken;
     if (!has_address(state, tap.ifindex, promised.plan.gateway))
         return "it has no address " + promised.plan.gateway.text();
     if (!link->up || link->group != live_group)

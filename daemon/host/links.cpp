@@ -6,6 +6,7 @@
 #include "daemon/host/links.hpp"
 
 #include "daemon/core/lease_table.hpp"
+#include "daemon/host/setting_numbers.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <netlink/route/addr.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/inet.h>
+#include <netlink/route/link/inet6.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -22,12 +24,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <new>
+#include <string>
 #include <system_error>
-
-// After <net/if.h>: the kernel's header leaves out what the C library's has.
-#include <linux/ip.h>
 
 namespace qemutap {
 
@@ -69,11 +70,11 @@ NlMessage change_request(int ifindex, rtnl_link &changes)
     return NlMessage{message};
 }
 
-bool reads_one(const std::string &path)
+bool reads(const std::string &path, char wanted)
 {
     const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     char digit = '\0';
-    return file && ::read(file.get(), &digit, 1) == 1 && digit == '1';
+    return file && ::read(file.get(), &digit, 1) == 1 && digit == wanted;
 }
 
 } // namespace
@@ -95,39 +96,99 @@ void Links::configure(const OpenTap &tap, const std::string &alias, const MacAdd
     rtnl_link_set_ifalias(changes.get(), alias.c_str());
     const auto address = require_object(nl_addr_build(AF_LLC, mac.bytes.data(), mac.bytes.size()));
     rtnl_link_set_addr(changes.get(), address.get());
-    constexpr std::array settings{
-        std::pair{IPV4_DEVCONF_RP_FILTER, tap_settings.rp_filter},
-        std::pair{IPV4_DEVCONF_ARP_IGNORE, tap_settings.arp_ignore},
-        std::pair{IPV4_DEVCONF_ACCEPT_REDIRECTS, tap_settings.accept_redirects},
-        std::pair{IPV4_DEVCONF_SEND_REDIRECTS, tap_settings.send_redirects},
-        std::pair{IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN, tap_settings.ignore_routes_with_linkdown},
-    };
-    for (const auto &[setting, value] : settings)
-        require_libnl(
-            rtnl_link_inet_set_conf(changes.get(), static_cast<unsigned>(setting), static_cast<std::uint32_t>(value)),
-            "an IPv4 setting");
-    requests_.perform(*change_request(tap.ifindex, *changes), "alias, MAC and settings of " + tap.name);
-    disable_ipv6(tap.name);
+    change_settings(tap.ifindex, *changes, "alias, MAC and settings of " + tap.name);
+    for (const auto &setting : tap_settings)
+        if (setting.kind == SettingKind::ipv6)
+            write_ipv6_setting(setting, tap.name, [] { return true; });
 }
 
-// What can't be written to may be off already: a container often has its /proc/sys to read only, and the setting of
-// its default device is how its host tells it that there is to be no IPv6.
-void Links::disable_ipv6(const std::string &name) const
+void Links::restore_settings(int ifindex)
 {
-    const auto path = proc_sys_ + "/net/ipv6/conf/" + name + "/disable_ipv6";
-    const UniqueFd setting{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (!setting && errno == ENOENT)
+    const auto *link = view_.reread(ifindex).link(ifindex);
+    if (!link || !own_tag(*link))
+        return;
+    const auto name = link->name;
+    const auto broken = broken_settings(link->settings);
+    // A file opened under the name is that device's for good: a device that is renamed gets other ones.
+    const auto still_named = [&] {
+        const auto *now = view_.reread(ifindex).link(ifindex);
+        return now && now->name == name;
+    };
+    try {
+        change_settings(ifindex, *require_object(rtnl_link_alloc()), "settings of " + name);
+        for (const auto row : broken)
+            if (const auto &setting = tap_settings.at(row); setting.kind == SettingKind::ipv6)
+                write_ipv6_setting(setting, name, still_named);
+    } catch (const std::system_error &) {
+        if (still_named())
+            throw;
+    }
+    view_.reread(ifindex);
+}
+
+// Those that netlink has, with what else there is to change, in one request.
+void Links::change_settings(int ifindex, rtnl_link &changes, const std::string &what)
+{
+    for (std::size_t row = 0; row < tap_settings.size(); ++row)
+        if (const auto &setting = tap_settings.at(row); setting.kind == SettingKind::ipv4)
+            require_libnl(rtnl_link_inet_set_conf(&changes, static_cast<unsigned>(setting_numbers.at(row)),
+                                                  static_cast<std::uint32_t>(setting.value)),
+                          "an IPv4 setting");
+    rtnl_link_unset_flags(&changes, IFF_MULTICAST);
+    const auto without_ipv6 = change_request(ifindex, changes);
+    {
+        const auto mode = tap_settings.at(setting_row("addr_gen_mode")).value;
+        require_libnl(rtnl_link_inet6_set_addr_gen_mode(&changes, static_cast<std::uint8_t>(mode)), "an IPv6 setting");
+        try {
+            requests_.perform(*change_request(ifindex, changes), what);
+            return;
+        } catch (const std::system_error &error) {
+            // Refused as a whole, before anything was changed: a kernel without IPv6, or a device with too small an
+            // MTU.
+            if (error.code() != std::errc::address_family_not_supported)
+                throw;
+        }
+    }
+    requests_.perform(*without_ipv6, what);
+}
+
+// What can't be written to may be as it must be already: a container often has its /proc/sys to read only, and the
+// setting of its default device is how its host tells it that there is to be no IPv6.
+void Links::write_ipv6_setting(const TapSetting &setting, const std::string &name, const StillNamed &still_named) const
+{
+    const auto directory = proc_sys_ + "/net/ipv6/conf/" + name + "/";
+    const auto path = directory + std::string{setting.name};
+    const auto value = std::to_string(setting.value);
+    const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    int error = file ? 0 : errno;
+    if (error == ENOENT || !still_named())
         return; // no IPv6 in this kernel; whether that is so is seen when the finished tap is looked at
-    if (setting && ::write(setting.get(), "1", 1) == 1)
+    if (file && ::write(file.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size()))
         return;
-    const int error = errno;
-    if (reads_one(path))
-        return;
+    error = file ? errno : error;
     const bool forbidden = error == EROFS || error == EACCES || error == EPERM;
+    const bool is_optional = setting.optional_without_ipv6 && forbidden && reads(directory + "disable_ipv6", '1');
+    if (is_optional || reads(path, value.front()))
+        return;
     throw std::system_error{
         error, std::generic_category(),
         "can't switch IPv6 off on " + name + " by " + path +
             (forbidden ? " (let qemu-tapd write there, or set net.ipv6.conf.default.disable_ipv6=1)" : "")};
+}
+
+HostWideValues Links::host_wide_values()
+{
+    HostWideValues values;
+    for (std::size_t row = 0; row < values.size(); ++row) {
+        const auto path = proc_sys_ + "/net/ipv4/conf/all/" + std::string{host_wide_settings.at(row).name};
+        const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+        std::array<char, 16> text{};
+        const auto length = file ? ::read(file.get(), text.data(), text.size()) : -1;
+        int value = 0;
+        if (length > 0 && std::from_chars(text.data(), text.data() + length, value).ec == std::errc{})
+            values.at(row) = value;
+    }
+    return values;
 }
 
 void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Changes links by rtnetlink(7), and IPv6's one setting that has no netlink by /proc/sys. rtnetlink is given
+// Changes links by rtnetlink(7), and the settings of IPv6 that have no netlink by /proc/sys. rtnetlink is given
 // the ifindex, never a name or a pattern (I3); /proc/sys knows names only, which is why a tap is looked at
 // before it is handed over.
 
@@ -14,8 +14,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
+
+struct rtnl_link;
 
 namespace qemutap {
 
@@ -27,8 +30,12 @@ public:
     HostState &state() override { return view_.state(); }
     HostState &reread(int ifindex) override { return view_.reread(ifindex); }
     HostState &reread_down_taps() override;
+    HostState &reread_taps() override { return view_.reread_taps(); }
+    bool take_settings_announced() override { return view_.take_settings_announced(); }
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
+    void restore_settings(int ifindex) override;
+    HostWideValues host_wide_values() override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;
     void bring_up(const OpenTap &tap) override;
     bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) override;
@@ -45,7 +52,9 @@ public:
     View &view() { return view_; }
 
 private:
-    void disable_ipv6(const std::string &name) const;
+    using StillNamed = std::function<bool()>;
+    void change_settings(int ifindex, rtnl_link &changes, const std::string &what);
+    void write_ipv6_setting(const TapSetting &setting, const std::string &name, const StillNamed &still_named) const;
     void move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what);
     std::uint32_t unused_group();
     std::vector<int> take_down(const std::vector<int> &ifindexes, std::uint32_t group);

@@ -167,7 +167,8 @@ void RouteRequests::perform(nl_msg &message, const std::string &what, const Each
         throw std::system_error{answer.kernel_errno, std::generic_category(), what};
 }
 
-void RouteRequests::dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each)
+void RouteRequests::dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each,
+                         const std::function<void(nl_msg &)> &attributes)
 {
     const std::string what = "dump of request type " + std::to_string(type);
     for (int attempt = 0; attempt < max_dump_attempts; ++attempt) {
@@ -177,6 +178,8 @@ void RouteRequests::dump(int type, unsigned char family, const std::function<voi
         ifinfomsg header{};
         header.ifi_family = family;
         require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a dump's header");
+        if (attributes)
+            attributes(*message);
         const auto answer = exchange(*message, what, each);
         if (answer.kernel_errno != 0)
             throw std::system_error{answer.kernel_errno, std::generic_category(), what};

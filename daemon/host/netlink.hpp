@@ -43,7 +43,9 @@ public:
     // Calls `each` for every object of a dump of this request type and family, AF_INET or AF_UNSPEC. A dump
     // that was interrupted by a change is begun again; `begin` is called first each time. One that the kernel
     // broke off throws.
-    void dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each);
+    // `attributes` are put behind the request's header, to narrow it.
+    void dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each,
+              const std::function<void(nl_msg &)> &attributes = {});
 
 private:
     struct Answer;

@@ -4,10 +4,11 @@
 
 #include "daemon/host/parse.hpp"
 
+#include "daemon/host/setting_numbers.hpp"
+
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/attr.h>
@@ -89,7 +90,7 @@ std::optional<Ipv4Address> ipv4(nlattr *attribute)
     return Ipv4Address{ntohl(*value)};
 }
 
-// One element of an array of s32, which is how both address families carry their settings; 0 beyond its end.
+// One element of an array of s32, which is how both address families carry their settings; nullopt beyond its end.
 std::optional<std::int32_t> element(nlattr *array, int position)
 {
     std::int32_t value = 0;
@@ -100,20 +101,30 @@ std::optional<std::int32_t> element(nlattr *array, int position)
     return value;
 }
 
-LinkSettings parse_settings(nlattr *af_spec)
+LinkSettings parse_settings(nlattr *af_spec, unsigned flags)
 {
-    LinkSettings settings;
     const auto families = nested<AF_INET6>(af_spec);
     const auto inet = nested<IFLA_INET_MAX>(families[AF_INET]);
-    const auto ipv4_setting = [&](int position) { return element(inet[IFLA_INET_CONF], position - 1).value_or(0); };
-    settings.rp_filter = ipv4_setting(IPV4_DEVCONF_RP_FILTER);
-    settings.arp_ignore = ipv4_setting(IPV4_DEVCONF_ARP_IGNORE);
-    settings.accept_redirects = ipv4_setting(IPV4_DEVCONF_ACCEPT_REDIRECTS);
-    settings.send_redirects = ipv4_setting(IPV4_DEVCONF_SEND_REDIRECTS);
-    settings.ignore_routes_with_linkdown = ipv4_setting(IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN);
     const auto inet6 = nested<IFLA_INET6_MAX>(families[AF_INET6]);
-    if (const auto disabled = element(inet6[IFLA_INET6_CONF], DEVCONF_DISABLE_IPV6))
-        settings.ipv6_disabled = *disabled != 0;
+    LinkSettings settings;
+    for (std::size_t row = 0; row < tap_settings.size(); ++row) {
+        auto &value = settings.values.at(row);
+        switch (tap_settings.at(row).kind) {
+        case SettingKind::ipv4:
+            value = element(inet[IFLA_INET_CONF], setting_numbers.at(row) - 1);
+            break;
+        case SettingKind::ipv6:
+            value = element(inet6[IFLA_INET6_CONF], setting_numbers.at(row));
+            break;
+        case SettingKind::addr_gen_mode:
+            if (auto *mode = inet6[IFLA_INET6_ADDR_GEN_MODE]; mode && nla_len(mode) >= 1)
+                value = nla_get_u8(mode);
+            break;
+        case SettingKind::multicast:
+            value = (flags & IFF_MULTICAST) != 0 ? 1 : 0;
+            break;
+        }
+    }
     return settings;
 }
 
@@ -171,9 +182,16 @@ std::optional<Link> parse_link(const nlmsghdr &message)
         std::memcpy(link.mac.bytes.data(), nla_data(mac), link.mac.bytes.size());
     link.up = (header.ifi_flags & IFF_UP) != 0;
     link.carrier = (header.ifi_flags & IFF_LOWER_UP) != 0;
-    link.settings = parse_settings(attributes[IFLA_AF_SPEC]);
+    link.settings = parse_settings(attributes[IFLA_AF_SPEC], header.ifi_flags);
     parse_tun(attributes[IFLA_LINKINFO], link);
     return link;
+}
+
+bool announces_one_setting(const nlmsghdr &message)
+{
+    const auto attributes = attributes_of<NETCONFA_MAX>(message, sizeof(netconfmsg));
+    return attributes && std::count_if(attributes->begin(), attributes->end(),
+                                       [](const nlattr *attribute) { return attribute != nullptr; }) == 2;
 }
 
 std::optional<HostAddress> parse_address(const nlmsghdr &message)

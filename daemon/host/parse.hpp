@@ -18,6 +18,8 @@ namespace qemutap {
 bool is_of_link_itself(const nlmsghdr &message);
 // nullopt where that is false.
 std::optional<Link> parse_link(const nlmsghdr &message);
+// RTM_NEWNETCONF: of one setting that changed; with all of them the kernel announces a new device.
+bool announces_one_setting(const nlmsghdr &message);
 // RTM_NEWADDR and RTM_DELADDR, IPv4.
 std::optional<HostAddress> parse_address(const nlmsghdr &message);
 // RTM_NEWROUTE and RTM_DELROUTE, IPv4, without cached exceptions.

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cerrno>
+#include <new>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -31,6 +32,8 @@ constexpr std::size_t datagram_bytes = 65536;
 constexpr std::size_t least_overhead_bytes = 512;
 // At once; a lease of 32 taps that comes or goes has some 300.
 constexpr std::size_t flood_datagrams = 1000;
+// A program that changes settings in a loop is listened to more slowly.
+constexpr unsigned settings_in_a_second = 100;
 constexpr auto min_resync_distance = std::chrono::milliseconds{100};
 
 NlSocket open_monitor()
@@ -40,7 +43,8 @@ NlSocket open_monitor()
     if (::setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes) != 0)
         throw std::system_error{errno, std::generic_category(),
                                 "can't enlarge the netlink receive buffer (is CAP_NET_ADMIN missing?)"};
-    if (nl_socket_add_memberships(socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, 0) < 0)
+    if (nl_socket_add_memberships(socket.get(), RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
+                                  RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, RTNLGRP_IPV6_IFINFO, 0) < 0)
         throw std::system_error{errno, std::generic_category(), "can't join the rtnetlink groups"};
     return socket;
 }
@@ -64,7 +68,7 @@ HostState &View::drain()
     for (std::size_t received = 0, bytes = 0;
          (bytes = receive()) != 0 && (received < queued || floods_ != floods_before); ++datagrams)
         received += bytes + least_overhead_bytes;
-    if (datagrams >= flood_datagrams)
+    if (datagrams >= flood_datagrams || std::exchange(settings_flood_, false))
         ++floods_;
     apply_noted_links();
     if (!complete_)
@@ -86,6 +90,26 @@ HostState &View::reread_down_taps()
     drain();
     for (const int ifindex : std::set<int>{state_.down_taps()})
         ask_for(ifindex);
+    return state_;
+}
+
+HostState &View::reread_taps()
+{
+    drain();
+    requests_.dump(
+        RTM_GETLINK, AF_UNSPEC, [] {},
+        [&](nlmsghdr &message) {
+            if (auto link = parse_link(message); link && link->is_tap)
+                state_.link_changed(std::move(*link));
+        },
+        [](nl_msg &request) {
+            auto *kind = nla_nest_start(&request, IFLA_LINKINFO);
+            if (!kind)
+                throw std::bad_alloc{};
+            require_libnl(nla_put_string(&request, IFLA_INFO_KIND, "tun"), "a kind of links");
+            nla_nest_end(&request, kind);
+            require_libnl(nla_put_u32(&request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS), "a filter of links");
+        });
     return state_;
 }
 
@@ -168,6 +192,10 @@ void View::apply(const nlmsghdr &message)
     case RTM_DELLINK:
         note_link(message);
         break;
+    case RTM_NEWNETCONF:
+        if (announces_one_setting(message))
+            note_setting();
+        break;
     case RTM_NEWADDR:
     case RTM_DELADDR:
         apply_address(message);
@@ -185,9 +213,13 @@ void View::apply(const nlmsghdr &message)
 // takes its routes with it, and the kernel does not tell which (for IPv4).
 void View::note_link(const nlmsghdr &message)
 {
-    if (!is_of_link_itself(message))
-        return;
     const auto &header = *reinterpret_cast<const ifinfomsg *>(reinterpret_cast<const char *>(&message) + NLMSG_HDRLEN);
+    if (!is_of_link_itself(message)) {
+        // IPv6's own word on a device, when it was switched on there.
+        if (message.nlmsg_len >= NLMSG_LENGTH(sizeof header) && header.ifi_family == AF_INET6)
+            note_setting();
+        return;
+    }
     const bool gone = message.nlmsg_type == RTM_DELLINK;
     if (gone || (header.ifi_flags & IFF_UP) == 0)
         note_routes_of(header.ifi_index);
@@ -198,6 +230,18 @@ void View::note_link(const nlmsghdr &message)
     }
     const auto *bytes = reinterpret_cast<const char *>(&message);
     noted_links_[header.ifi_index].assign(bytes, bytes + message.nlmsg_len);
+}
+
+void View::note_setting()
+{
+    settings_announced_ = true;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - settings_second_ >= std::chrono::seconds{1}) {
+        settings_second_ = now;
+        settings_heard_ = 0;
+    }
+    if (++settings_heard_ > settings_in_a_second)
+        settings_flood_ = true;
 }
 
 // Those of taps of ours are known: they go with the link or come back with it.

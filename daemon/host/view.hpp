@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Keeps a HostState equal to the kernel's: a dump first, then what the kernel multicasts (rtnetlink(7),
-// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE). An event is queued to our socket before any other
-// call of ours can see its effect, so draining the queue before a decision equals a fresh dump, at a cost
-// that does not grow with what is present. What the kernel does not tell is asked for: routes that it may have
-// dropped, and a link that is down, whose alias, group and alternative names change without an event.
+// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, and three more that tell of settings). An event is queued to
+// our socket before any other call of ours can see its effect, so draining the queue before a decision equals a fresh
+// dump, at a cost that does not grow with what is present. What the kernel does not tell is asked for: routes that it
+// may have dropped, a link that is down, whose alias, group and alternative names change without an event, and most
+// settings.
 
 #pragma once
 
@@ -15,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace qemutap {
@@ -39,6 +41,12 @@ public:
     // The same for each tap that is down.
     HostState &reread_down_taps();
 
+    // The same for each tap, also one that is up, in one dump of the taps alone.
+    HostState &reread_taps();
+
+    // True if the change of a device's settings was heard of since the last call.
+    bool take_settings_announced() { return std::exchange(settings_announced_, false); }
+
     // A fresh dump, unless the last one is younger than a tenth of a second.
     HostState &resync();
 
@@ -53,6 +61,7 @@ private:
     void apply(const nlmsghdr &message);
     void note_link(const nlmsghdr &message);
     void note_routes_of(int ifindex);
+    void note_setting();
     void apply_noted_links();
     void apply_address(const nlmsghdr &message);
     void apply_route(const nlmsghdr &message);
@@ -67,6 +76,10 @@ private:
     std::unordered_map<int, std::vector<char>> noted_links_;
     bool complete_ = false; // false: the state must be dumped before it is used
     bool routes_doubtful_ = false;
+    bool settings_announced_ = true; // what changed before we listened counts
+    bool settings_flood_ = false;
+    unsigned settings_heard_ = 0; // since settings_second_ began
+    std::chrono::steady_clock::time_point settings_second_;
     std::uint64_t floods_ = 0;
     std::chrono::steady_clock::time_point last_dump_;
 };

@@ -59,13 +59,15 @@ class Leaving(Idle):
         self.assert_leaves()
         self.assertGreater(time.monotonic() - called, 4.9)
 
-    def test_named_lease_stays(self):
-        """A lease held by name without a timeout needs no daemon: it leaves, and the next one knows the lease."""
+    def test_named_lease_is_watched(self):
+        """I10: beside a lease held by name the daemon stays, as its settings are kept; when it ended, it leaves."""
         self.host.restart_daemon("--idle-exit=3")
         grant = self.up("alice", "--count", "2")
-        self.assert_leaves()
-        self.host.restart_daemon()
+        self.assert_stays(4.0)
         self.assertEqual(self.leases("alice"), [grant])
+        self.ok("alice", "down", grant["lease"])
+        self.assert_leaves()
+        self.host.no_trace()
 
     def test_descriptors_are_watched(self):
         """While a lease is held by descriptors the daemon stays; when the last one ended, it leaves."""
@@ -181,7 +183,7 @@ class InTheMoment(Idle):
         self.host.no_trace()
 
     def test_successor(self):
-        """A lease that must be watched, given in that moment, makes the daemon ask the bus for its successor."""
+        """A lease that is given in that moment makes the daemon ask the bus for its successor."""
         with self.host.connect() as ear:
             ear.watch("type='method_call',member='StartServiceByName'")
             self.told_of_the_end()

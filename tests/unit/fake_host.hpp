@@ -92,6 +92,27 @@ public:
     HostState &reread(int) override { return refresh(); }
     HostState &reread_down_taps() override { return refresh(); }
 
+    HostState &reread_taps() override
+    {
+        ++settings_looks;
+        return refresh();
+    }
+    bool take_settings_announced() override { return std::exchange(settings_announced, false); }
+    void restore_settings(int ifindex) override
+    {
+        step("restore " + std::to_string(ifindex));
+        change(ifindex, [&](Link &link) {
+            link.settings = promised_settings();
+            if (after_restore)
+                after_restore(link.settings);
+        });
+    }
+    HostWideValues host_wide_values() override { return host_wide; }
+    unsigned settings_looks = 0;
+    bool settings_announced = false;
+    std::function<void(LinkSettings &)> after_restore; // another's hand in them, or a file that can't be written
+    HostWideValues host_wide{};
+
     HostState &refresh_all() override
     {
         ++full_refreshes;
@@ -105,7 +126,7 @@ public:
         change(tap.ifindex, [&](Link &link) {
             link.alias = alias;
             link.mac = mac;
-            link.settings = tap_settings;
+            link.settings = promised_settings();
         });
     }
 

@@ -257,25 +257,7 @@ TEST_CASE("a lease without an idle timeout waits for ever")
     CHECK(doomed(table, start + std::chrono::hours{24 * 365 * 10}).empty());
 }
 
-TEST_CASE("leases by descriptors and with an idle timeout need watching, for as long as they are there")
-{
-    const auto quiet = tap(7, 0, 1, Hold::name, "00000000000000aa");
-    const auto held = tap(8, 0, 1, Hold::fd, "00000000000000bb");
-    const auto timed = with_idle_timeout(tap(9, 0, 1, Hold::name, "00000000000000cc"), 60);
-    LeaseTable table;
-    table.update(7, &quiet, start);
-    CHECK_FALSE(table.needs_watching());
-    table.update(8, &held, start);
-    table.update(9, &timed, start);
-    CHECK(table.needs_watching());
-    table.update(8, nullptr, start);
-    CHECK(table.needs_watching());
-    const auto no_longer_timed = with_idle_timeout(timed, 0);
-    table.update(9, &no_longer_timed, start);
-    CHECK_FALSE(table.needs_watching());
-}
-
-TEST_CASE("an attended lease needs watching, and whoever is not there deserts all taps of theirs and no other's")
+TEST_CASE("whoever attends a lease is known, and whoever is not there deserts all taps of theirs and no other's")
 {
     const std::string alice = ":1.5@0123abcd";
     const std::string bob = ":1.6@0123abcd";
@@ -287,11 +269,9 @@ TEST_CASE("an attended lease needs watching, and whoever is not there deserts al
     LeaseTable table;
     table.update(14, &nobodys, start);
     CHECK_FALSE(table.has_attended());
-    CHECK_FALSE(table.needs_watching());
     for (const auto &link : {of_alice, second_of_alice, more_of_alice, of_bob})
         table.update(link.ifindex, &link, start);
     CHECK(table.has_attended());
-    CHECK(table.needs_watching());
     CHECK(doomed(table, start).empty());
 
     CHECK(table.attended_by(alice) == std::set<int>{10, 11, 12});
@@ -312,7 +292,6 @@ TEST_CASE("an attended lease needs watching, and whoever is not there deserts al
     CHECK(table.has_attended());
     table.update(13, nullptr, start);
     CHECK_FALSE(table.has_attended());
-    CHECK_FALSE(table.needs_watching());
 }
 
 TEST_CASE("an index by runqemu's rule and the same one by ours are two")

@@ -165,9 +165,9 @@ TEST_CASE("I9 whole or nothing: what could not even be deleted is swept as an in
 TEST_CASE("I5 up before hand-over: a tap that is not as promised is not given")
 {
     Bench bench;
-    bench.host.meddle = [](Link &link) { link.settings.rp_filter = 0; };
+    bench.host.meddle = [](Link &link) { link.settings["rp_filter"] = 0; };
     CHECK(bench.refusal(request()) == ErrorCode::host_refused);
-    CHECK(bench.text == "configured tap7, but its settings are not the ones written");
+    CHECK(bench.text == "configured tap7, but net.ipv4.conf.tap7.rp_filter is 0, not 1");
     CHECK(bench.host.refresh().links().empty());
 }
 

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT
+//
+// I10 over the real kernel: what a tap has, what another program changes, and what a guest that has the descriptor gets
+// to do to its host. A test is the guest: it writes frames into the tap and reads what the host sends there.
+
+#include "common/error.hpp"
+#include "daemon/core/tap_service.hpp"
+#include "daemon/host/links.hpp"
+#include "daemon/host/tun.hpp"
+#include "tests/kernel/private_network.hpp"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+using namespace qemutap;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct NoMarks : NameMarks {
+    void mark(const std::string &) noexcept override {}
+    void unmark(const std::string &) noexcept override {}
+    void mark_only(const std::set<std::string> &) noexcept override {}
+};
+
+PlanSettings without_exclusions()
+{
+    PlanSettings settings;
+    settings.exclusions.clear();
+    return settings;
+}
+
+struct Service {
+    AddressPlan plan{without_exclusions(), 1};
+    Tun tun;
+    Links links;
+    NoMarks marks;
+    Moment now = 1000s;
+    unsigned ids = static_cast<unsigned>(::getpid());
+    TapService service{plan,
+                       {},
+                       tun,
+                       links,
+                       marks,
+                       [this] {
+                           auto digits = std::to_string(++ids);
+                           return std::string(16 - digits.size(), '0') + digits;
+                       },
+                       [this] { return now; }};
+
+    Acquired acquire(Hold hold, unsigned count = 1)
+    {
+        TapRequest request;
+        request.hold = hold;
+        request.count = count;
+        return service.acquire(64123, request);
+    }
+
+    // A turn of the loop, some time after the last.
+    SettingsReport turn()
+    {
+        now += 1s;
+        service.sweep();
+        return service.keep_settings();
+    }
+
+    // The turns that an event of the network would cause, or none: only what was announced counts.
+    SettingsReport turn_if_announced()
+    {
+        links.refresh();
+        now += 1s;
+        if (!links.take_settings_announced() && service.next_deadline() == std::nullopt)
+            return {};
+        return turn();
+    }
+};
+
+std::string path_of(const TapSetting &setting, const std::string &device)
+{
+    const bool ipv4 = setting.kind == SettingKind::ipv4;
+    return std::string{"/proc/sys/net/"} + (ipv4 ? "ipv4" : "ipv6") + "/conf/" + device + "/" +
+           std::string{setting.name};
+}
+
+int read_setting(const std::string &path)
+{
+    int value = -1;
+    std::ifstream{path} >> value;
+    return value;
+}
+
+void write_setting(const std::string &path, int value)
+{
+    std::ofstream file{path};
+    file << value << std::flush;
+    INFO(path);
+    REQUIRE(file.good());
+}
+
+bool is_multicast(const std::string &device)
+{
+    return std::system(("ip link show dev " + device + " | grep -q '[<,]MULTICAST[,>]'").c_str()) == 0;
+}
+
+// As sysctl(8) and ip(8) show it.
+int shown(const TapSetting &setting, const std::string &device)
+{
+    if (setting.kind == SettingKind::multicast)
+        return is_multicast(device) ? 1 : 0;
+    return read_setting(path_of(setting, device));
+}
+
+void change(const PrivateNetwork &network, const TapSetting &setting, const std::string &device)
+{
+    if (setting.kind == SettingKind::multicast)
+        network.ip("link set dev " + device + " multicast on");
+    else
+        write_setting(path_of(setting, device), setting.value == 0 ? 1 : 0);
+}
+
+std::vector<std::string> names_in(const SettingsReport &report)
+{
+    std::vector<std::string> names;
+    for (const auto &put_back : report.put_back)
+        names.emplace_back(tap_settings.at(put_back.row).name);
+    return names;
+}
+
+void check_as_promised(const std::string &device)
+{
+    for (const auto &setting : tap_settings) {
+        INFO(full_name(setting, device));
+        CHECK(shown(setting, device) == setting.value);
+    }
+}
+
+} // namespace
+
+TEST_CASE("I10 what a guest may do: a tap has each setting when it is given, whatever new devices get")
+{
+    const PrivateNetwork network;
+    for (const auto &setting : tap_settings)
+        if (setting.kind != SettingKind::multicast)
+            write_setting(path_of(setting, "default"), setting.value == 0 ? 1 : 0);
+    Service service;
+    const auto hold = GENERATE(Hold::fd, Hold::name);
+    const auto acquired = service.acquire(hold, 2);
+    check_as_promised("tap7");
+    check_as_promised("tap8");
+    const auto report = service.turn();
+    CHECK(report.put_back.empty());
+    CHECK(report.problems.empty());
+}
+
+TEST_CASE("I10 what a guest may do: each setting that another program changes is put back by the next turn")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::fd, 2);
+    CHECK(service.turn().put_back.empty());
+    for (const auto &setting : tap_settings) {
+        INFO(setting.name);
+        service.now += 20s;
+        change(network, setting, "tap8");
+        const auto report = service.turn();
+        CHECK(names_in(report) == std::vector<std::string>{std::string{setting.name}});
+        CHECK(report.problems.empty());
+        if (report.put_back.size() == 1) {
+            CHECK(report.put_back[0].device == "tap8");
+            CHECK(report.put_back[0].found == (setting.value == 0 ? 1 : 0));
+        }
+        check_as_promised("tap8");
+        check_as_promised("tap7");
+        CHECK(service.turn().put_back.empty());
+    }
+    // They are ours still, and whole.
+    CHECK(service.service.leases({}).size() == 1);
+}
+
+TEST_CASE("I10 what a guest may do: the kernel announces these changes, and not the others")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::fd); // without a carrier IPv6 begins later, and is announced then
+    service.turn();
+    service.turn();
+    std::set<std::string> announced;
+    for (const auto &setting : tap_settings) {
+        service.links.refresh();
+        service.links.take_settings_announced();
+        change(network, setting, "tap7");
+        service.links.refresh();
+        const auto link = service.links.state().link(static_cast<int>(::if_nametoindex("tap7")));
+        if (service.links.take_settings_announced() || !broken_settings(link->settings).empty())
+            announced.emplace(setting.name);
+        service.turn();
+        service.turn();
+    }
+    CHECK(announced ==
+          std::set<std::string>{"rp_filter", "proxy_arp", "ignore_routes_with_linkdown", "disable_ipv6", "multicast"});
+}
+
+TEST_CASE(
+    "I10 what a guest may do: a change of the defaults of all devices leads to a look at all settings of all taps")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::name, 3);
+    service.turn();
+    service.turn();
+    REQUIRE(service.turn_if_announced().put_back.empty());
+    // As `sysctl --system` with net.ipv4.conf.*: those that are announced, and those that aren't.
+    for (const char *device : {"tap7", "tap8", "tap9"})
+        for (const char *name : {"arp_ignore", "route_localnet", "rp_filter"})
+            write_setting(path_of(tap_settings.at(setting_row(name)), device), 2);
+    const auto report = service.turn_if_announced();
+    CHECK(names_in(report) == std::vector<std::string>{"rp_filter", "arp_ignore", "route_localnet"});
+    for (const auto &put_back : report.put_back)
+        CHECK(put_back.more == 2);
+    for (const char *device : {"tap7", "tap8", "tap9"})
+        check_as_promised(device);
+    CHECK(service.turn_if_announced().put_back.empty());
+}
+
+TEST_CASE("I10 what a guest may do: with IPv6 switched on for all devices, a tap gets no address")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::fd);
+    service.turn();
+    write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", 1);
+    write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", 0);
+    CHECK(read_setting("/proc/sys/net/ipv6/conf/tap7/disable_ipv6") == 0);
+    // In between it has no address of its own either.
+    network.ip("-6 addr show dev tap7 | grep inet6 && exit 1 || true");
+    CHECK(names_in(service.turn_if_announced()) == std::vector<std::string>{"disable_ipv6"});
+    check_as_promised("tap7");
+}
+
+TEST_CASE("I3 only ours: settings of devices of others, with whatever alias, stay as they are")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::name);
+    network.ip("tuntap add mine mode tap");
+    network.ip("link set mine up alias \"$(ip -j link show tap7 | sed 's/.*\"ifalias\":\"\\([^\"]*\\)\".*/\\1/')\"");
+    write_setting("/proc/sys/net/ipv4/conf/mine/rp_filter", 2);
+    write_setting("/proc/sys/net/ipv4/conf/tap7/rp_filter", 2);
+    CHECK(service.turn().put_back.size() == 1);
+    CHECK(read_setting("/proc/sys/net/ipv4/conf/mine/rp_filter") == 2);
+    CHECK(read_setting("/proc/sys/net/ipv4/conf/tap7/rp_filter") == 1);
+    CHECK(is_multicast("mine"));
+}
+
+TEST_CASE("I10 what a guest may do: a new service puts right what it finds, without a word if only new settings lack")
+{
+    const PrivateNetwork network;
+    std::optional<Service> service{std::in_place};
+    service->acquire(Hold::name);
+    service->acquire(Hold::name);
+    for (const auto &setting : tap_settings)
+        if (!setting.in_first_version)
+            for (const char *device : {"tap7", "tap8"})
+                change(network, setting, device);
+    const bool changed = GENERATE(false, true);
+    if (changed)
+        write_setting("/proc/sys/net/ipv4/conf/tap8/arp_ignore", 0);
+    service.emplace();
+    const auto report = service->turn();
+    CHECK(report.problems.empty());
+    CHECK(report.put_back.empty() == !changed);
+    check_as_promised("tap7");
+    check_as_promised("tap8");
+    CHECK(service->turn().put_back.empty());
+}
+
+TEST_CASE("I10 what a guest may do: a tap that was moved away and back, renamed or set down is kept as well")
+{
+    const PrivateNetwork network;
+    Service service;
+    const auto acquired = service.acquire(Hold::name);
+    network.ip("link set tap7 down");
+    network.ip("link set tap7 name other");
+    network.ip("link set other up");
+    for (const auto &setting : tap_settings)
+        change(network, setting, "other");
+    const auto report = service.turn();
+    CHECK(report.problems.empty());
+    CHECK(report.put_back.size() == tap_settings.size());
+    check_as_promised("other");
+}

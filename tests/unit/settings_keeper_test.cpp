@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+//
+// I10: when a changed setting is put back, how often at most, and what is reported of it.
+
+#include "daemon/core/settings_keeper.hpp"
+
+#include "tests/catch.hpp"
+
+using namespace qemutap;
+using namespace std::chrono_literals;
+
+namespace {
+
+LinkSettings with(std::string_view name, std::optional<int> value)
+{
+    auto settings = promised_settings();
+    settings[name] = value;
+    return settings;
+}
+
+const Moment start = 1000s;
+
+} // namespace
+
+TEST_CASE("I10 what a guest may do: a changed setting is put back at once, and reported with what it was")
+{
+    SettingsKeeper keeper;
+    keeper.saw(10, promised_settings());
+    CHECK(keeper.due(start).empty());
+    CHECK_FALSE(keeper.next_deadline());
+    const auto changed = with("rp_filter", 2);
+    keeper.saw(10, changed);
+    CHECK(keeper.due(start) == std::vector<int>{10});
+    keeper.put_back(10, "tap7", changed, promised_settings(), false, start);
+    CHECK(keeper.due(start).empty());
+    const auto reports = keeper.take_reports(start);
+    REQUIRE(reports.size() == 1);
+    CHECK(tap_settings.at(reports[0].row).name == "rp_filter");
+    CHECK(reports[0].device == "tap7");
+    CHECK(reports[0].found == 2);
+    CHECK(reports[0].more == 0);
+    CHECK_FALSE(keeper.next_deadline());
+}
+
+TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten times a second, last of all too")
+{
+    SettingsKeeper keeper;
+    const auto changed = with("proxy_arp", 1);
+    unsigned times = 0;
+    unsigned lines = 0;
+    std::size_t more = 0;
+    auto now = start;
+    for (; now < start + 30s; now += 1ms) {
+        keeper.saw(10, changed);
+        for (const int ifindex : keeper.due(now)) {
+            ++times;
+            keeper.put_back(ifindex, "tap7", changed, promised_settings(), false, now);
+            keeper.saw(10, promised_settings());
+        }
+        for (const auto &report : keeper.take_reports(now)) {
+            ++lines;
+            more += report.more;
+        }
+    }
+    CHECK(times == 300);
+    CHECK(lines == 3);
+    keeper.saw(10, changed);
+    REQUIRE(keeper.next_deadline());
+    CHECK(*keeper.next_deadline() <= now + 100ms);
+    CHECK(keeper.due(now + 100ms) == std::vector<int>{10});
+    // None is lost: what was not said is in a later line.
+    keeper.put_back(10, "tap7", changed, promised_settings(), false, now + 100ms);
+    CHECK(keeper.next_deadline() == start + 30s);
+    const auto last = keeper.take_reports(now + 10s);
+    REQUIRE(last.size() == 1);
+    CHECK(lines + more + 1 + last[0].more == 301);
+    CHECK_FALSE(keeper.next_deadline());
+}
+
+TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, and reported in one line")
+{
+    SettingsKeeper keeper;
+    const auto changed = with("disable_ipv6", 0);
+    for (int ifindex = 1; ifindex <= 1000; ++ifindex)
+        keeper.saw(ifindex, changed);
+    unsigned turns = 0;
+    for (auto due = keeper.due(start); !due.empty(); due = keeper.due(start), ++turns) {
+        CHECK(due.size() <= 64);
+        for (const int ifindex : due)
+            keeper.put_back(ifindex, "tap" + std::to_string(ifindex), changed, promised_settings(), false, start);
+        CHECK(keeper.next_deadline());
+    }
+    CHECK(turns == 16);
+    const auto reports = keeper.take_reports(start);
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].more == 999);
+}
+
+TEST_CASE("I10 what a guest may do: taps of an older version get the settings it did not know without a word")
+{
+    SettingsKeeper keeper;
+    auto old = promised_settings();
+    for (const auto &setting : tap_settings)
+        if (!setting.in_first_version)
+            old[setting.name] = 7;
+    keeper.put_back(10, "tap7", old, promised_settings(), true, start);
+    CHECK(keeper.take_reports(start).empty());
+    old["rp_filter"] = 2;
+    keeper.put_back(10, "tap7", old, promised_settings(), true, start);
+    CHECK_FALSE(keeper.take_reports(start).empty());
+}
+
+TEST_CASE("I10 what a guest may do: what can't be written and does no harm is left, and not tried again and again")
+{
+    SettingsKeeper keeper;
+    const auto left = with("accept_ra", 1);
+    keeper.saw(10, left);
+    CHECK(keeper.due(start) == std::vector<int>{10});
+    keeper.put_back(10, "tap7", left, left, false, start);
+    keeper.saw(10, left);
+    CHECK(keeper.due(start + 1h).empty());
+    CHECK(keeper.take_reports(start).empty());
+    CHECK_FALSE(keeper.next_deadline());
+    auto changed = left;
+    changed["rp_filter"] = 0;
+    keeper.saw(10, changed);
+    CHECK(keeper.due(start + 1h) == std::vector<int>{10});
+}
+
+TEST_CASE("I10 what a guest may do: a tap that can't be put back is tried again later, and wakes nobody")
+{
+    SettingsKeeper keeper;
+    keeper.saw(10, with("rp_filter", 0));
+    keeper.failed(10, start);
+    CHECK_FALSE(keeper.next_deadline());
+    CHECK(keeper.due(start + 999ms).empty());
+    CHECK(keeper.due(start + 1s) == std::vector<int>{10});
+    keeper.forget(10);
+    CHECK(keeper.due(start + 1s).empty());
+}
+
+TEST_CASE("I10 what a guest may do: a host-wide setting that does harm is reported once, and again after it was good")
+{
+    HostWideWatch watch;
+    HostWideValues values{};
+    CHECK(watch.news(values).empty()); // none can be read
+    values.fill(0);
+    CHECK(watch.news(values).empty());
+    values[0] = 1; // rp_filter
+    CHECK(watch.news(values).empty());
+    values[0] = 2;
+    CHECK(watch.news(values) == std::vector<std::size_t>{0});
+    CHECK(watch.news(values).empty());
+    values[1] = 1;
+    CHECK(watch.news(values) == std::vector<std::size_t>{1});
+    values[0] = 0;
+    CHECK(watch.news(values).empty());
+    values[0] = 2;
+    CHECK(watch.news(values) == std::vector<std::size_t>{0});
+}
