@@ -80,9 +80,6 @@ public:
     // The host as it is now, with every tap asked again: of most settings the kernel does not announce a change.
     virtual HostState &reread_taps() = 0;
 
-    // True if the kernel announced the change of a setting, of any device, since the last call.
-    virtual bool take_settings_announced() = 0;
-
     // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
     virtual HostState &refresh_all() = 0;
 

@@ -26,8 +26,8 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
-// A look at the settings of thousands of taps takes milliseconds: of all time it gets a twentieth, and what was
-// announced is looked at within this.
+// A look at the settings of thousands of taps takes milliseconds: of all time it gets a twentieth, and after
+// whatever woke the daemon it comes within this.
 constexpr int look_share = 20;
 constexpr Moment longest_look_distance = std::chrono::milliseconds{500};
 constexpr auto problem_distance = std::chrono::seconds{10};
@@ -316,16 +316,21 @@ void TapService::attendants_are(const std::set<std::string> &present)
     condemned_.merge(table_.deserted(present));
 }
 
-// Looks at all taps, if that is not too soon after the last time.
+// Looks at all taps; if that is too soon after the last time, a later turn does, and then there is rest until something
+// wakes the daemon.
 void TapService::look_at_settings()
 {
     const auto before = clock_();
-    if (table_.tap_count() == 0 || before < next_look_)
+    if (table_.tap_count() == 0)
         return;
+    if (before < next_look_) {
+        look_owed_ = true;
+        return;
+    }
     follow(host_.reread_taps());
     const auto after = clock_();
     next_look_ = after + std::min(look_share * (after - before), longest_look_distance);
-    settings_announced_ = false;
+    look_owed_ = false;
 }
 
 void TapService::put_back(int ifindex)
@@ -345,7 +350,6 @@ void TapService::put_back(int ifindex)
 
 SettingsReport TapService::keep_settings()
 {
-    settings_announced_ |= host_.take_settings_announced();
     look_at_settings();
     const bool is_first = std::exchange(first_look_, false);
     if (is_first)
@@ -374,7 +378,7 @@ std::optional<Moment> TapService::next_deadline() const
 {
     auto deadline = table_.next_deadline();
     const auto at = [&](Moment moment) { deadline = deadline ? std::min(*deadline, moment) : moment; };
-    if (settings_announced_ && table_.tap_count() != 0)
+    if (look_owed_ && table_.tap_count() != 0)
         at(next_look_);
     if (const auto keeping = keeper_.next_deadline())
         at(*keeping);

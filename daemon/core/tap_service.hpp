@@ -136,7 +136,7 @@ private:
     std::vector<EndedTap> ended_;
     SettingsKeeper keeper_;
     HostWideWatch host_wide_watch_;
-    bool settings_announced_ = false; // and not looked at yet
+    bool look_owed_ = false;
     bool first_look_ = true;
     std::set<int> inherited_;      // taps of a predecessor that were not as promised at the first look
     Moment next_look_{};           // not before

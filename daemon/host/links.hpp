@@ -31,7 +31,6 @@ public:
     HostState &reread(int ifindex) override { return view_.reread(ifindex); }
     HostState &reread_down_taps() override;
     HostState &reread_taps() override { return view_.reread_taps(); }
-    bool take_settings_announced() override { return view_.take_settings_announced(); }
     HostState &refresh_all() override { return view_.resync(); }
     void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
     void restore_settings(int ifindex) override;

@@ -234,7 +234,6 @@ void View::note_link(const nlmsghdr &message)
 
 void View::note_setting()
 {
-    settings_announced_ = true;
     const auto now = std::chrono::steady_clock::now();
     if (now - settings_second_ >= std::chrono::seconds{1}) {
         settings_second_ = now;

@@ -44,9 +44,6 @@ public:
     // The same for each tap, also one that is up, in one dump of the taps alone.
     HostState &reread_taps();
 
-    // True if the change of a device's settings was heard of since the last call.
-    bool take_settings_announced() { return std::exchange(settings_announced_, false); }
-
     // A fresh dump, unless the last one is younger than a tenth of a second.
     HostState &resync();
 
@@ -76,7 +73,6 @@ private:
     std::unordered_map<int, std::vector<char>> noted_links_;
     bool complete_ = false; // false: the state must be dumped before it is used
     bool routes_doubtful_ = false;
-    bool settings_announced_ = true; // what changed before we listened counts
     bool settings_flood_ = false;
     unsigned settings_heard_ = 0; // since settings_second_ began
     std::chrono::steady_clock::time_point settings_second_;

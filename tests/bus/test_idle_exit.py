@@ -119,7 +119,8 @@ class Leaving(Idle):
             self.assert_stays(4.0)
             self.host.polkit.thaw()
             lease, taps, _ = bus.reply(serial)
-        self.assertEqual((len(lease), len(taps)), (16, 1))
+            self.assertEqual((len(lease), len(taps)), (16, 1))
+            self.call(bus, "Release", "s", lease)
         self.assert_leaves()
 
 

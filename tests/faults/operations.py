@@ -138,7 +138,7 @@ class Start(Operation):
 
 
 class Leave(Operation):
-    """Of the daemon itself, a second after the last call; leases by name need nobody to watch them."""
+    """Of the daemon itself, a second after the last call, when there is no tap."""
 
     title = "idle exit"
     LIMIT = 10

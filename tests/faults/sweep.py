@@ -17,7 +17,9 @@ USER = "alice"
 # Per-device settings that a tap has before it is up, and where the kernel shows them.
 SETTINGS = {"ipv4/conf/{}/rp_filter": 1, "ipv4/conf/{}/arp_ignore": 1, "ipv4/conf/{}/accept_redirects": 0,
             "ipv4/conf/{}/send_redirects": 0, "ipv4/conf/{}/ignore_routes_with_linkdown": 1,
-            "ipv6/conf/{}/disable_ipv6": 1}
+            "ipv4/conf/{}/route_localnet": 0, "ipv4/conf/{}/proxy_arp": 0, "ipv4/conf/{}/accept_local": 0,
+            "ipv4/conf/{}/accept_source_route": 0, "ipv6/conf/{}/disable_ipv6": 1, "ipv6/conf/{}/accept_ra": 0,
+            "ipv6/conf/{}/addr_gen_mode": 1}
 # What is incomplete is swept by then, also when the first try failed; and a lease's idle timeout was a second.
 SETTLED = 4
 # Seconds; a daemon that is well answers in some milliseconds.
@@ -35,7 +37,8 @@ def setting(path):
 
 def facts_of(name):
     device = f"/sys/class/net/{name}"
-    return {"up": int(read(f"{device}/flags"), 16) & 1, "owner": int(read(f"{device}/owner")),
+    flags = int(read(f"{device}/flags"), 16)
+    return {"up": flags & 1, "multicast": flags & 0x1000, "owner": int(read(f"{device}/owner")),
             "link group": int(read(f"{device}/netdev_group")), "MAC": read(f"{device}/address"),
             "addresses": kernel.addresses_of(name), "persistent": bool(int(read(f"{device}/tun_flags"), 16) & 0x0800),
             **{path: setting(path.format(name)) for path in SETTINGS}}
@@ -45,7 +48,7 @@ def shortcomings(grant):
     """In what the kernel's word on a lease's taps differs from what `List` says of it, in readable lines."""
     found = []
     for tap in grant["taps"]:
-        promised = {"up": 1, "owner": grant["uid"], "link group": kernel.GROUP, "MAC": "fe" + tap["mac"][2:],
+        promised = {"up": 1, "multicast": 0, "owner": grant["uid"], "link group": kernel.GROUP, "MAC": "fe" + tap["mac"][2:],
                     "addresses": [f"{tap['gateway']}/{tap['prefix-length']}"],
                     "persistent": grant["hold"] == "name", **SETTINGS}
         try:

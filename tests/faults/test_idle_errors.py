@@ -4,7 +4,6 @@ most of the time is waiting for the timeouts."""
 
 from operations import IdleEnd, Leave
 from errors import Errors
-from rig.wire import Variant
 
 
 class Idle(Errors):
@@ -14,8 +13,7 @@ class Idle(Errors):
 
 
 class Leaving(Errors):
-    # A lease by descriptor would keep the daemon.
-    held = ({"hold": Variant("s", "name")},)
+    held = ()  # any tap would keep the daemon
 
     def test_leaving(self):
         """Point 2: 9 errnos at each system call of the daemon's leaving when it is idle (I1)"""

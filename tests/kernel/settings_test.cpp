@@ -9,15 +9,14 @@
 #include "daemon/host/tun.hpp"
 #include "tests/kernel/private_network.hpp"
 
-#include <arpa/inet.h>
-#include <ifaddrs.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <string>
 
 using namespace qemutap;
@@ -72,14 +71,20 @@ struct Service {
         return service.keep_settings();
     }
 
-    // The turns that an event of the network would cause, or none: only what was announced counts.
-    SettingsReport turn_if_announced()
+    // The kernel announced something: the loop would wake.
+    bool is_woken()
     {
-        links.refresh();
-        now += 1s;
-        if (!links.take_settings_announced() && service.next_deadline() == std::nullopt)
-            return {};
-        return turn();
+        pollfd monitor{links.view().fd(), POLLIN, 0};
+        return ::poll(&monitor, 1, 0) == 1;
+    }
+
+    SettingsReport turn_if_woken() { return is_woken() ? turn() : SettingsReport{}; }
+
+    // What the daemon itself did is heard of, and there is nothing more to do.
+    void settle()
+    {
+        while (is_woken() || service.next_deadline())
+            turn();
     }
 };
 
@@ -190,18 +195,12 @@ TEST_CASE("I10 what a guest may do: the kernel announces these changes, and not 
     const PrivateNetwork network;
     Service service;
     const auto acquired = service.acquire(Hold::fd); // without a carrier IPv6 begins later, and is announced then
-    service.turn();
-    service.turn();
     std::set<std::string> announced;
     for (const auto &setting : tap_settings) {
-        service.links.refresh();
-        service.links.take_settings_announced();
+        service.settle();
         change(network, setting, "tap7");
-        service.links.refresh();
-        const auto link = service.links.state().link(static_cast<int>(::if_nametoindex("tap7")));
-        if (service.links.take_settings_announced() || !broken_settings(link->settings).empty())
+        if (service.is_woken())
             announced.emplace(setting.name);
-        service.turn();
         service.turn();
     }
     CHECK(announced ==
@@ -214,20 +213,18 @@ TEST_CASE(
     const PrivateNetwork network;
     Service service;
     const auto acquired = service.acquire(Hold::name, 3);
-    service.turn();
-    service.turn();
-    REQUIRE(service.turn_if_announced().put_back.empty());
+    service.settle();
     // As `sysctl --system` with net.ipv4.conf.*: those that are announced, and those that aren't.
     for (const char *device : {"tap7", "tap8", "tap9"})
         for (const char *name : {"arp_ignore", "route_localnet", "rp_filter"})
             write_setting(path_of(tap_settings.at(setting_row(name)), device), 2);
-    const auto report = service.turn_if_announced();
+    const auto report = service.turn_if_woken();
     CHECK(names_in(report) == std::vector<std::string>{"rp_filter", "arp_ignore", "route_localnet"});
     for (const auto &put_back : report.put_back)
         CHECK(put_back.more == 2);
     for (const char *device : {"tap7", "tap8", "tap9"})
         check_as_promised(device);
-    CHECK(service.turn_if_announced().put_back.empty());
+    service.settle();
 }
 
 TEST_CASE("I10 what a guest may do: with IPv6 switched on for all devices, a tap gets no address")
@@ -235,13 +232,13 @@ TEST_CASE("I10 what a guest may do: with IPv6 switched on for all devices, a tap
     const PrivateNetwork network;
     Service service;
     const auto acquired = service.acquire(Hold::fd);
-    service.turn();
     write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", 1);
+    service.settle();
     write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", 0);
     CHECK(read_setting("/proc/sys/net/ipv6/conf/tap7/disable_ipv6") == 0);
     // In between it has no address of its own either.
     network.ip("-6 addr show dev tap7 | grep inet6 && exit 1 || true");
-    CHECK(names_in(service.turn_if_announced()) == std::vector<std::string>{"disable_ipv6"});
+    CHECK(names_in(service.turn_if_woken()) == std::vector<std::string>{"disable_ipv6"});
     check_as_promised("tap7");
 }
 

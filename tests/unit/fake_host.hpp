@@ -97,7 +97,6 @@ public:
         ++settings_looks;
         return refresh();
     }
-    bool take_settings_announced() override { return std::exchange(settings_announced, false); }
     void restore_settings(int ifindex) override
     {
         step("restore " + std::to_string(ifindex));
@@ -109,7 +108,6 @@ public:
     }
     HostWideValues host_wide_values() override { return host_wide; }
     unsigned settings_looks = 0;
-    bool settings_announced = false;
     std::function<void(LinkSettings &)> after_restore; // another's hand in them, or a file that can't be written
     HostWideValues host_wide{};
 

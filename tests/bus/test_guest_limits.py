@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: MIT
+"""I10: what a guest may do to its host. The test is the guest and writes frames into its tap; and it is the other
+program that changes settings of live taps, which the daemon puts back within a second and logs."""
+
+import fcntl
+import os
+import select
+import socket
+import struct
+import time
+
+from rig import kernel
+from rig.bus import Variant
+from ring import BusRing
+from frames import Guest, UDP, is_arp_answer_for, is_multicast, mac_of, redirect, udp
+
+NET = "/proc/sys/net"
+LIMIT = 1  # s, until a change is put back
+PUT_BACK = "put back "
+# Settings whose change the kernel announces, with a value that is not the promised one.
+ANNOUNCED = {"ipv4/conf/{}/rp_filter": 2, "ipv4/conf/{}/proxy_arp": 1, "ipv4/conf/{}/ignore_routes_with_linkdown": 0,
+             "ipv6/conf/{}/disable_ipv6": 0}
+PROMISED = {"ipv4/conf/{}/rp_filter": 1, "ipv4/conf/{}/arp_ignore": 1, "ipv4/conf/{}/accept_redirects": 0,
+            "ipv4/conf/{}/send_redirects": 0, "ipv4/conf/{}/ignore_routes_with_linkdown": 1,
+            "ipv4/conf/{}/route_localnet": 0, "ipv4/conf/{}/proxy_arp": 0, "ipv4/conf/{}/accept_local": 0,
+            "ipv4/conf/{}/accept_source_route": 0, "ipv6/conf/{}/disable_ipv6": 1, "ipv6/conf/{}/accept_ra": 0,
+            "ipv6/conf/{}/addr_gen_mode": 1}
+
+
+def read(path):
+    with open(f"{NET}/{path}", encoding="ascii") as file:
+        return int(file.read())
+
+
+def write(path, value):
+    with open(f"{NET}/{path}", "w", encoding="ascii") as file:
+        file.write(str(value))
+
+
+def broken(name):
+    """The settings of a tap that are not as promised."""
+    found = [path.format(name) for path, value in PROMISED.items() if read(path.format(name)) != value]
+    return found + (["multicast"] if "MULTICAST" in kernel.link(name)["flags"] else [])
+
+
+def await_until(condition, limit, what):
+    """Not by announcements: of most settings the kernel makes none."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {limit} s: {what}")
+        time.sleep(0.01)
+
+
+class Limits(BusRing):
+    def setUp(self):
+        super().setUp()
+        self.restored = {}
+        self.root = self.host.connect("root")
+        self.addCleanup(self.root.close)
+
+    def set_all(self, path, value):
+        """A setting of the whole scratch host, until the end of the test."""
+        if path not in self.restored:
+            self.restored[path] = read(path)
+            self.addCleanup(write, path, self.restored[path])
+        write(path, value)
+
+    def take(self, count=1, hold="fd"):
+        """A lease of root's; the guests on its taps, or the names of those."""
+        _, taps, descriptors = self.call(self.root, "Acquire", "ua{sv}", count, {"hold": Variant("s", hold)})
+        for descriptor in descriptors:
+            self.addCleanup(os.close, descriptor)
+        names = [tap["name"] for tap in taps]
+        return [Guest(*pair) for pair in zip(names, descriptors)] if descriptors else names
+
+    def lines(self, words=PUT_BACK):
+        return [line for line in self.host.daemon.log().splitlines() if words in line]
+
+    def settled(self, *names):
+        return lambda: not any(broken(name) for name in names)
+
+
+class Kept(Limits):
+    def test_given(self):
+        """Each setting is as promised when a lease of either kind is given."""
+        for hold in ("fd", "name"):
+            for tap in self.take(2, hold):
+                self.assertEqual(broken(tap if hold == "name" else tap.name), [])
+
+    def test_each_announced(self):
+        """A change that the kernel announces is put back within a second, and logged with both values."""
+        (guest,) = self.take()
+        for path, value in ANNOUNCED.items():
+            path = path.format(guest.name)
+            with self.subTest(path=path):
+                write(path, value)
+                await_until(self.settled(guest.name), LIMIT, path)
+                setting = f"net.{path.replace('/', '.')}"
+                await_until(lambda setting=setting: self.lines(setting), LIMIT, "it is logged")
+                (line,) = self.lines(setting)
+                self.assertIn(f"from {PROMISED[path.replace(guest.name, '{}')]} to {value}", line)
+        kernel.ip("link", "set", guest.name, "multicast", "on")
+        await_until(self.settled(guest.name), LIMIT, "the flag MULTICAST")
+
+    def test_vpn(self):
+        """`sysctl -w net.ipv6.conf.all.disable_ipv6=0`, as VPN clients do it: off again on all taps in a second."""
+        names = [guest.name for guest in self.take(8)]
+        self.set_all("ipv6/conf/all/disable_ipv6", 1)
+        write("ipv6/conf/all/disable_ipv6", 0)
+        await_until(self.settled(*names), LIMIT, "IPv6 is off on the taps")
+        await_until(lambda: self.lines("disable_ipv6"), LIMIT, "it is logged")
+        self.assertLessEqual(len(self.lines("disable_ipv6")), 2)  # not one for each tap
+
+    def test_sysctl_system(self):
+        """`sysctl --system` with net.ipv4.conf.*: announced or not, all settings of all taps are back in a second."""
+        names = self.take(3, "name") + [guest.name for guest in self.take(2)]
+        for name in names:
+            for setting in ("accept_redirects", "route_localnet", "arp_ignore", "accept_local", "rp_filter"):
+                write(f"ipv4/conf/{name}/{setting}", 0 if setting.startswith("arp") else 2 if setting[0] == "r" else 1)
+        await_until(self.settled(*names), LIMIT, "all settings")
+
+    def test_unannounced(self):
+        """A change that the kernel does not announce is put back at the next call, whoever makes it."""
+        (name,) = self.take(1, "name")
+        for setting in ("arp_ignore", "accept_redirects", "route_localnet", "accept_local"):
+            path = f"ipv4/conf/{name}/{setting}"
+            write(path, 1 - PROMISED[f"ipv4/conf/{{}}/{setting}"])
+            self.leases("alice")
+            await_until(self.settled(name), LIMIT, path)
+
+    def test_loop(self):
+        """A program that changes a setting in a loop: a line or two, no spinning, and put back when it stops."""
+        (guest,) = self.take()
+        path, daemon = f"ipv4/conf/{guest.name}/rp_filter", self.host.daemon
+        before, began, writes = self.cpu_seconds(), time.monotonic(), 0
+        while time.monotonic() - began < 3:
+            write(path, writes % 3)
+            writes += 1
+        took = time.monotonic() - began
+        used = self.cpu_seconds() - before
+        write(path, 2)
+        await_until(self.settled(guest.name), LIMIT, path)
+        self.shows = f"{writes} writes, {used:.2f} s of {took:.2f} s, {len(self.lines())} lines"
+        self.assertTrue(daemon.alive())
+        self.assertLessEqual(len(self.lines()), 2, self.shows)
+        self.assertLess(used, took / 4, self.shows)
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.host.daemon.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def test_no_wakeups(self):
+        """Beside leases whose settings are kept the daemon sleeps."""
+        self.take(4, "name")
+        self.leases("root")
+
+        def switches():
+            with open(f"/proc/{self.host.daemon.pid}/status", encoding="ascii") as file:
+                return [line for line in file if line.startswith("voluntary_ctxt_switches")]
+        time.sleep(1)
+        before = switches()
+        time.sleep(3)
+        self.assertEqual(switches(), before)
+
+    def test_start(self):
+        """What changed while no daemon was there is put right at the start; new settings alone without a word."""
+        (name,) = self.take(1, "name")
+        self.host.stop_daemon()
+        kernel.ip("link", "set", name, "multicast", "on")
+        write(f"ipv4/conf/{name}/route_localnet", 1)
+        self.host.start_daemon()
+        await_until(self.settled(name), LIMIT, "the new settings")
+        self.assertEqual(self.lines(), [])
+        self.host.stop_daemon()
+        write(f"ipv4/conf/{name}/rp_filter", 2)
+        self.host.start_daemon()
+        await_until(self.settled(name), LIMIT, "all settings")
+        await_until(lambda: self.lines("rp_filter"), LIMIT, "it is logged")
+
+
+class Frames(Limits):
+    """What gets through, and for each the control: that the same frame does where a setting is not as promised."""
+
+    PORT = 4711
+
+    def listen(self, address):
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(listener.close)
+        listener.bind((address, self.PORT))
+        listener.settimeout(0.5)
+        return listener
+
+    def arrives(self, guest, listener, source, destination):
+        word = f"{source} {time.monotonic()}".encode()
+        guest.send_ipv4(source, destination, UDP, udp(self.PORT, word))
+        try:
+            while listener.recv(100) != word:
+                pass
+        except TimeoutError:
+            return False
+        return True
+
+    def warnings(self, name):
+        self.leases("root")
+        return [line for line in self.lines(f"net.ipv4.conf.all.{name}") if PUT_BACK not in line]
+
+    def assert_host_wide(self, setting, value, arrives, otherwise=0):
+        """The frame does not arrive; with the setting for all devices it does, and there is one warning that says so."""
+        self.assertFalse(arrives())
+        self.assertEqual(self.warnings(setting), [])
+        self.set_all(f"ipv4/conf/all/{setting}", value)
+        self.assertTrue(arrives())
+        self.take()
+        self.take()
+        (line,) = self.warnings(setting)
+        self.assertIn(f"sysctl -w net.ipv4.conf.all.{setting}=0", line)
+        write(f"ipv4/conf/all/{setting}", otherwise)
+        self.take()
+        self.assertFalse(arrives())
+        write(f"ipv4/conf/all/{setting}", value)
+        self.take()
+        self.assertEqual(len(self.warnings(setting)), 2)
+
+    def test_own_address(self):
+        """A guest reaches its gateway's address."""
+        self.set_all("ipv4/conf/all/rp_filter", 0)
+        (guest,) = self.take()
+        self.assertTrue(self.arrives(guest, self.listen("0.0.0.0"), "192.168.8.2", "192.168.8.1"))
+        guest.ask_for("192.168.8.1", "192.168.8.2")
+        self.assertTrue(guest.received(is_arp_answer_for("192.168.8.1"), 2))
+
+    def test_spoofed(self):
+        """Under another guest's address nothing arrives, but with all.rp_filter=2, which is warned of."""
+        self.set_all("ipv4/conf/all/rp_filter", 0)
+        guest, _ = self.take(2)
+        listener = self.listen("0.0.0.0")
+        self.assert_host_wide("rp_filter", 2, lambda: self.arrives(guest, listener, "192.168.9.2", "192.168.8.1"))
+
+    def test_loopback(self):
+        """What is sent to 127.0.0.1 does not arrive, but with all.route_localnet=1, which is warned of."""
+        (guest,) = self.take()
+        listener = self.listen("127.0.0.1")
+        self.assert_host_wide("route_localnet", 1, lambda: self.arrives(guest, listener, "192.168.8.2", "127.0.0.1"))
+
+    def test_gateways_own_address(self):
+        """Under the host's own address nothing arrives, but with all.accept_local=1, which is warned of."""
+        (guest,) = self.take()
+        listener = self.listen("0.0.0.0")
+        self.assert_host_wide("accept_local", 1, lambda: self.arrives(guest, listener, "192.168.8.1", "192.168.8.1"))
+
+    def test_proxied_addresses(self):
+        """The host answers for no address but its own, but with all.proxy_arp=1 where it forwards: warned of."""
+        self.set_all("ipv4/conf/default/forwarding", 1)
+        self.set_all("ipv4/ip_forward", 1)
+        guest, _ = self.take(2)
+
+        def answered():
+            guest.ask_for("192.168.9.2", "192.168.8.2")
+            return guest.received(is_arp_answer_for("192.168.9.2"), 2)
+        self.assert_host_wide("proxy_arp", 1, answered)
+
+    def uplink(self, name="uplink0"):
+        """A network of the host's own, with a default route through it."""
+        descriptor = os.open("/dev/net/tun", os.O_RDWR)
+        self.addCleanup(os.close, descriptor)
+        fcntl.ioctl(descriptor, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1002))  # IFF_TAP | IFF_NO_PI
+        kernel.ip("link", "set", name, "up")
+        kernel.ip("addr", "add", "10.9.0.1/24", "dev", name)
+        kernel.ip("neigh", "add", "10.9.0.77", "lladdr", "02:00:00:00:00:77", "dev", name)
+        kernel.ip("route", "add", "default", "via", "10.9.0.254")
+        return Guest(name, descriptor, b"")
+
+    def test_redirects(self):
+        """A redirect changes no route, also with all.accept_redirects=1, the kernel's default: it counts only from the
+        gateway itself, whose address a guest can't use. The control: the gateway's own does, and with all.rp_filter=2
+        the guest's."""
+        self.set_all("ipv4/conf/all/accept_redirects", 1)
+        self.set_all("ipv4/conf/all/rp_filter", 0)
+        uplink = self.uplink()
+        (guest,) = self.take()
+        way = kernel.ip("route", "get", "203.0.113.9").split("uid")[0]
+        self.assertIn("via 10.9.0.254", way)
+        kernel.ip("neigh", "add", "192.168.8.3", "lladdr", "02:00:00:00:00:03", "dev", guest.name)
+
+        def send(which, source, gateway, own):
+            for _ in range(3):
+                which.send(mac_of(which.name), 0x0800, redirect("203.0.113.9", gateway, source, own))
+            return kernel.ip("route", "get", "203.0.113.9").split("uid")[0]
+        for source in ("192.168.8.2", "10.9.0.254"):
+            for own in ("192.168.8.1", "10.9.0.1"):
+                for gateway in ("192.168.8.3", "10.9.0.77"):
+                    self.assertEqual(send(guest, source, gateway, own), way, (source, own, gateway))
+        self.assertIn("via 10.9.0.77", send(uplink, "10.9.0.254", "10.9.0.77", "10.9.0.1"))
+        self.assertEqual(self.warnings("accept_redirects"), [])
+        kernel.ip("route", "flush", "cache")
+        self.assertEqual(send(guest, "10.9.0.254", "10.9.0.77", "10.9.0.1"), way)
+        self.set_all("ipv4/conf/all/rp_filter", 2)
+        self.assertIn("via 10.9.0.77", send(guest, "10.9.0.254", "10.9.0.77", "10.9.0.1"))
+
+    def test_router_advertisements(self):
+        """While another program switches IPv6 on for all devices, again and again, Router Advertisements bring neither
+        a default route nor an address. The control: on a device of its own they do."""
+        (guest,) = self.take()
+        self.set_all("ipv6/conf/all/disable_ipv6", 1)
+        uplink = self.uplink()
+
+        def gained(name):
+            return kernel.ip("-6", "route", "show", "default", "dev", name), kernel.ip("-6", "addr", "show", "dev", name)
+        for _ in range(30):
+            write("ipv6/conf/all/disable_ipv6", 0)
+            for _ in range(5):
+                guest.send_router_advertisement()
+            self.assertEqual(gained(guest.name), ("", ""))
+            write("ipv6/conf/all/disable_ipv6", 1)
+        write("ipv6/conf/all/disable_ipv6", 0)
+
+        def controlled():
+            uplink.send_router_advertisement()
+            return "default" in gained("uplink0")[0] and "2001:db8:" in gained("uplink0")[1]
+        await_until(controlled, 20, "the control")
+        guest.send_router_advertisement()
+        await_until(self.settled(guest.name), LIMIT, "IPv6 is off")
+        self.assertEqual(gained(guest.name), ("", ""))
+
+    def test_names(self):
+        """A program that asks all networks for names by the rules, mDNS and LLMNR, does not ask a guest: the tap is no
+        network with MULTICAST. The control: with the flag it would be asked."""
+        (guest,) = self.take()
+
+        def ask():
+            """As avahi and systemd-resolved choose: up, running, MULTICAST, no loopback."""
+            for name, facts in kernel.links().items():
+                if {"UP", "LOWER_UP", "MULTICAST"} <= set(facts["flags"]) and "LOOPBACK" not in facts["flags"]:
+                    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+                        for group in ("224.0.0.251", "224.0.0.252"):
+                            where = struct.pack("4s4si", socket.inet_aton(group), bytes(4), socket.if_nametoindex(name))
+                            query.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, where)
+                            query.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, where)
+                            query.sendto(b"who is printer.local?", (group, 5353))
+        ask()
+        self.assertFalse(guest.received(is_multicast, 1))
+        self.host.stop_daemon()
+        kernel.ip("link", "set", guest.name, "multicast", "on")
+        ask()
+        self.assertTrue(guest.received(is_multicast, 2))
