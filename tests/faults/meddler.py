@@ -17,7 +17,16 @@ import rtnetlink
 from rtnetlink import Rtnetlink
 
 CLONE_NEWNET = 0x40000000
+FOREIGN_SETTINGS = ({"ipv4/rp_filter": 2}, {"ipv4/proxy_arp": 1},
+                    {"ipv4/route_localnet": 1, "ipv4/accept_redirects": 1, "ipv6/accept_ra": 1, "ipv4/rp_filter": 0})
+PROMISED_SETTINGS = {"ipv4/rp_filter": 1, "ipv4/proxy_arp": 0, "ipv4/route_localnet": 0, "ipv4/accept_redirects": 0,
+                     "ipv6/accept_ra": 0, "ipv6/disable_ipv6": 1}
 UIDS = (0, *sorted(users.USERS.values()))
+
+
+def setting_of(name, path):
+    family, setting = path.split("/")
+    return f"/proc/sys/net/{family}/conf/{name}/{setting}"
 
 
 def enter_network(descriptor):
@@ -219,6 +228,27 @@ class Meddler:
         self.net.change(ifindex, master=master)
         self.update(ifindex, master=master)
 
+    def change_setting(self, ifindex):
+        """One that the kernel announces, or several of which it announces one; unsettled() wants them back."""
+        link = self.links[ifindex]
+        with contextlib.suppress(FileNotFoundError):
+            for path, value in self.chance.choice(FOREIGN_SETTINGS).items():
+                with open(setting_of(link.name, path), "w", encoding="ascii") as setting:
+                    setting.write(str(value))
+
+    @staticmethod
+    def unsettled(links):
+        """Of the taps that are a lease's by the law, the settings that somebody changed, as lines."""
+        lines = []
+        for places in lease_model.claims(links).values():
+            for ifindex in (ifindexes[0] for ifindexes in places.values() if len(ifindexes) == 1):
+                with contextlib.suppress(FileNotFoundError):
+                    for path, value in PROMISED_SETTINGS.items():
+                        with open(setting_of(links[ifindex].name, path), encoding="ascii") as setting:
+                            found = int(setting.read())
+                        lines += [] if found == value else [f"{path} of {links[ifindex].name} is {found}"]
+        return lines
+
     # What he does next
 
     def assess(self):
@@ -277,4 +307,5 @@ class Meddler:
 
 CHANGES = ("set_down", "set_down", "set_up", "set_up", "rename", "rename", "strip", "strip", "garble", "copy", "copy",
            "put_back", "put_back", "put_back", "retag", "retag", "regroup", "delete", "delete", "recreate", "recreate",
-           "move_away", "move_away", "add_address", "add_address", "delete_address", "delete_address", "enslave")
+           "move_away", "move_away", "add_address", "add_address", "delete_address", "delete_address", "enslave",
+           "change_setting", "change_setting")

@@ -122,7 +122,8 @@ class ForeignChanges(FaultsRing):
 
         def at_peace():
             seen[:] = self.meddler.look()
-            problems[:] = self.meddler.differences(*seen) + lease_model.unrest(seen[0])
+            problems[:] = self.meddler.differences(*seen) + lease_model.unrest(seen[0]) + \
+                self.meddler.unsettled(seen[0])
             return not problems
 
         def agrees():

@@ -90,13 +90,18 @@ class Activation(Life):
         self.assertLess(median, COLD_LIMIT, self.shows)
 
     def test_idle_exit(self):
-        """Left alone the service ends, its unit inactive, not failed; the next call starts it, leases are there."""
+        """Left alone the service stays beside a lease by name, and ends without one, its unit inactive, not failed; the
+        next call starts it."""
         self.configure("idle-exit = 1\n")
         grant = self.up("alice")
+        pid = self.container.main_pid()
+        self.assert_lasts(lambda: self.container.main_pid() == pid, 2.5, "it stays while there are taps")
+        self.assertEqual(self.leases("alice"), [grant])
+        self.ok("alice", "down", grant["lease"])
         self.container.wait_for_state(UNIT, "inactive", "failed")
         self.assertEqual(self.container.show(UNIT, "Result", "ActiveState", "ExecMainStatus"),
                          {"Result": "success", "ActiveState": "inactive", "ExecMainStatus": "0"})
-        self.assertEqual(self.leases("alice"), [grant])
+        self.assertEqual(self.leases("alice"), [])
         self.assertTrue(self.is_running())
         self.assertEqual(self.started(), 0)
 
