@@ -29,7 +29,7 @@ constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
 // A look at the settings of thousands of taps takes milliseconds: of all time it gets a twentieth, and after
 // whatever woke the daemon it comes within this.
 constexpr int look_share = 20;
-constexpr Moment longest_look_distance = std::chrono::milliseconds{500};
+constexpr Moment longest_look_distance = std::chrono::milliseconds{300};
 constexpr auto problem_distance = std::chrono::seconds{10};
 // The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
 // counts against a limit, so that a user at the limit can have a tap again at once after its release.
