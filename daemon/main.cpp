@@ -11,6 +11,7 @@
 #include "daemon/privileges.hpp"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -26,7 +27,7 @@ int end_leases(const DaemonOptions &options)
     Tun tun;
     Links links;
     SkipFiles marks{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); },
-                    uid_of(options.user.name).value_or(0)};
+                    uid_of(options.user.name).value_or(0), options.runqemu_locks_at};
     TapService service{AddressPlan{options.plan, machine_byte()}, options.limits, tun, links, marks, new_lease_id, now};
     for (const auto &lease : service.leases({}))
         service.release(lease.lease);
@@ -44,7 +45,8 @@ void give_up_root(const DaemonOptions &options)
     if (!choice.warning.empty())
         log_warning(choice.warning);
     if (choice.give_up) {
-        SkipFiles{options.runqemu_locks, [](const std::string &problem) { log_warning(problem); }}.hand_over();
+        // Without a word: the service's own look at the directory, at its start, says what is wrong with it.
+        SkipFiles{options.runqemu_locks, [](const std::string &) {}, ::geteuid(), options.runqemu_locks_at}.hand_over();
         become_service_user(options.user.name);
     } else {
         drop_capabilities();

@@ -41,6 +41,13 @@ Ipv4Prefix require_prefix(const std::string &option, const std::string &text)
     return *prefix;
 }
 
+void require_absolute(const char *option, const std::string &path)
+{
+    if (!path.starts_with('/'))
+        throw TapError{ErrorCode::invalid_argument,
+                       std::string{option} + " " + quote(path) + " is no path that begins with /"};
+}
+
 std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
 {
     std::vector<std::string> texts;
@@ -218,6 +225,9 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     app.add_option("--runqemu-locks", options.runqemu_locks, "Where Yocto's runqemu is told that taps are not for it")
         ->capture_default_str()
         ->configurable(false);
+    app.add_option("--runqemu-locks-at", options.runqemu_locks_at,
+                   "Where the service sees that directory, if elsewhere")
+        ->configurable(false);
     app.add_flag("--end-leases", options.end_leases, "Delete the devices of all leases, whosever they are, and end")
         ->configurable(false);
     if (std::none_of(argv + 1, argv + argc, [](std::string_view word) { return word.substr(0, 8) == "--config"; }))
@@ -236,9 +246,9 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     for (const auto &text : exclusions)
         options.plan.exclusions.push_back(require_prefix("exclude", text));
     options.plan.reservations = reservations_of(reserved);
-    if (options.runqemu_locks.substr(0, 1) != "/")
-        throw TapError{ErrorCode::invalid_argument,
-                       "runqemu-locks " + quote(options.runqemu_locks) + " is no path that begins with /"};
+    require_absolute("runqemu-locks", options.runqemu_locks);
+    if (!options.runqemu_locks_at.empty())
+        require_absolute("runqemu-locks-at", options.runqemu_locks_at);
     options.user.demanded = user->count() > 0;
     if (idle_exit->count() > 0)
         options.idle_exit_seconds = idle_exit_seconds;

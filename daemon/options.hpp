@@ -29,6 +29,7 @@ struct DaemonOptions {
     std::string log_level = "info";            // spdlog's names
     std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
     std::string runqemu_locks = default_runqemu_locks;
+    std::string runqemu_locks_at; // where the service sees that directory; empty: there
     ServiceUser user;
     bool end_leases = false; // instead of serving
 };

@@ -92,8 +92,10 @@ void quietly(Work work) noexcept
 
 } // namespace
 
-SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service)
-    : path_{std::move(directory)}, warn_{std::move(warn)}, service_{service}
+SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service,
+                     const std::string &seen_at)
+    : path_{seen_at.empty() ? directory : seen_at}, shown_{std::move(directory)}, warn_{std::move(warn)}, service_{
+                                                                                                              service}
 {
     while (path_.size() > 1 && path_.back() == '/')
         path_.pop_back();
@@ -147,7 +149,7 @@ void SkipFiles::remove_directory()
     if (!directory || ::fstat(directory.get(), &status) != 0 || !is_own(status.st_uid))
         return;
     if (::rmdir(path_.c_str()) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
-        warn_once("can't remove " + path_ + ": " + std::strerror(errno));
+        warn_once("can't remove " + shown_ + ": " + std::strerror(errno));
 }
 
 // Each time anew: it is found at its path by everybody, and can be replaced there.
@@ -161,7 +163,7 @@ UniqueFd SkipFiles::open_directory(bool make_it)
         if (!directory && errno == ENOENT && make_it) {
             const NoUmask all;
             if (::mkdirat(parent.get(), name_.c_str(), directory_mode) != 0 && errno != EEXIST) {
-                warn_once("can't make " + path_ + ": " + std::strerror(errno));
+                warn_once("can't make " + shown_ + ": " + std::strerror(errno));
                 return {};
             }
             directory = open_here(parent.get(), name_, flags);
@@ -177,33 +179,33 @@ UniqueFd SkipFiles::open_directory(bool make_it)
 std::string SkipFiles::why_not_opened(int error) const
 {
     if (error == ENOTDIR || error == ELOOP)
-        return path_ + " is a link, or no directory; remove it";
+        return shown_ + " is a link, or no directory; remove it";
     if (error == EXDEV)
-        return "a file system is mounted on " + path_ + ", whose program we might wait for; unmount it";
+        return "a file system is mounted on " + shown_ + ", whose program we might wait for; unmount it";
     if (error == ENOSYS || error == EPERM)
-        return "can't open " + path_ + " without entering what users mount there (openat2: " + std::strerror(error) +
+        return "can't open " + shown_ + " without entering what users mount there (openat2: " + std::strerror(error) +
                "); it takes Linux 5.6, and a seccomp filter that allows openat2";
-    return "can't open " + path_ + ": " + std::strerror(error);
+    return "can't open " + shown_ + ": " + std::strerror(error);
 }
 
 bool SkipFiles::is_usable(int directory)
 {
     struct stat status {};
     if (::fstat(directory, &status) != 0) {
-        warn_once("can't look at " + path_ + ": " + std::strerror(errno));
+        warn_once("can't look at " + shown_ + ": " + std::strerror(errno));
         return false;
     }
     const bool all_may_write = (status.st_mode & S_IWOTH) != 0;
     if (is_own(status.st_uid) && !all_may_write) {
         // Of no use to those who run runqemu.
-        warn_once(path_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
+        warn_once(shown_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
         return false;
     }
     if (!is_own(status.st_uid))
-        warn_once(path_ + " belongs to uid " + std::to_string(status.st_uid) +
+        warn_once(shown_ + " belongs to uid " + std::to_string(status.st_uid) +
                   ", who can remove our files there; make it root's (chown root, chmod 1777), or remove it");
     else if ((status.st_mode & S_ISVTX) == 0)
-        warn_once(path_ + " lets everybody remove our files; make it sticky (chmod 1777)");
+        warn_once(shown_ + " lets everybody remove our files; make it sticky (chmod 1777)");
     return true;
 }
 
@@ -234,25 +236,25 @@ void SkipFiles::make(int directory, const std::string &name)
         return;
     }
     if (errno == EXDEV) {
-        warn_once("a file system is mounted on a file in " + path_ + ", whose program we might wait for; unmount it");
+        warn_once("a file system is mounted on a file in " + shown_ + ", whose program we might wait for; unmount it");
         return;
     }
     if (errno != EEXIST) {
-        warn_once("can't make files in " + path_ + ": " + std::strerror(errno));
+        warn_once("can't make files in " + shown_ + ": " + std::strerror(errno));
         return;
     }
     // Whoever made it, runqemu heeds it, unless it is a link that leads nowhere.
     struct stat status {};
     const auto found = open_here(directory, file, O_PATH);
     if (found && ::fstat(found.get(), &status) == 0 && S_ISLNK(status.st_mode))
-        warn_once("in " + path_ + " uid " + std::to_string(status.st_uid) +
+        warn_once("in " + shown_ + " uid " + std::to_string(status.st_uid) +
                   " has put links in the place of our files; remove them");
 }
 
 void SkipFiles::remove(int directory, const std::string &file)
 {
     if (is_ours(directory, file) && ::unlinkat(directory, file.c_str(), 0) != 0 && errno != ENOENT)
-        warn_once("can't remove files from " + path_ + ": " + std::strerror(errno));
+        warn_once("can't remove files from " + shown_ + ": " + std::strerror(errno));
 }
 
 void SkipFiles::remove_all_but(int directory, const std::set<std::string> &names)
@@ -260,13 +262,13 @@ void SkipFiles::remove_all_but(int directory, const std::set<std::string> &names
     UniqueFd listed{::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     const std::unique_ptr<DIR, DirectoryCloser> stream{listed ? ::fdopendir(listed.get()) : nullptr};
     if (!stream) {
-        warn_once("can't list " + path_ + ": " + std::strerror(errno));
+        warn_once("can't list " + shown_ + ": " + std::strerror(errno));
         return;
     }
     listed.release();
     for (std::size_t read = 0; const auto *entry = ::readdir(stream.get()); ++read) {
         if (read == most_entries) {
-            warn_once(path_ + " has more than " + std::to_string(most_entries) + " files; remove it");
+            warn_once(shown_ + " has more than " + std::to_string(most_entries) + " files; remove it");
             return;
         }
         const std::string file{entry->d_name};

@@ -24,7 +24,10 @@ class SkipFiles : public NameMarks {
 public:
     // `warn` gets each problem once, as a line for people; it must not throw. `service` is the uid that the service
     // makes files as; those that it made as root, before it had a user, are its own too.
-    SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service = ::geteuid());
+    // `seen_at` is where this process sees the directory, if its view of the host has it elsewhere; the lines name it
+    // as people know it.
+    SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service = ::geteuid(),
+              const std::string &seen_at = {});
 
     // For a process that is root and gives that up: makes the directory, as everybody's, and removes the service's
     // files of root's, which it could not remove later. The next mark_only() makes those that are missing.
@@ -50,6 +53,7 @@ private:
     void warn_once(const std::string &problem);
 
     std::string path_;
+    std::string shown_; // to people
     std::string parent_;
     std::string name_; // in the parent
     std::function<void(const std::string &)> warn_;

@@ -138,6 +138,8 @@ TEST_CASE("daemon options: runqemu's directory is an absolute path, and the comm
     for (const std::string path : {"locks", "", "./locks"})
         check_refused([&] { from_words({"--runqemu-locks=" + path}); }, "runqemu-locks");
     check_refused([] { from_file("runqemu-locks = /run/locks\n"); }, "runqemu-locks");
+    CHECK(from_words({"--runqemu-locks-at", "/run/locks"}).runqemu_locks_at == "/run/locks");
+    check_refused([] { from_words({"--runqemu-locks-at=locks"}); }, "runqemu-locks-at");
 }
 
 TEST_CASE("daemon options: every option is read from the command line")

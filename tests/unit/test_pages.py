@@ -26,7 +26,7 @@ EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 VERBS = ("run", "runqemu", "up", "down", "list", "args")
 # Every verb has --help, which the page describes once; no file sets these of the daemon.
 HELP = {"--help"}
-NO_SETTING = {"--end-leases", "--runqemu-locks", "--help", "--version", "--config"}
+NO_SETTING = {"--end-leases", "--runqemu-locks", "--runqemu-locks-at", "--help", "--version", "--config"}
 # What the shell and env(1) say of a command that can't be started, and success; no error has these.
 OTHER_STATUSES = {0, 126, 127}
 # The client's own error, which never travels on the bus.
