@@ -12,9 +12,9 @@
 #include "daemon/machine.hpp"
 #include "daemon/service_manager.hpp"
 
-#include <algorithm>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <optional>

@@ -9,9 +9,8 @@
 #include "common/bus_names.hpp"
 #include "common/error.hpp"
 #include "daemon/bus/answer.hpp"
+#include "daemon/bus/raw_message.hpp"
 #include "daemon/bus/wire.hpp"
-
-#include <systemd/sd-bus.h>
 
 #include <algorithm>
 #include <array>
@@ -31,14 +30,6 @@ namespace {
 constexpr std::size_t longest_text = 255;
 
 constexpr const char *properties_interface = "org.freedesktop.DBus.Properties";
-
-// sdbus-c++ shows neither its connection's sd_bus nor a message's sd_bus_message; its messages let heirs see theirs.
-struct RawMessage : sdbus::Message {
-    static sd_bus_message *of(const sdbus::Message &message)
-    {
-        return static_cast<sd_bus_message *>(message.*&RawMessage::msg_);
-    }
-};
 
 int require(int result)
 {

@@ -37,7 +37,7 @@ void Deliveries::watch(const std::string &receiver, std::function<void()> undeli
                 open_.erase(open);
         });
         // One connection numbers its messages one by one, and this call was sent right after the answer.
-        open->serial = Serials::own(call).value_or(1) - 1;
+        open->serial = own_serial(call).value_or(1) - 1;
     } catch (const sdbus::Error &error) {
         log_debug("the bus can't be asked for a delivery: " + error.getMessage());
         open_.erase(open);
@@ -48,7 +48,7 @@ void Deliveries::watch(const std::string &receiver, std::function<void()> undeli
 void Deliveries::hear_error(const sdbus::Message &error)
 {
     try {
-        const auto serial = Serials::answered(error);
+        const auto serial = answered_serial(error);
         if (!serial || std::string{error.getSender()} != bus_driver)
             return;
         const auto meant = std::find_if(open_.begin(), open_.end(),

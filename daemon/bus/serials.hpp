@@ -1,41 +1,37 @@
 // SPDX-License-Identifier: MIT
 //
-// Serial numbers of messages, by which an answer is told from all others (D-Bus Specification, "Header Fields",
-// REPLY_SERIAL). sdbus-c++ has no way to read them and lets a derived class have sd-bus's message.
+// Serial numbers of messages, which tell one answer from all others (D-Bus Specification, "Header Fields",
+// REPLY_SERIAL).
 
 #pragma once
 
-#include "common/sdbus_compat.hpp"
-
-#include <systemd/sd-bus.h>
+#include "daemon/bus/raw_message.hpp"
 
 #include <cstdint>
 #include <optional>
 
 namespace qemutap {
 
-struct Serials : sdbus::Message {
-    // Of a message that has been sent.
-    static std::optional<std::uint64_t> own(const sdbus::Message &message)
-    {
-        return read(message, sd_bus_message_get_cookie);
-    }
+using ReadSerial = int (*)(sd_bus_message *, std::uint64_t *);
 
-    // Of the message that this one answers.
-    static std::optional<std::uint64_t> answered(const sdbus::Message &message)
-    {
-        return read(message, sd_bus_message_get_reply_cookie);
-    }
+inline std::optional<std::uint64_t> read_serial(const sdbus::Message &message, ReadSerial read)
+{
+    std::uint64_t serial = 0;
+    if (read(RawMessage::of(message), &serial) < 0)
+        return std::nullopt;
+    return serial;
+}
 
-private:
-    static std::optional<std::uint64_t> read(const sdbus::Message &message,
-                                             int (*reader)(sd_bus_message *, std::uint64_t *))
-    {
-        std::uint64_t serial = 0;
-        if (reader(static_cast<sd_bus_message *>(message.*(&Serials::msg_)), &serial) < 0)
-            return std::nullopt;
-        return serial;
-    }
-};
+// Of a message that has been sent.
+inline std::optional<std::uint64_t> own_serial(const sdbus::Message &message)
+{
+    return read_serial(message, sd_bus_message_get_cookie);
+}
+
+// Of the message that this one answers.
+inline std::optional<std::uint64_t> answered_serial(const sdbus::Message &message)
+{
+    return read_serial(message, sd_bus_message_get_reply_cookie);
+}
 
 } // namespace qemutap
