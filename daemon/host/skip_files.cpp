@@ -9,11 +9,11 @@
 
 #include "daemon/host/skip_files.hpp"
 
+#include "daemon/host/open_in.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <array>
 #include <cerrno>
@@ -68,17 +68,6 @@ private:
 struct DirectoryCloser {
     void operator()(DIR *directory) const { ::closedir(directory); }
 };
-
-// A name in the directory, on the file system of that: EXDEV where something is mounted on it. The C library has no
-// function for it.
-UniqueFd open_here(int directory, const std::string &name, int flags, mode_t mode = 0)
-{
-    open_how how{};
-    how.flags = static_cast<unsigned>(flags | O_NOFOLLOW | O_CLOEXEC);
-    how.mode = mode;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    return UniqueFd{static_cast<int>(::syscall(SYS_openat2, directory, name.c_str(), &how, sizeof how))};
-}
 
 template <typename Work>
 void quietly(Work work) noexcept
@@ -159,14 +148,14 @@ UniqueFd SkipFiles::open_directory(bool make_it)
     const UniqueFd parent{::open(parent_.c_str(), flags | O_CLOEXEC)};
     UniqueFd directory;
     if (parent) {
-        directory = open_here(parent.get(), name_, flags);
+        directory = open_in(parent.get(), name_, flags);
         if (!directory && errno == ENOENT && make_it) {
             const NoUmask all;
             if (::mkdirat(parent.get(), name_.c_str(), directory_mode) != 0 && errno != EEXIST) {
                 warn_once("can't make " + shown_ + ": " + std::strerror(errno));
                 return {};
             }
-            directory = open_here(parent.get(), name_, flags);
+            directory = open_in(parent.get(), name_, flags);
         }
     }
     if (directory)
@@ -182,9 +171,8 @@ std::string SkipFiles::why_not_opened(int error) const
         return shown_ + " is a link, or no directory; remove it";
     if (error == EXDEV)
         return "a file system is mounted on " + shown_ + ", whose program we might wait for; unmount it";
-    if (error == ENOSYS || error == EPERM)
-        return "can't open " + shown_ + " without entering what users mount there (openat2: " + std::strerror(error) +
-               "); it takes Linux 5.6, and a seccomp filter that allows openat2";
+    if (error == ENOSYS)
+        return "can't open " + shown_ + " without entering what users mount there: it takes openat2(2) or a /proc";
     return "can't open " + shown_ + ": " + std::strerror(error);
 }
 
@@ -213,7 +201,7 @@ bool SkipFiles::is_ours(int directory, const std::string &file) const
 {
     // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
     // waited for.
-    const auto opened = open_here(directory, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    const auto opened = open_in(directory, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat status {};
     if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
         return false;
@@ -229,7 +217,7 @@ void SkipFiles::make(int directory, const std::string &name)
 {
     const NoUmask all;
     const auto file = file_of(name);
-    const auto made = open_here(directory, file, O_WRONLY | O_CREAT | O_EXCL, file_mode);
+    const auto made = open_in(directory, file, O_WRONLY | O_CREAT | O_EXCL, file_mode);
     if (made) {
         // Of a full disk it has no text. It is there all the same, and ours.
         [[maybe_unused]] const auto written = ::write(made.get(), text.data(), text.size());
@@ -245,7 +233,7 @@ void SkipFiles::make(int directory, const std::string &name)
     }
     // Whoever made it, runqemu heeds it, unless it is a link that leads nowhere.
     struct stat status {};
-    const auto found = open_here(directory, file, O_PATH);
+    const auto found = open_in(directory, file, O_PATH);
     if (found && ::fstat(found.get(), &status) == 0 && S_ISLNK(status.st_mode))
         warn_once("in " + shown_ + " uid " + std::to_string(status.st_uid) +
                   " has put links in the place of our files; remove them");
