@@ -69,8 +69,10 @@ void HandOvers::settle()
     for (int count = 1; count > 0;) {
         count = ::epoll_wait(watched_.get(), events.data(), static_cast<int>(events.size()), 0);
         for (int i = 0; i < count; ++i) {
-            const auto found = pending_.find(events[static_cast<std::size_t>(i)].data.u64);
-            if (found == pending_.end() || !is_over(found->second, events[static_cast<std::size_t>(i)].events))
+            const auto &event = events[static_cast<std::size_t>(i)];
+            const std::uint64_t number = event.data.u64; // the structure is packed: no reference to it
+            const auto found = pending_.find(number);
+            if (found == pending_.end() || !is_over(found->second, event.events))
                 continue;
             over.push_back(std::move(found->second.pass));
             pending_.erase(found);
