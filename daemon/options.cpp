@@ -115,6 +115,7 @@ std::vector<Reservation> reservations_of(const std::vector<std::string> &words)
 std::vector<std::string> texts_of(const std::vector<Reservation> &reservations)
 {
     std::vector<std::string> texts;
+    texts.reserve(reservations.size());
     for (const auto &reservation : reservations)
         texts.push_back(reservation.text());
     return texts;
