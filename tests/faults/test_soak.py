@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import re
+import select
 import time
 
 from faults import FaultsRing, close_all, resident_kib, rounds  # first: it says where ring is
@@ -23,6 +24,7 @@ CONNECTIONS = 4
 WAYS = [("name", 1, "Release"), ("fd", 1, "Release"), ("name", 2, "Release"), ("fd", 2, "close"),
         ("name", 1, "Release"), ("fd", 1, "close")]
 MOST_KIB = 1024
+LIMIT = 20
 # The kernel's caches are the whole machine's, and what other programs do in them moves them by a few devices' worth. A
 # device leaked by each tap would be two thousand of them in a short run and more than a hundred thousand in a full one.
 MOST_DEVICES = 100
@@ -63,13 +65,32 @@ class Soak(FaultsRing):
     def send_all(self, calls):
         return [(call, self.send(*call)) for call in calls]
 
+    @staticmethod
+    def as_answered(asked):
+        """The pairs of a plan and its call in the order of their answers. A caller who takes them in the order of its
+        calls may leave so many unreceived that those it waits for are never given."""
+        waiting = {(call[0], serial): (plan, (call, serial)) for plan, (call, serial) in asked}
+        while waiting:
+            answered = []
+            for bus in {bus for bus, _ in waiting}:
+                serials = {serial for other, serial in waiting if other is bus}
+                try:
+                    message = bus.next(lambda message, serials=serials: message.reply_to in serials, timeout=0)
+                except TimeoutError:
+                    continue
+                bus.waiting.append(message)
+                answered.append((bus, message.reply_to))
+            yield from map(waiting.pop, answered)
+            if not answered and not select.select([bus.socket for bus, _ in waiting], [], [], LIMIT)[0]:
+                raise TimeoutError(f"no answer within {LIMIT} s")
+
     def begin(self):
         """Acquires on all connections at once; (connection, lease, how it is to end, descriptors) of each."""
         plans = [(bus, *way) for bus, share in self.connections for way in itertools.islice(self.ways, share)]
         sent = self.send_all((bus, "Acquire", "ua{sv}", count, {"hold": Variant("s", hold)})
                              for bus, hold, count, _ in plans)
         held = []
-        for (bus, hold, _, end), call in zip(plans, sent):
+        for (bus, hold, _, end), call in self.as_answered(zip(plans, sent)):
             lease, taps, descriptors = self.answer(*call)
             self.taps += [(tap["name"], lease) for tap in taps]
             self.holds[hold] += 1
