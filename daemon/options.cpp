@@ -48,12 +48,13 @@ void require_absolute(const char *option, const std::string &path)
                        std::string{option} + " " + quote(path) + " is no path that begins with /"};
 }
 
-std::vector<std::string> texts_of(const std::vector<Ipv4Prefix> &prefixes)
+template <typename Setting>
+std::vector<std::string> texts_of(const std::vector<Setting> &settings)
 {
     std::vector<std::string> texts;
-    texts.reserve(prefixes.size());
-    for (const auto &prefix : prefixes)
-        texts.push_back(prefix.text());
+    texts.reserve(settings.size());
+    for (const auto &setting : settings)
+        texts.push_back(setting.text());
     return texts;
 }
 
@@ -110,15 +111,6 @@ std::vector<Reservation> reservations_of(const std::vector<std::string> &words)
     for (std::size_t i = 0; i < words.size(); i += words_of_reservation)
         reservations.push_back(require_reservation(words[i], words[i + 1], words[i + 2]));
     return reservations;
-}
-
-std::vector<std::string> texts_of(const std::vector<Reservation> &reservations)
-{
-    std::vector<std::string> texts;
-    texts.reserve(reservations.size());
-    for (const auto &reservation : reservations)
-        texts.push_back(reservation.text());
-    return texts;
 }
 
 constexpr std::string_view white_space = " \t\r\v\f";
