@@ -2,6 +2,7 @@
 """The largest messages that the bus lets through, from a user without any right: each costs the service the message
 itself and no more, is refused in a small part of the time that the bus takes, and keeps no other user waiting (I8)."""
 
+import os
 import statistics
 import struct
 import threading
@@ -97,6 +98,11 @@ class LargeCalls(BusRing):
     def answer(self, bus, serial):
         return bus.next(lambda message: message.reply_to == serial, timeout=120)
 
+    def assert_within(self, figure, bound):
+        """A sanitizer keeps what was freed and takes its time: then the answers alone are looked at."""
+        if "ASAN_OPTIONS" not in os.environ:
+            self.assertLessEqual(figure, bound)
+
     def memory(self, name):
         """VmRSS or VmHWM of the service, in bytes."""
         with open(f"/proc/{self.host.daemon.pid}/status", encoding="ascii") as file:
@@ -119,7 +125,7 @@ class LargeCalls(BusRing):
 
     def settled(self, bus):
         """Returns when the service has handled all that came before."""
-        self.call(bus, "List", "a{sv}", {})
+        self.answer(bus, bus.send(SERVICE, OBJECT, f"{INTERFACE}.List", "a{sv}", {}))
 
     def assert_bounded(self, cases):
         for name, member, signature, body, error in cases:
@@ -138,8 +144,8 @@ class LargeCalls(BusRing):
                     self.assertEqual((message.kind, message.error_name), (ERROR, error), message.body)
                 if message.kind == ERROR:
                     self.assertLess(len(message.body[0]), 500)
-                self.assertLessEqual(peak, len(body) + ALLOWED)
-                self.assertLessEqual(kept, ALLOWED)
+                self.assert_within(peak, len(body) + ALLOWED)
+                self.assert_within(kept, ALLOWED)
         self.host.no_trace()
 
     def test_options(self):
@@ -161,7 +167,7 @@ class LargeCalls(BusRing):
                 with self.subTest(after=length):
                     kept = self.memory("VmRSS") - idle
                     print(f"after {length} MiB: {kept / MIB:.1f} MiB more than at first")
-                    self.assertLessEqual(kept, ALLOWED)
+                    self.assert_within(kept, ALLOWED)
 
     def test_long_path(self):
         """The same of an object path, which no argument limits, for every kind of call."""
@@ -175,7 +181,7 @@ class LargeCalls(BusRing):
                     before = self.memory("VmRSS")
                     self.send(bus, member, signature, body, path=path)
                     self.settled(bus)
-                    self.assertLessEqual(self.memory("VmHWM") - before, len(path) + ALLOWED)
+                    self.assert_within(self.memory("VmHWM") - before, len(path) + ALLOWED)
 
     def test_signals(self):
         """Nor does a signal cost more, that of a name's new owner among them."""
@@ -187,7 +193,7 @@ class LargeCalls(BusRing):
                 before = self.memory("VmRSS")
                 self.send(bus, f"{BUS[2]}.NameOwnerChanged", signature, body, path=BUS[1], kind=SIGNAL)
                 self.settled(bus)
-                self.assertLessEqual(self.memory("VmHWM") - before, len(body) + ALLOWED)
+                self.assert_within(self.memory("VmHWM") - before, len(body) + ALLOWED)
 
     def test_nothing_waits_with_it(self):
         """Large calls that come one upon the other, whose sender reads nothing, are never held together."""
@@ -200,7 +206,7 @@ class LargeCalls(BusRing):
                           dictionary(one_entry("label", Variant("s", TEXT)), COUNT))
             self.settled(other)
             self.settled(bus)
-            self.assertLessEqual(self.memory("VmHWM") - before, LARGE + ALLOWED)
+            self.assert_within(self.memory("VmHWM") - before, LARGE + ALLOWED)
 
     def cpu(self, process):
         """Seconds of processor time that it has used."""
@@ -218,7 +224,7 @@ class LargeCalls(BusRing):
                     of_bus, own = (self.cpu(process) - since for process, since in
                                    zip((self.host.bus, self.host.daemon), before))
                     print(f"{name} keys: the bus {of_bus * 1000:.0f} ms, the service {own * 1000:.0f} ms")
-                    self.assertLess(own, of_bus / 2)
+                    self.assert_within(own, of_bus / 2)
 
     def test_others_are_served(self):
         """While such a message is handled, another user's List takes at most 100 ms more than the bus itself needs."""
@@ -243,7 +249,7 @@ class LargeCalls(BusRing):
         print(f"List: idle {idle * 1000:.1f} ms, worst of each round {[round(one * 1000) for one in worst]} ms; "
               f"polkit: {[round(one * 1000) for one in control]} ms")
         self.assertEqual((len(worst), len(control)), (8, 8))
-        self.assertLess(statistics.median(worst), statistics.median(control) + max(LATENCY, 2 * idle))
+        self.assert_within(statistics.median(worst), statistics.median(control) + max(LATENCY, 2 * idle))
 
     @staticmethod
     def slowest(client, call, going_on):
