@@ -26,10 +26,10 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
-// A look at the settings of thousands of taps takes milliseconds: of all time it gets a twentieth, and after
-// whatever woke the daemon it comes within this.
+// A look at the settings of a thousand taps takes ten milliseconds, and more where links come and go meanwhile: of all
+// time it gets a twentieth, and after whatever woke the daemon it comes within this.
 constexpr int look_share = 20;
-constexpr Moment longest_look_distance = std::chrono::milliseconds{300};
+constexpr Moment longest_look_distance = std::chrono::milliseconds{800};
 constexpr auto problem_distance = std::chrono::seconds{10};
 // The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
 // counts against a limit, so that a user at the limit can have a tap again at once after its release.
@@ -318,19 +318,20 @@ void TapService::attendants_are(const std::set<std::string> &present)
 
 // Looks at all taps; if that is too soon after the last time, a later turn does, and then there is rest until something
 // wakes the daemon.
-void TapService::look_at_settings()
+bool TapService::look_at_settings()
 {
     const auto before = clock_();
     if (table_.tap_count() == 0)
-        return;
+        return false;
     if (before < next_look_) {
         look_owed_ = true;
-        return;
+        return false;
     }
     follow(host_.reread_taps());
     const auto after = clock_();
     next_look_ = after + std::min(look_share * (after - before), longest_look_distance);
     look_owed_ = false;
+    return true;
 }
 
 void TapService::put_back(int ifindex)
@@ -350,7 +351,7 @@ void TapService::put_back(int ifindex)
 
 SettingsReport TapService::keep_settings()
 {
-    look_at_settings();
+    const bool looked = look_at_settings();
     const bool is_first = std::exchange(first_look_, false);
     if (is_first)
         for (const auto &[id, lease] : table_.leases())
@@ -369,7 +370,7 @@ SettingsReport TapService::keep_settings()
         }
     }
     report.put_back = keeper_.take_reports(clock_());
-    if (is_first || table_.tap_count() != 0)
+    if (is_first || looked)
         report.host_wide = host_wide_watch_.news(host_.host_wide_values());
     return report;
 }

@@ -114,7 +114,7 @@ private:
     Outcome try_acquire(const Terms &terms);
     bool remove_doomed();
     void remove_each(const std::map<uid_t, std::vector<int>> &by_owner);
-    void look_at_settings();
+    bool look_at_settings(); // false: not now
     void put_back(int ifindex);
     void forget_end_of(const std::string &lease);
     void note_end(EndedTap tap);
