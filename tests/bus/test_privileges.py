@@ -135,7 +135,19 @@ class StaysRoot(Privileges):
         self.assertIn("chmod 666 /dev/net/tun", done.err)
 
     def test_no_account(self):
-        """Without the user's account the daemon stays root with a warning; a user that is demanded must exist."""
+        """Without the user's account the daemon stays root, serves, and says once what to do."""
+        users.take_service_away()
+        self.addCleanup(users.set_members, *self.members)
+        self.addCleanup(users.add_users)
+        daemon = self.host.start_daemon()
+        self.up("root")
+        self.assert_root(daemon.pid)
+        (line,) = self.warnings()
+        for words in ("stays root", users.SERVICE, "systemd-sysusers"):
+            self.assertIn(words, line)
+
+    def test_no_account_and_demanded(self):
+        """A user that the configuration names must exist: status 2, and the text names it."""
         done = self.host.failing_daemon("--user", "no-such-user")
         self.assertEqual((done.status, done.out), (2, ""), done)
         self.assertIn("no-such-user", done.err)

@@ -61,6 +61,11 @@ def add_users(passwd="/etc/passwd", group="/etc/group"):
     _write(group, groups)
 
 
+def take_service_away(passwd="/etc/passwd"):
+    """The host has no account of the service; add_users() brings it back."""
+    _write(passwd, _lines_without(passwd, {SERVICE}, set()))
+
+
 def set_members(*names, group="/etc/group"):
     """Makes the members of group qemu-tap exactly these."""
     others = _lines_without(group, {GROUP}, set())
