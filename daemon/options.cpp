@@ -75,14 +75,19 @@ void require_absent_or_readable(const std::string &path)
 constexpr std::size_t words_of_reservation = 3;
 constexpr std::string_view reservation_rule = "reserve is a user or uid, a label and an index, such as alice web 42";
 
+// A name in passwd(5) has no other characters, and what looks names up is not given any.
+bool may_be_user_name(std::string_view text)
+{
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f && c != ':'; });
+}
+
 // A number is a uid, whether the host knows it or not.
 uid_t require_user(const std::string &text)
 {
     if (const auto uid = parse_number<uid_t>(text); uid && *uid != static_cast<uid_t>(-1))
         return *uid;
-    // A name in passwd(5) has no such characters, and what looks names up is not given others.
-    const bool may_be_name = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-    const auto *entry = may_be_name && !text.empty() ? ::getpwnam(text.c_str()) : nullptr;
+    const auto *entry = may_be_user_name(text) ? ::getpwnam(text.c_str()) : nullptr;
     if (!entry)
         throw TapError{ErrorCode::invalid_argument, "there is no user " + quote(text)};
     return entry->pw_uid;
@@ -243,6 +248,9 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
     if (!options.runqemu_locks_at.empty())
         require_absolute("runqemu-locks-at", options.runqemu_locks_at);
     options.user.demanded = user->count() > 0;
+    if (!may_be_user_name(options.user.name))
+        throw TapError{ErrorCode::invalid_argument,
+                       "user " + quote(options.user.name) + " is no name: printable characters but blanks and colons"};
     if (idle_exit->count() > 0)
         options.idle_exit_seconds = idle_exit_seconds;
     return options;

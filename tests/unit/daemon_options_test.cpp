@@ -228,6 +228,14 @@ TEST_CASE("daemon options: exclude may be given several times in the file, side 
           "10.8.0.0/16 10.9.0.0/16");
 }
 
+TEST_CASE("daemon options: what can't be a name in passwd(5) is no user, whether the host knows one or not")
+{
+    for (const std::string name : {"", "\xc1", "vm:net", "vm\x7fnet"})
+        check_value_refused("user", name);
+    check_refused([] { from_words({"--user", "vm net"}); }, "user \"vm net\" is no name");
+    CHECK(from_file("user = dom\\vm.net@example_1$\n").user.name == "dom\\vm.net@example_1$");
+}
+
 TEST_CASE("daemon options: reserve is a user or uid, a label and an index, any number of times")
 {
     const std::vector<Reservation> both{{.user = "root", .uid = 0, .label = "web", .index = 42},

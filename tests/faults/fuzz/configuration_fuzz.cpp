@@ -66,6 +66,8 @@ std::string file_of(const DaemonOptions &options)
         text += line("exclude", exclusion.text());
     for (const auto &reservation : options.plan.reservations)
         text += line("reserve", reservation.text());
+    if (options.user.demanded)
+        text += line("user", options.user.name);
     if (options.idle_exit_seconds)
         text += line("idle-exit", std::to_string(*options.idle_exit_seconds));
     return text;
