@@ -6,7 +6,7 @@ import os
 import random
 import resource
 
-from faults import FULL, FaultsRing, error_name, rounds
+from faults import FULL, FaultsRing, descriptors_at_rest, error_name, rounds
 from acquires import FEW_TAPS, KINDS, Asked, Tally
 from rig import furnish, kernel
 from rig.bus import BUS, BusError, Variant
@@ -38,8 +38,7 @@ class Environment(FaultsRing):
         return found
 
     def open_files(self):
-        path = f"/proc/{self.host.daemon.pid}/fd"
-        return len(os.listdir(path))
+        return descriptors_at_rest(self.host.daemon.pid)
 
     def ask_all(self, user, tally):
         """One acquire of each kind, one after the other, each given back before the next."""

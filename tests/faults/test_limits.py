@@ -9,7 +9,7 @@ import time
 from collections import Counter
 
 from actor import Actor, told_to_stop
-from faults import FaultsRing, resident_kib, rounds
+from faults import FaultsRing, descriptors_at_rest, resident_kib, rounds
 from hostile import BY_NAME, PRESENT, HostileCallers
 from rig import kernel
 from rig.bus import SOCKET, Connection
@@ -47,7 +47,7 @@ def keep_asking(_, outstanding):
 class Limits(FaultsRing, HostileCallers):
     def cost(self):
         """The daemon's memory in KiB, and how many descriptors it has."""
-        return resident_kib(self.host.daemon.pid), len(os.listdir(f"/proc/{self.host.daemon.pid}/fd"))
+        return resident_kib(self.host.daemon.pid), descriptors_at_rest(self.host.daemon.pid)
 
     def acquires(self, bus, count):
         """The seconds of each, one held by a descriptor after one by name."""

@@ -13,7 +13,7 @@ import re
 import socket
 import time
 
-from faults import FaultsRing, close_all, rounds  # first: it says where ring is
+from faults import FaultsRing, close_all, descriptors_at_rest, rounds  # first: it says where ring is
 from rig import kernel
 from rig.bus import BUS, RETURN, BusError, Disconnected
 from rig.host import Host
@@ -163,7 +163,7 @@ class Vanishing(FaultsRing):
             root.reply(serial)
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return descriptors_at_rest(self.pid)
 
     def complaints(self):
         lines = self.host.daemon.log().splitlines()
