@@ -54,7 +54,9 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
 {
     auto &lease = leases_[tag.lease];
     lease.taps.emplace(tag.position, ifindex);
-    ++indexes_of(tag.profile)[tag.index];
+    auto &indexes = indexes_of(tag.profile);
+    indexes.resize(std::max<std::size_t>(indexes.size(), tag.index + 1));
+    ++indexes[tag.index];
     ++taps_of_[tag.uid];
     if (!tag.attendant.empty())
         attended_[tag.attendant].insert(ifindex);
@@ -70,9 +72,7 @@ void LeaseTable::forget(int ifindex, Moment now)
         if (attended->second.empty())
             attended_.erase(attended);
     }
-    auto &indexes = indexes_of(tag.profile);
-    if (--indexes[tag.index] == 0)
-        indexes.erase(tag.index);
+    --indexes_of(tag.profile)[tag.index];
     if (--taps_of_[tag.uid] == 0)
         taps_of_.erase(tag.uid);
     auto &lease = leases_.at(tag.lease);
