@@ -165,6 +165,10 @@ def main():
     ring, modules = sys.argv[1], [os.path.basename(name).removesuffix(".py") for name in sys.argv[2:]]
     sys.path[:0] = [TESTS, os.path.join(TESTS, ring)]
     signal.signal(signal.SIGALRM, out_of_time)
+    # In the background, or by nohup, it is started with some ignored, which the programs under test would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
     release = os.environ.get("QEMU_TAPCTL_RELEASE") or ""
     passed = failed = 0
     for module in modules:
