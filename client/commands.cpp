@@ -5,6 +5,7 @@
 #include "client/commands.hpp"
 
 #include "client/become_user.hpp"
+#include "client/descriptor_numbers.hpp"
 #include "client/launch.hpp"
 #include "client/manager_proxy.hpp"
 #include "client/password_agent.hpp"
@@ -152,7 +153,8 @@ int perform(const RunOptions &options)
     if (const int problem = command_problem(options.command.front()); problem != 0)
         return report_command(options.command.front(), problem);
     ManagerProxy manager;
-    const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
+    auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
+    acquired.descriptors = out_of_the_way(std::move(acquired.descriptors));
     const auto descriptors = descriptors_of(acquired);
     auto words = with_placeholders(options.command, acquired.grant, descriptors);
     if (!for_any_program)
