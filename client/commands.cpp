@@ -182,8 +182,12 @@ int perform(const RunqemuOptions &options)
 
 int perform(const UpOptions &options)
 {
+    if (options.user)
+        become_user(find_user(*options.user), EnvironmentRule::login);
     ManagerProxy manager;
-    const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
+    // An agent would be the user's process at root's terminal.
+    const bool ask_password = options.ask_password && !options.user;
+    const auto acquired = authorised(manager, ask_password, [&] { return manager.acquire(options.request); });
     // From here on the lease outlives us: either its holder is told of it, or it is released.
     const SignalsHeld until_told;
     try {

@@ -193,6 +193,7 @@ struct RunqemuVerb {
 struct UpVerb {
     CLI::App *verb;
     RequestWords words;
+    std::optional<std::string> user;
     bool json = false;
 
     explicit UpVerb(CLI::App &app) : verb{app.add_subcommand("up", "Get taps and print what to start QEMU with")}
@@ -200,14 +201,18 @@ struct UpVerb {
         words.add_common(*verb);
         words.add_nic(*verb);
         verb->add_option("--idle-timeout", words.idle_timeout, "End the lease when no program has it open for so long");
+        verb->add_option("--user", user, "Get them as this user; for root only");
         words.add_format(*verb, Format::text);
         verb->add_flag("--json", json, "The same as --format json");
     }
 
     UpOptions options() const
     {
-        return {words.request(Hold::name), words.nic(), words.ask_password,
-                json ? Format::json : words.chosen_format()};
+        return {.request = words.request(Hold::name),
+                .nic = words.nic(),
+                .ask_password = words.ask_password,
+                .user = user,
+                .format = json ? Format::json : words.chosen_format()};
     }
 };
 

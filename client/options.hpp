@@ -37,6 +37,7 @@ struct UpOptions {
     TapRequest request;
     NicOptions nic;
     bool ask_password = true;
+    std::optional<std::string> user; // whose lease it is to be; for root
     Format format = Format::text;
 };
 

@@ -16,7 +16,7 @@ _qemu_tapctl_options() { # VERB
         '') echo --help --version ;;
         run) echo --count --queues --hold --vhost --device --label --user --keep-environment --no-ask-password --help ;;
         runqemu) echo --count --label --no-ask-password --help ;;
-        up) echo --count --queues --device --label --idle-timeout --format --json --no-ask-password --help ;;
+        up) echo --count --queues --device --label --user --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;
         list) echo --all --json --no-ask-password --help ;;
         args) echo --device --format --help ;;

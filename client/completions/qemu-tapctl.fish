@@ -77,7 +77,7 @@ complete -c qemu-tapctl -n '__qemu_tapctl_at run up args' -x -l device -d "QEMU'
     -a 'virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l hold -d 'How the taps are given to the program' -a 'fd name'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vhost -d 'Move packets in the kernel' -a 'no auto yes'
-complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l user -d 'Be this user; for root' -a '(__fish_complete_users)'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l user -d 'Be this user; for root' -a '(__fish_complete_users)'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -l keep-environment -d 'Let this user have root\'s environment'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up list' -l no-ask-password -d 'Never ask for a password'
 complete -c qemu-tapctl -n '__qemu_tapctl_at up' -x -l idle-timeout \

@@ -83,6 +83,19 @@ class RunAs(BusRing):
         until(lambda: comm_of(popen.pid) == "sleep", "the program has started")
         return popen
 
+    def test_up(self):
+        """`up --user`: the lease and the devices are the user's, polkit decides about the user, who alone may end it."""
+        grant = json.loads(self.ok("root", "up", "--user", "alice", "--label", "vm", "--json"))
+        (lease,) = self.leases("alice")
+        self.assertEqual((lease["lease"], lease["uid"]), (grant["lease"], users.USERS["alice"]))
+        self.assertEqual(kernel.link(lease["taps"][0]["name"])["linkinfo"]["info_data"]["user"], "alice")
+        self.assertEqual(self.leases("root"), [])
+        self.ok("alice", "down", "vm")
+        self.assertEqual(self.ctl("root", "up", "--user", "dave").status, 4)
+        self.assertEqual(self.ctl("alice", "up", "--user", "bob").status, 2)
+        self.assertEqual(self.ctl("root", "up", "--user", "nobody-at-all").status, 2)
+        self.host.no_trace()
+
     def test_lease(self):
         """The lease is the user's: listed as theirs, the device owned by them, gone with the program."""
         stand_in = self.run_stand_in("root", "--user", "alice", "--label", "vm")
@@ -359,7 +372,7 @@ class Refused(BusRing):
         self.assert_refused(self.ctl("root", "run", "--keep-environment", "--", "true"), 2, "--user")
 
     def test_other_verbs(self):
-        """Only `run` becomes somebody: the other verbs have no such option."""
-        for verb in (("up",), ("list",), ("down", "--all"), ("args", "x")):
+        """Only `run` and `up` become somebody: the other verbs have no such option."""
+        for verb in (("list",), ("down", "--all"), ("args", "x")):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("root", verb[0], "--user", "alice", *verb[1:]), 2, "--user")

@@ -142,14 +142,16 @@ TEST_CASE(
     check_refused({"up", "--ask-password"}, "--ask-password");
 }
 
-TEST_CASE("client options: run takes the user whom root becomes, and the other verbs don't")
+TEST_CASE("client options: run and up take the user whom root becomes, and the other verbs don't")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).user == std::nullopt);
     CHECK(parse_as<RunOptions>({"run", "--user", "vm", "--", "qemu"}).user == "vm");
     CHECK(parse_as<RunOptions>({"run", "--user=vm", "--", "qemu", "--user", "x"}).user == "vm");
     check_refused({"run", "--user", "--", "qemu"}, "--user");
     check_refused({"run", "--user", "a", "--user", "b", "--", "qemu"}, "--user");
-    check_refused({"up", "--user", "vm"}, "--user");
+    CHECK(parse_as<UpOptions>({"up"}).user == std::nullopt);
+    CHECK(parse_as<UpOptions>({"up", "--user", "vm"}).user == "vm");
+    check_refused({"args", "web", "--user", "vm"}, "--user");
     check_refused({"list", "--user", "vm"}, "--user");
 }
 
