@@ -12,6 +12,8 @@
 #include "client/placeholders.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
+#include "client/qemu/nic_order.hpp"
+#include "client/qemu/reach.hpp"
 #include "client/qemu/runqemu.hpp"
 #include "client/resolve.hpp"
 #include "client/session.hpp"
@@ -100,17 +102,43 @@ void warn(const std::optional<std::string> &warning)
         std::fprintf(stderr, "qemu-tapctl: %s\n", warning->c_str());
 }
 
+enum class Advice { none, all };
+
 // QEMU's command with our words. `descriptors` is empty for a lease held by name.
 std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
-                                  const std::vector<TapDescriptors> &descriptors, NicOptions nic)
+                                  const std::vector<TapDescriptors> &descriptors, NicOptions nic, Advice advice)
 {
     const auto facts = look_at(command);
+    nic.netdev = added_netdev;
     nic.first_netdev = facts.first_free_netdev;
-    nic.first_mmio_bus = facts.first_free_mmio_bus;
+    nic.first_mmio_bus = needs_mmio_place(facts.machine) ? std::optional{facts.first_free_mmio_bus} : std::nullopt;
+    const auto order = nic_order(facts.machine, facts.nics, nic.device);
+    const unsigned first_nic = nic.first_nic.value_or(order.first);
     const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
-    auto merged = merge(std::move(command), facts, args, kernel_cmdline_words(lease, facts.nics));
+    auto merged = merge(std::move(command), facts, args, kernel_cmdline_words(lease, first_nic));
+    if (advice == Advice::none)
+        return merged.words;
     warn(merged.warning);
+    if (facts.has_kernel && !merged.warning && !order.is_certain && !nic.first_nic)
+        warn(order_warning(first_nic, lease.taps.front().name));
     return merged.words;
+}
+
+// That the command hears nothing of the taps, if so. Throws TapError where that can't be meant, before anything is
+// made.
+std::optional<std::string> lost_taps(const RunOptions &options, bool has_placeholders)
+{
+    const bool by_descriptors = options.request.hold == Hold::fd;
+    if (has_placeholders) {
+        auto problem = carrier_problem(options.command, options.request);
+        if (problem && by_descriptors)
+            throw TapError{ErrorCode::invalid_argument, *problem};
+        return problem;
+    }
+    const auto problem = reach_problem(options.command, look_at(options.command));
+    if (problem && problem->names_qemu && by_descriptors)
+        throw TapError{ErrorCode::invalid_argument, problem->text};
+    return problem ? std::optional{problem->text} : std::nullopt;
 }
 
 // Runs the command for whose life the lease is held, and ends the lease with it. Returns its end as supervise() does.
@@ -147,6 +175,7 @@ std::optional<int> go_on_as(const std::string &name, bool keep_environment)
 int perform(const RunOptions &options)
 {
     const bool for_any_program = has_placeholders(options.command, options.request);
+    const auto lost = lost_taps(options, for_any_program);
     if (options.user)
         if (const auto end = go_on_as(*options.user, options.keep_environment))
             return end_like(*end);
@@ -156,9 +185,10 @@ int perform(const RunOptions &options)
     auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
     acquired.descriptors = out_of_the_way(std::move(acquired.descriptors));
     const auto descriptors = descriptors_of(acquired);
-    auto words = with_placeholders(options.command, acquired.grant, descriptors);
+    auto words = with_placeholders(options.command, acquired.grant, descriptors, options.nic.first_nic.value_or(0));
+    warn(lost);
     if (!for_any_program)
-        words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic);
+        words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic, lost ? Advice::none : Advice::all);
     if (options.request.hold == Hold::name)
         return end_like(attend(manager, acquired.grant, words));
     return become(words, acquired.descriptors);

@@ -29,6 +29,8 @@ namespace {
     throw TapError{ErrorCode::invalid_argument, text};
 }
 
+constexpr unsigned highest_nic = 999; // no guest has more
+
 void add_no_ask_password(CLI::App &verb, bool &ask_password)
 {
     verb.add_flag_callback(
@@ -41,6 +43,8 @@ struct RequestWords {
     unsigned queues = 1;
     std::string vhost{text_of(VhostChoice::no)};
     std::string device = NicOptions{}.device;
+    unsigned first_nic = 0;
+    const CLI::Option *first_nic_given = nullptr;
     std::optional<std::string> label;
     std::optional<std::string> idle_timeout;
     bool ask_password = true;
@@ -59,7 +63,13 @@ struct RequestWords {
         add_device(verb);
     }
 
-    void add_device(CLI::App &verb) { verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str(); }
+    void add_device(CLI::App &verb)
+    {
+        verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str();
+        first_nic_given =
+            add_number(verb, "--first-nic", first_nic, "N of the guest's ethN that the first of our NICs is")
+                ->default_str("");
+    }
 
     void add_format(CLI::App &verb, Format by_default)
     {
@@ -97,7 +107,13 @@ struct RequestWords {
     {
         if (!is_device_model(device))
             refuse("--device " + quote(device) + " is no NIC model such as virtio-net-pci or e1000");
-        return {device};
+        if (first_nic > highest_nic)
+            refuse("--first-nic " + std::to_string(first_nic) + " is none of 0 to " + std::to_string(highest_nic));
+        NicOptions options;
+        options.device = device;
+        if (first_nic_given && first_nic_given->count() > 0)
+            options.first_nic = first_nic;
+        return options;
     }
 
     Format chosen_format() const
@@ -178,6 +194,7 @@ struct RunqemuVerb {
     {
         verb->footer("Then: -- ARG... of runqemu");
         words.add_common(*verb);
+        words.add_device(*verb);
     }
 
     RunqemuOptions options(std::vector<std::string> arguments) const

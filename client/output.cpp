@@ -58,9 +58,9 @@ bool has_addresses(const LeaseGrant &lease)
 }
 
 // Without addresses there is nothing to tell a guest.
-std::string cmdline_of(const LeaseGrant &lease)
+std::string cmdline_of(const LeaseGrant &lease, const NicOptions &options)
 {
-    return has_addresses(lease) ? kernel_cmdline(lease) : "";
+    return has_addresses(lease) ? kernel_cmdline(lease, options.first_nic.value_or(0)) : "";
 }
 
 std::vector<std::string> args_of(const LeaseGrant &lease, const NicOptions &options)
@@ -85,7 +85,7 @@ std::string as_text(const LeaseGrant &lease, const NicOptions &options)
     return "Lease " + lease.lease + (lease.label.empty() ? "" : ", label " + lease.label) + "\n\n" + table(rows) +
            "\nStart QEMU with\n  " + shell_line(args_of(lease, options)) +
            "\nand, for a guest that reads its addresses from the kernel command line, -append\n  '" +
-           cmdline_of(lease) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
+           cmdline_of(lease, options) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
 }
 
 // Filled member by member: from an initializer list each value would be copied.
@@ -122,7 +122,7 @@ nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &option
     for (const auto &tap : lease.taps)
         taps.push_back(json_of(tap));
     object["qemu_args"] = args_of(lease, options);
-    object["kernel_cmdline"] = cmdline_of(lease);
+    object["kernel_cmdline"] = cmdline_of(lease, options);
     return object;
 }
 
@@ -151,7 +151,8 @@ std::string as_env(const LeaseGrant &lease, const NicOptions &options)
                 env_line(number + "PREFIX_LENGTH", std::to_string(tap.prefix_length)) +
                 env_line(number + "MAC", tap.mac.text());
     }
-    return text + env_line("ARGS", shell_line(args_of(lease, options))) + env_line("CMDLINE", cmdline_of(lease));
+    return text + env_line("ARGS", shell_line(args_of(lease, options))) +
+           env_line("CMDLINE", cmdline_of(lease, options));
 }
 
 // runqemu puts QB_NETWORK_DEVICE and QB_TAP_OPT on QEMU's command line and QB_CMDLINE_IP_TAP on the kernel's.
@@ -165,7 +166,7 @@ std::string as_yocto(const LeaseGrant &lease, const NicOptions &options)
         side.insert(side.end(), {words[i], words[i + 1]});
     }
     return "QB_NETWORK_DEVICE = \"" + shell_line(devices) + "\"\nQB_TAP_OPT = \"" + shell_line(netdevs) +
-           "\"\nQB_CMDLINE_IP_TAP = \"" + cmdline_of(lease) + "\"\n";
+           "\"\nQB_CMDLINE_IP_TAP = \"" + cmdline_of(lease, options) + "\"\n";
 }
 
 } // namespace
@@ -196,7 +197,7 @@ std::string formatted(const LeaseGrant &lease, Format format, const NicOptions &
     case Format::qemu:
         return shell_line(args_of(lease, options)) + "\n";
     case Format::cmdline:
-        return cmdline_of(lease) + "\n";
+        return cmdline_of(lease, options) + "\n";
     case Format::env:
         return as_env(lease, options);
     case Format::yocto:

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
 #include <string_view>
 
 namespace qemutap {
@@ -67,13 +68,13 @@ constexpr std::array<TapPlaceholder, 12> of_tap{{
 
 struct LeasePlaceholder {
     std::string_view name;
-    std::string (*text)(const LeaseGrant &lease);
+    std::string (*text)(const LeaseGrant &lease, unsigned first_nic);
 };
 
 constexpr std::array<LeasePlaceholder, 3> of_lease{{
-    {"lease", [](const LeaseGrant &lease) { return lease.lease; }},
-    {"count", [](const LeaseGrant &lease) { return std::to_string(lease.taps.size()); }},
-    {"cmdline", [](const LeaseGrant &lease) { return kernel_cmdline(lease); }},
+    {"lease", [](const LeaseGrant &lease, unsigned) { return lease.lease; }},
+    {"count", [](const LeaseGrant &lease, unsigned) { return std::to_string(lease.taps.size()); }},
+    {"cmdline", [](const LeaseGrant &lease, unsigned first_nic) { return kernel_cmdline(lease, first_nic); }},
 }};
 
 template <typename Table>
@@ -202,12 +203,39 @@ bool has_placeholders(const std::vector<std::string> &command, const TapRequest 
     return found;
 }
 
+std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request)
+{
+    constexpr std::array<std::string_view, 4> carriers{"tap", "fd", "fds", "fdlist"};
+    bool told_of_lease = false;
+    std::set<unsigned> told_of;
+    for (std::size_t i = 1; i < command.size(); ++i)
+        filled(command[i], [&](const Placeholder &placeholder) {
+            told_of_lease = told_of_lease || placeholder.name == "lease";
+            if (std::find(carriers.begin(), carriers.end(), placeholder.name) != carriers.end())
+                told_of.insert(*parse_number<unsigned>(placeholder.number));
+            return std::string{};
+        });
+    for (unsigned tap = 0; tap < request.count && !told_of_lease; ++tap)
+        if (told_of.count(tap) == 0) {
+            const auto number = std::to_string(tap);
+            const std::string key = request.hold == Hold::fd ? ",fds=" : ",ifname=";
+            const auto carrier = (request.hold == Hold::fd ? "{fds" : "{tap") + number + "}";
+            std::string text = "no argument tells the program of tap " + number;
+            text +=
+                ", and to a command with placeholders nothing is added: write " + carrier + " where it belongs, as in ";
+            text += "-netdev tap,id=wire" + number;
+            text += key + carrier;
+            return text;
+        }
+    return std::nullopt;
+}
+
 std::vector<std::string> with_placeholders(std::vector<std::string> command, const LeaseGrant &lease,
-                                           const std::vector<TapDescriptors> &descriptors)
+                                           const std::vector<TapDescriptors> &descriptors, unsigned first_nic)
 {
     const auto text_of = [&](const Placeholder &placeholder) {
         if (const auto *whole = find(of_lease, placeholder.name))
-            return whole->text(lease);
+            return whole->text(lease, first_nic);
         const auto number = *parse_number<unsigned>(placeholder.number);
         return find(of_tap, placeholder.name)
             ->text(lease.taps.at(number), descriptors.empty() ? TapDescriptors{} : descriptors.at(number));

@@ -11,6 +11,7 @@
 #include "client/qemu/args.hpp"
 #include "common/grant.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,13 @@ namespace qemutap {
 // invalid_argument for one that the taps asked for can't fill: all is known before anything is acquired.
 bool has_placeholders(const std::vector<std::string> &command, const TapRequest &request);
 
+// That an argument has placeholders, but none of them tells the program of some tap: nothing is added of ours then, and
+// that tap would be there for nothing. nullopt: each is told of, or the lease is, by which all are found.
+std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request);
+
 // The command with the placeholders filled, and with {name} for {{name}}. `descriptors` has an element for each tap,
-// or none for a lease held by name.
+// or none for a lease held by name. `first_nic` is E of the guest's ethE that the first tap is, for {cmdline}.
 std::vector<std::string> with_placeholders(std::vector<std::string> command, const LeaseGrant &lease,
-                                           const std::vector<TapDescriptors> &descriptors);
+                                           const std::vector<TapDescriptors> &descriptors, unsigned first_nic = 0);
 
 } // namespace qemutap

@@ -14,12 +14,12 @@ _qemu_tapctl_names() {
 _qemu_tapctl_options() { # VERB
     case $1 in
         '') echo --help --version ;;
-        run) echo --count --queues --hold --vhost --device --label --user --keep-environment --no-ask-password --help ;;
-        runqemu) echo --count --label --no-ask-password --help ;;
-        up) echo --count --queues --device --label --user --idle-timeout --format --json --no-ask-password --help ;;
+        run) echo --count --queues --hold --vhost --device --first-nic --label --user --keep-environment --no-ask-password --help ;;
+        runqemu) echo --count --device --first-nic --label --no-ask-password --help ;;
+        up) echo --count --queues --device --first-nic --label --user --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;
         list) echo --all --json --no-ask-password --help ;;
-        args) echo --device --format --help ;;
+        args) echo --device --first-nic --format --help ;;
     esac
 }
 
@@ -31,7 +31,7 @@ _qemu_tapctl_values() { # OPTION
         --vhost) printf '%s\n' no auto yes ;;
         --device) printf '%s\n' virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3 ;;
         --user) compgen -u ;;
-        --count | --queues | --label | --idle-timeout) ;;
+        --count | --first-nic | --queues | --label | --idle-timeout) ;;
         *) return 1 ;;
     esac
 }

@@ -31,7 +31,7 @@ function __qemu_tapctl_at_name
     if __qemu_tapctl_at args
         for at in (seq 3 (count $words))
             string match -q -- '-*' $words[$at]
-            or contains -- $words[(math $at - 1)] --device --format
+            or contains -- $words[(math $at - 1)] --device --first-nic --format
             or return 1
         end
     else
@@ -73,7 +73,9 @@ complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up down list args' -l h
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l count -d 'How many taps'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l queues -d 'Queues of each tap'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l label -d 'Your name for the lease'
-complete -c qemu-tapctl -n '__qemu_tapctl_at run up args' -x -l device -d "QEMU's NIC model" \
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up args' -x -l first-nic \
+    -d "Number of the guest's ethN that is ours"
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up args' -x -l device -d "QEMU's NIC model" \
     -a 'virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l hold -d 'How the taps are given to the program' -a 'fd name'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vhost -d 'Move packets in the kernel' -a 'no auto yes'

@@ -35,12 +35,16 @@ std::string escaped(const std::string &value)
     return text;
 }
 
+std::string netdev_id(unsigned position, const NicOptions &options)
+{
+    return std::string{options.netdev} + std::to_string(options.first_netdev + position);
+}
+
 std::string device_value(const TapGrant &tap, unsigned position, const NicOptions &options)
 {
     const auto &device = options.device;
     const std::string_view model{device.data(), std::min(device.find(','), device.size())};
-    std::string value =
-        device + ",netdev=net" + std::to_string(options.first_netdev + position) + ",mac=" + tap.mac.text();
+    std::string value = device + ",netdev=" + netdev_id(position, options) + ",mac=" + tap.mac.text();
     const bool is_virtio = model.substr(0, 10) == "virtio-net";
     if (tap.queues > 1 && is_virtio)
         value += ",mq=on";
@@ -50,8 +54,8 @@ std::string device_value(const TapGrant &tap, unsigned position, const NicOption
         value += ",vectors=" + std::to_string(2 * tap.queues + 2);
     // Left to itself QEMU fills the mmio transports from the last one down, and the guest finds them from the
     // first one up: its NICs would be in reverse order.
-    if (model == "virtio-net-device" && device.find(",bus=") == std::string::npos)
-        value += ",bus=" + std::string{mmio_bus} + std::to_string(options.first_mmio_bus + position);
+    if (model == "virtio-net-device" && options.first_mmio_bus && device.find(",bus=") == std::string::npos)
+        value += ",bus=" + std::string{mmio_bus} + std::to_string(*options.first_mmio_bus + position);
     return value;
 }
 
@@ -59,11 +63,9 @@ std::vector<std::string> pairs(const LeaseGrant &lease, const NicOptions &option
                                const std::vector<std::string> &backends)
 {
     std::vector<std::string> words;
-    for (unsigned i = 0; i < lease.taps.size(); ++i) {
-        const auto netdev = "net" + std::to_string(options.first_netdev + i);
-        words.insert(words.end(), {"-netdev", "tap,id=" + netdev + "," + backends.at(i), "-device",
+    for (unsigned i = 0; i < lease.taps.size(); ++i)
+        words.insert(words.end(), {"-netdev", "tap,id=" + netdev_id(i, options) + "," + backends.at(i), "-device",
                                    device_value(lease.taps[i], i, options)});
-    }
     return words;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/grant.hpp"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,11 +16,18 @@ namespace qemutap {
 
 // QEMU's names for the places of virtio-mmio devices.
 inline constexpr std::string_view mmio_bus = "virtio-mmio-bus.";
+// The ids of netdevs where the pairs are all there is, as people write them; and behind somebody's command, which may
+// have net0 in a script or a file that we don't see.
+inline constexpr std::string_view plain_netdev = "net";
+inline constexpr std::string_view added_netdev = "tapctl";
 
 struct NicOptions {
-    std::string device = "virtio-net-pci"; // a NIC model, with further properties after a comma if need be
-    unsigned first_netdev = 0;             // I of the first netI
-    unsigned first_mmio_bus = 0;           // N of the first virtio-mmio-bus.N, of a virtio-net-device
+    std::string device = "virtio-net-pci";  // a NIC model, with further properties after a comma if need be
+    std::string_view netdev = plain_netdev; // what stands before I in a netdev's id
+    unsigned first_netdev = 0;              // I of the first one
+    std::optional<unsigned> first_mmio_bus =
+        0;                             // N of the first virtio-mmio-bus.N, of a virtio-net-device; nullopt: QEMU's
+    std::optional<unsigned> first_nic; // E of the guest's ethE that the first one is, as the caller says
 };
 
 // The descriptors of one tap, by their numbers in the process that becomes QEMU.

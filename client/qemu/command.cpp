@@ -97,6 +97,49 @@ std::string_view model_of(std::string_view value)
     return value.substr(0, value.find_first_of(",\""));
 }
 
+// The value of a property, in either form; empty: it is not there.
+std::string_view property(std::string_view value, std::string_view key)
+{
+    for (const auto &mark : {"," + std::string{key} + "=", "\"" + std::string{key} + "\""})
+        if (const auto at = value.find(mark); at != std::string_view::npos) {
+            value.remove_prefix(at + mark.size());
+            value.remove_prefix(std::min(value.find_first_not_of(" :\""), value.size()));
+            return value.substr(0, value.find_first_of(",\"}"));
+        }
+    return {};
+}
+
+// The model of -nic and of -net is a property, and may be left to the machine.
+OwnNic own_nic(std::string_view option, std::string_view value)
+{
+    return {.model = std::string{option == "device" ? model_of(value) : property(value, "model")},
+            .bus = std::string{property(value, "bus")},
+            .has_address = !property(value, "addr").empty()};
+}
+
+// What stands behind qemu-system-, also in a path; empty: the word is no QEMU's name.
+std::string_view architecture_of(std::string_view word)
+{
+    constexpr std::string_view name = "qemu-system-";
+    word.remove_prefix(word.find_last_of('/') == std::string_view::npos ? 0 : word.find_last_of('/') + 1);
+    if (word == "qemu-kvm")
+        return "x86_64";
+    const bool is_name = word.substr(0, name.size()) == name && word.find(' ') == std::string_view::npos;
+    return is_name ? word.substr(name.size()) : std::string_view{};
+}
+
+std::string_view machine_type(std::string_view value)
+{
+    constexpr std::string_view key = "type=";
+    return value.substr(0, key.size()) == key ? value.substr(key.size()) : value;
+}
+
+void note_program(std::string_view word, Machine &machine)
+{
+    if (machine.architecture.empty())
+        machine.architecture = architecture_of(word);
+}
+
 bool is_nic(std::string_view option, std::string_view value)
 {
     if (option == "nic")
@@ -149,8 +192,12 @@ CommandFacts look_at(const std::vector<std::string> &command)
     CommandFacts facts;
     std::set<unsigned> netdevs;
     std::set<unsigned> mmio_buses;
+    // Elsewhere "kvm" may be a group.
+    note_program(command.front() == "kvm" ? "qemu-kvm" : command.front(), facts.machine);
     for (std::size_t i = 1; i < command.size(); ++i) {
         const auto option = option_name(command[i]);
+        if (!option)
+            note_program(command[i], facts.machine);
         if (!option || i + 1 == command.size() ||
             std::find(options_without_value.begin(), options_without_value.end(), *option) !=
                 options_without_value.end())
@@ -158,14 +205,17 @@ CommandFacts look_at(const std::vector<std::string> &command)
         // A wrapper's option before QEMU may have no value; nothing QEMU's is then mistaken, as the program
         // that follows it does not begin with a dash.
         const std::string_view value = command[++i];
+        note_program(value, facts.machine);
         if (*option == "kernel")
             facts.has_kernel = true;
         else if (*option == "append")
             facts.append = i;
+        else if (*option == "machine" || *option == "M")
+            facts.machine.type = machine_type(value);
         if (is_nic(*option, value))
-            ++facts.nics;
+            facts.nics.push_back(own_nic(*option, value));
         if (*option == "netdev" || *option == "device" || *option == "nic" || *option == "net")
-            note_numbers("net", value, netdevs);
+            note_numbers(added_netdev, value, netdevs);
         if (*option == "device")
             note_numbers(mmio_bus, value, mmio_buses);
     }
@@ -179,8 +229,11 @@ MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
 {
     MergedCommand merged{std::move(command), std::nullopt};
     merged.words.insert(merged.words.end(), qemu_args.begin(), qemu_args.end());
-    if (!facts.has_kernel)
+    if (!facts.has_kernel) {
+        merged.warning =
+            "no -kernel is in the command, so no ip= was added; the guest would need " + *with_words("", cmdline);
         return merged;
+    }
     if (!facts.append) {
         merged.words.insert(merged.words.end(), {"-append", *with_words("", cmdline)});
         return merged;

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "client/qemu/nic_order.hpp"
+
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -15,9 +17,10 @@ namespace qemutap {
 struct CommandFacts {
     bool has_kernel = false;
     std::optional<std::size_t> append; // the position of the last -append's value: QEMU takes the last
-    unsigned nics = 0;                 // the caller's own: the guest finds them before ours
-    unsigned first_free_netdev = 0;    // netI from here on is not the caller's
-    unsigned first_free_mmio_bus = 0;  // the same of virtio-mmio-bus.N
+    Machine machine;
+    std::vector<OwnNic> nics;
+    unsigned first_free_netdev = 0;   // tapctlI from here on is not the caller's, nor of a run around this one
+    unsigned first_free_mmio_bus = 0; // the same of virtio-mmio-bus.N
 };
 
 // Reads a command as QEMU would: which words are options, and which their values.
@@ -28,8 +31,8 @@ struct MergedCommand {
     std::optional<std::string> warning;
 };
 
-// The words of `cmdline` go into -append where there is a -kernel to read them; an -append that has an `ip=`
-// stays as it is, and the warning says so.
+// The words of `cmdline` go into -append where there is a -kernel to read them. An -append that has an `ip=` stays as
+// it is, and without a -kernel there is none of ours; the warning says so, and what the guest would need.
 MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
                     const std::vector<std::string> &qemu_args, const std::vector<std::string> &cmdline);
 

@@ -7,6 +7,7 @@
 
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
+#include "client/qemu/nic_order.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
 
@@ -22,7 +23,7 @@ namespace {
 
 constexpr std::string_view qemu_parameters = "qemuparams=";
 constexpr std::string_view boot_parameters = "bootparams=";
-// runqemu's NIC, and its netdev net0.
+// runqemu's own NIC stands before ours.
 constexpr unsigned runqemus_nics = 1;
 
 bool begins_with(std::string_view text, std::string_view beginning)
@@ -55,9 +56,11 @@ CommandFacts look_at_parameters(const std::string &parameters)
 std::vector<std::string> boot_words(const LeaseGrant &lease, unsigned first_nic)
 {
     std::vector<std::string> words;
-    for (unsigned i = 1; i < lease.taps.size(); ++i)
-        words.push_back(ip_word(lease.taps[i], first_nic + i - 1, false));
-    words.push_back(ip_word(lease.taps.front(), 0, true));
+    const auto further = static_cast<unsigned>(lease.taps.size()) - 1;
+    for (unsigned i = 0; i < further; ++i)
+        words.push_back(ip_word(lease.taps[i + 1], first_nic + i, false));
+    // Where ours are the first, runqemu's own stands behind them.
+    words.push_back(ip_word(lease.taps.front(), first_nic == 0 ? further : 0, true));
     words.emplace_back(lasting_nic_names);
     return words;
 }
@@ -99,12 +102,17 @@ RunqemuArguments with_further_taps(std::vector<std::string> arguments, const Lea
         return result;
     auto &parameters = argument_of(result.words, qemu_parameters);
     const auto facts = look_at_parameters(parameters.substr(qemu_parameters.size()));
-    options.first_netdev = std::max(runqemus_nics, facts.first_free_netdev);
+    options.netdev = added_netdev;
+    options.first_netdev = facts.first_free_netdev;
     auto further = lease;
     further.taps.erase(further.taps.begin());
     parameters += (parameters == qemu_parameters ? "" : " ") + shell_line(qemu_args(further, options));
 
-    const auto words = boot_words(lease, runqemus_nics + facts.nics);
+    const auto order = nic_order(facts.machine, facts.nics, options.device);
+    const unsigned first_nic = options.first_nic.value_or(runqemus_nics + order.first);
+    if (!order.is_certain && !options.first_nic)
+        result.warning = order_warning(first_nic, further.taps.front().name);
+    const auto words = boot_words(lease, first_nic);
     auto &boot = argument_of(result.words, boot_parameters);
     if (const auto extended = with_words(boot.substr(boot_parameters.size()), words))
         boot = std::string{boot_parameters} + *extended;

@@ -15,6 +15,8 @@ from rig.host import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
+# The ids of the netdevs that `run` and `runqemu` add, but for their number; `up` prints net0, net1, ...
+ADDED = "tapctl"
 # IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
 TAP_FLAGS, MULTI_QUEUE, PERSIST = 0x5002, 0x0100, 0x0800
 NO_LEASE, OTHER_LEASE = "0123456789abcdef", "fedcba9876543210"
@@ -81,7 +83,7 @@ class StandIn:
 
     def fds(self, netdev):
         """The descriptor numbers that the netdev names as fds=."""
-        option = [word for word in self.argv[self.argv.index("-netdev") :] if word.startswith(f"tap,id=net{netdev},")]
+        option = [word for word in self.argv[self.argv.index("-netdev") :] if word.startswith(f"tap,id={ADDED}{netdev},")]
         return [int(number) for number in re.search(r"\bfds=([0-9:]+)", option[0]).group(1).split(":")]
 
 
@@ -246,17 +248,17 @@ def kernel_cmdline(taps):
     return " ".join([*words, "net.ifnames=0"])
 
 
-def device_arguments(number, tap, model="virtio-net-pci"):
+def device_arguments(number, tap, model="virtio-net-pci", netdev="net"):
     queues = tap["queues"]
     several = f",mq=on,vectors={2 * queues + 2}" if queues > 1 and model.startswith("virtio-net-pci") else ""
-    return ["-device", f"{model},netdev=net{number},mac={tap['mac']}{several}"]
+    return ["-device", f"{model},netdev={netdev}{number},mac={tap['mac']}{several}"]
 
 
-def name_arguments(taps, model="virtio-net-pci"):
+def name_arguments(taps, model="virtio-net-pci", netdev="net"):
     """The words for taps that are opened by name."""
     words = []
     for number, tap in enumerate(taps):
         several = f",queues={tap['queues']}" if tap["queues"] > 1 else ""
-        words += ["-netdev", f"tap,id=net{number},ifname={tap['name']},script=no,downscript=no{several}",
-                  *device_arguments(number, tap, model)]
+        words += ["-netdev", f"tap,id={netdev}{number},ifname={tap['name']},script=no,downscript=no{several}",
+                  *device_arguments(number, tap, model, netdev)]
     return words

@@ -99,4 +99,4 @@ class BadAnswers(BusRing):
         answer, ours = hand_over(1)
         self.addCleanup(ours.close)
         Forger(bus, [answer]).start()
-        self.ok("alice", "run", "--", "true")
+        self.ok("alice", "run", "--", "true", "{fds0}")

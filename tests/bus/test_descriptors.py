@@ -7,7 +7,7 @@ import random
 import time
 
 from rig import furnish, kernel, users
-from ring import MULTI_QUEUE, PERSIST, TAP_FLAGS, BusRing, device_arguments, kernel_cmdline
+from ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, BusRing, device_arguments, kernel_cmdline
 
 
 class Run(BusRing):
@@ -17,8 +17,8 @@ class Run(BusRing):
         for number, tap in enumerate(grant["taps"]):
             numbers = holder.fds(number)
             self.assertEqual(len(numbers), tap["queues"])
-            words += ["-netdev", f"tap,id=net{number},fds={':'.join(map(str, numbers))}",
-                      *device_arguments(number, tap)]
+            words += ["-netdev", f"tap,id={ADDED}{number},fds={':'.join(map(str, numbers))}",
+                      *device_arguments(number, tap, netdev=ADDED)]
             flags = TAP_FLAGS | (MULTI_QUEUE if tap["queues"] > 1 else 0)
             for descriptor in numbers:
                 self.assertEqual(holder.open[descriptor]["tap"],
@@ -128,7 +128,7 @@ class Append(BusRing):
         self.assertNotIn("ip=", " ".join(holder.argv))
 
     def test_beside_another_nic(self):
-        """Beside the caller's own NIC our netdevs are numbered on, and ip= names the NICs that are ours."""
+        """Beside the caller's own NIC our netdevs have ids of their own, and ip= names the NICs that are ours."""
         command = ["-kernel", "bzImage", "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
         holder, _ = self.started(*command)
         (lease,) = self.leases("alice")
@@ -137,10 +137,10 @@ class Append(BusRing):
         self.assertEqual(append, f"ip={second['client']}:::255.255.255.0::eth2:off ip={first['client']}::"
                                  f"{first['gateway']}:255.255.255.0::eth1:off net.ifnames=0")
         netdevs = [word for word in holder.argv if word.startswith("tap,")]
-        self.assertEqual([word.split(",")[1] for word in netdevs], ["id=net1", "id=net2"])
+        self.assertEqual([word.split(",")[1] for word in netdevs], [f"id={ADDED}0", f"id={ADDED}1"])
         devices = [word for word in holder.argv if word.startswith("virtio-net-pci,")]
-        self.assertEqual(devices[1:], [f"virtio-net-pci,netdev=net1,mac={first['mac']}",
-                                       f"virtio-net-pci,netdev=net2,mac={second['mac']}"])
+        self.assertEqual(devices[1:], [f"virtio-net-pci,netdev={ADDED}0,mac={first['mac']}",
+                                       f"virtio-net-pci,netdev={ADDED}1,mac={second['mac']}"])
 
     def test_ip_already_there(self):
         """An -append that has ip= is left alone, and a warning of one line says so."""
@@ -269,7 +269,8 @@ class CannotStart(BusRing):
         with open(script, "w", encoding="ascii") as file:
             file.write("#!/no/such/interpreter\n")
         os.chmod(script, 0o755)
-        self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", script), 127, script)
+        done = self.ctl("alice", "run", "--count", "2", "--", script, "{lease}")
+        self.assert_refused(done, 127, script)
         kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the client")
         self.host.no_trace()
 

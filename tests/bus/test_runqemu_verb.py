@@ -49,8 +49,8 @@ class Runqemu(BusRing):
         done = self.runqemu("--count", "3", "--", "bootparams=quiet")
         _, boot, parameters, end = done.out.splitlines()
         self.assertEqual(end, ".")
-        self.assertRegex(parameters, r"\Aqemuparams=-netdev tap,id=net1,ifname=tap8,\S+ -device virtio-net-pci,\S+ "
-                                     r"-netdev tap,id=net2,ifname=tap9,\S+ -device virtio-net-pci,\S+\Z")
+        self.assertRegex(parameters, r"\Aqemuparams=-netdev tap,id=tapctl0,ifname=tap8,\S+ -device virtio-net-pci,\S+ "
+                                     r"-netdev tap,id=tapctl1,ifname=tap9,\S+ -device virtio-net-pci,\S+\Z")
         self.assertEqual(boot, "bootparams=quiet ip=192.168.8.2:::255.255.255.0::eth1:off "
                                "ip=192.168.9.2:::255.255.255.0::eth2:off "
                                "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0")

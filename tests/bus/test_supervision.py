@@ -14,12 +14,13 @@ import time
 
 from rig import kernel, users
 from rig.process import until
-from ring import TAP_FLAGS, BusRing, name_arguments
+from ring import ADDED, TAP_FLAGS, BusRing, name_arguments
 from terminal import Terminal, children, processes
 
 NAME = ("run", "--hold", "name")
 PYTHON = "/usr/bin/python3"
-# The words for QEMU become the script's arguments.
+# What a command that is no QEMU is told of its taps, so that it gets no words for QEMU and nobody is warned.
+TOLD = "{lease}"
 SLEEP = ("sh", "-c", "exec sleep 1000")
 # Tells each signal that it gets, and ends by the last of them.
 LISTENER = """
@@ -76,7 +77,7 @@ def masks(pid):
 class Supervised(BusRing):
     def start(self, *command, options=(), **settings):
         """The client, and the command's pid with a descriptor that tells its end."""
-        client = self.host.ctl_start("alice", *NAME, *options, "--", *command, **settings)
+        client = self.host.ctl_start("alice", *NAME, *options, "--", *command, TOLD, **settings)
         self.addCleanup(self._end, client)
         until(lambda: children(client.pid), "the client starts the command")
         return client, self.watch(children(client.pid)[0])
@@ -103,7 +104,7 @@ class Started(Supervised):
         (lease,) = self.leases("alice")
         indexes = [tap["index"] for tap in lease["taps"]]
         self.assertEqual((lease["hold"], lease["attended"], len(indexes)), ("name", True, 2))
-        self.assertEqual(holder.argv, ["-m", "64", *name_arguments(lease["taps"])])
+        self.assertEqual(holder.argv, ["-m", "64", *name_arguments(lease["taps"], netdev=ADDED)])
         self.assertEqual(holder.open, {})
         self.assertIsInstance(holder.tell("attach", lease["taps"][0]["name"], hex(TAP_FLAGS)), int)
         self.assertEqual(holder.end(), 0)
@@ -155,8 +156,8 @@ class Started(Supervised):
             file.write("#!/no/such/interpreter\n")
         os.chmod(script, 0o755)
         self.addCleanup(os.unlink, script)
-        self.assert_refused(self.ctl("alice", *NAME, "--", script), 127, script)
-        self.assert_refused(self.ctl("alice", *NAME, "--", "no-such-command"), 127, "no-such-command")
+        self.assert_refused(self.ctl("alice", *NAME, "--", script, TOLD), 127, script)
+        self.assert_refused(self.ctl("alice", *NAME, "--", "no-such-command", TOLD), 127, "no-such-command")
         self.host.no_trace()
 
 
@@ -232,7 +233,7 @@ class Ends(Supervised):
     def test_left_behind(self):
         """What the command leaves behind gets SIGTERM, and SIGKILL a second later: nobody is left with a tap."""
         started = time.monotonic()
-        done = self.ctl("alice", *NAME, "--", PYTHON, "-c", LEAVER)
+        done = self.ctl("alice", *NAME, "--", PYTHON, "-c", LEAVER, TOLD)
         took = time.monotonic() - started
         self.assertEqual((done.status, done.err), (7, ""))
         left = done.out.split()
@@ -287,7 +288,7 @@ class Ends(Supervised):
 
     def test_down(self):
         """`down` meanwhile ends the lease; the command goes on, and nobody complains at its end."""
-        holder = self.run_stand_in("alice", "--hold", "name", "--label", "vm")
+        holder = self.run_stand_in("alice", "--hold", "name", "--label", "vm", command=[TOLD])
         self.ok("alice", "down", "vm")
         self.host.no_trace()
         self.assertEqual(holder.tell("descriptors"), {})
@@ -296,7 +297,7 @@ class Ends(Supervised):
 
     def test_daemon_gone(self):
         """Without a daemon at the end the status is the command's, the client says so, and the next one clears up."""
-        holder = self.run_stand_in("alice", "--hold", "name")
+        holder = self.run_stand_in("alice", "--hold", "name", command=[TOLD])
         self.host.daemon.kill()
         self.assertEqual(holder.end(3), 3)
         self.assertRegex(holder.popen.stderr.read().decode(), r"\Aqemu-tapctl: can't end lease \w{16}: [^\n]+\n\Z")

@@ -9,7 +9,7 @@ import select
 
 from rig import kernel, users
 from rig.bus import BusError, Variant
-from ring import MANAGER, BusRing, device_arguments, error_name
+from ring import ADDED, MANAGER, BusRing, device_arguments, error_name
 
 VHOST = "/dev/vhost-net"
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
@@ -81,8 +81,8 @@ class Vhost(VhostRing):
                     self.assertEqual([holder.open[fd]["tap"]["name"] for fd in holder.fds(number)],
                                      [tap["name"]] * queues)
                     seen += vhost + holder.fds(number)
-                    words += ["-netdev", f"tap,id=net{number},fds={':'.join(map(str, holder.fds(number)))},vhost=on,"
-                              f"vhostfds={':'.join(map(str, vhost))}", *device_arguments(number, tap)]
+                    words += ["-netdev", f"tap,id={ADDED}{number},fds={':'.join(map(str, holder.fds(number)))},vhost=on,"
+                              f"vhostfds={':'.join(map(str, vhost))}", *device_arguments(number, tap, netdev=ADDED)]
                 self.assertEqual(holder.argv, words)
                 self.assertEqual(sorted(seen), sorted(holder.open))
 

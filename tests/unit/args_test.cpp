@@ -116,6 +116,22 @@ TEST_CASE("args: the first netdev is the one asked for, and the device follows i
                                                        "-device", "virtio-net-pci,netdev=net4,mac=52:54:00:ab:00:08"});
 }
 
+TEST_CASE("args: behind somebody's command the netdevs have ids of their own")
+{
+    NicOptions options;
+    options.netdev = added_netdev;
+    CHECK(qemu_args(sample_lease(1), options) == Words{"-netdev", "tap,id=tapctl0,ifname=tap7,script=no,downscript=no",
+                                                       "-device",
+                                                       "virtio-net-pci,netdev=tapctl0,mac=52:54:00:ab:00:07"});
+}
+
+TEST_CASE("args: where QEMU is to choose the place, none is named")
+{
+    auto options = model("virtio-net-device");
+    options.first_mmio_bus = std::nullopt;
+    CHECK(qemu_args(sample_lease(1), options).at(3) == "virtio-net-device,netdev=net0,mac=52:54:00:ab:00:07");
+}
+
 TEST_CASE("args: the device's name is the kernel's, also where it is not tapN any more")
 {
     auto lease = sample_lease(1);

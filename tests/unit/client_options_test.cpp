@@ -142,6 +142,19 @@ TEST_CASE(
     check_refused({"up", "--ask-password"}, "--ask-password");
 }
 
+TEST_CASE("client options: all verbs that tell of NICs take the number of the first of them")
+{
+    CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).nic.first_nic == std::nullopt);
+    CHECK(parse_as<RunOptions>({"run", "--first-nic", "0", "--", "qemu"}).nic.first_nic == 0u);
+    CHECK(parse_as<RunqemuOptions>({"runqemu", "--first-nic", "2", "--device", "e1000", "--"}).nic.first_nic == 2u);
+    CHECK(parse_as<RunqemuOptions>({"runqemu", "--device", "e1000", "--"}).nic.device == "e1000");
+    CHECK(parse_as<UpOptions>({"up", "--first-nic=1"}).nic.first_nic == 1u);
+    CHECK(parse_as<ArgsOptions>({"args", "web", "--first-nic", "999"}).nic.first_nic == 999u);
+    for (const std::string number : {"1000", "-1", "x", ""})
+        check_refused({"up", "--first-nic=" + number}, "--first-nic");
+    check_refused({"list", "--first-nic", "1"}, "--first-nic");
+}
+
 TEST_CASE("client options: run and up take the user whom root becomes, and the other verbs don't")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).user == std::nullopt);

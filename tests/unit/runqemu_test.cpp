@@ -39,8 +39,8 @@ Words with_further(const Words &arguments, unsigned count)
     return result.words;
 }
 
-const std::string second_nic = "-netdev tap,id=net1,ifname=tap8,script=no,downscript=no "
-                               "-device virtio-net-pci,netdev=net1,mac=52:54:00:ab:00:08";
+const std::string second_nic = "-netdev tap,id=tapctl0,ifname=tap8,script=no,downscript=no "
+                               "-device virtio-net-pci,netdev=tapctl0,mac=52:54:00:ab:00:08";
 const std::string primary = "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth0:off net.ifnames=0";
 const std::string second_ip = "ip=192.168.8.2:::255.255.255.0::eth1:off ";
 
@@ -68,8 +68,8 @@ TEST_CASE("runqemu: further taps are NICs behind its own, and its own ip= is sai
           Words{"qemux86-64", "nographic", "qemuparams=" + second_nic, "bootparams=" + second_ip + primary});
     CHECK(with_further({}, 3) ==
           Words{"qemuparams=" + second_nic +
-                    " -netdev tap,id=net2,ifname=tap9,script=no,downscript=no "
-                    "-device virtio-net-pci,netdev=net2,mac=52:54:00:ab:00:09",
+                    " -netdev tap,id=tapctl1,ifname=tap9,script=no,downscript=no "
+                    "-device virtio-net-pci,netdev=tapctl1,mac=52:54:00:ab:00:09",
                 "bootparams=" + second_ip + "ip=192.168.9.2:::255.255.255.0::eth2:off " + primary});
 }
 
@@ -88,14 +88,33 @@ TEST_CASE("runqemu: what the caller has for QEMU and the kernel stays in front, 
           "bootparams=net.ifnames=1 " + second_ip + "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth0:off");
 }
 
-TEST_CASE("runqemu: the caller's own NICs stand between its own and ours, and so do their netdevs")
+TEST_CASE("runqemu: the caller's own NICs stand between its own and ours")
 {
-    const std::string own = "-netdev user,id=net1 -device e1000,netdev=net1";
+    const std::string own = "-netdev user,id=net1 -device virtio-net-pci,netdev=net1";
     CHECK(with_further({"qemuparams=" + own}, 2) ==
-          Words{"qemuparams=" + own +
-                    " -netdev tap,id=net2,ifname=tap8,script=no,downscript=no "
-                    "-device virtio-net-pci,netdev=net2,mac=52:54:00:ab:00:08",
+          Words{"qemuparams=" + own + " " + second_nic,
                 "bootparams=ip=192.168.8.2:::255.255.255.0::eth2:off " + primary});
+}
+
+TEST_CASE(
+    "runqemu: a NIC of the caller's that has another driver comes behind ours, and a warning says what is assumed")
+{
+    const auto result =
+        with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"}, sample_lease_of_runqemu(2), {});
+    CHECK(result.words.back() == "bootparams=ip=192.168.8.2:::255.255.255.0::eth1:off " + primary);
+    CHECK(contains(result.warning.value_or(""), "--first-nic"));
+}
+
+TEST_CASE("runqemu: where the caller says which NIC is the first of ours, runqemu's own is eth0 or stands behind them")
+{
+    NicOptions options;
+    options.first_nic = 2;
+    CHECK(with_further_taps({}, sample_lease_of_runqemu(2), options).words.back() ==
+          "bootparams=ip=192.168.8.2:::255.255.255.0::eth2:off " + primary);
+    options.first_nic = 0;
+    CHECK(with_further_taps({}, sample_lease_of_runqemu(3), options).words.back() ==
+          "bootparams=ip=192.168.8.2:::255.255.255.0::eth0:off ip=192.168.9.2:::255.255.255.0::eth1:off "
+          "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth2:off net.ifnames=0");
 }
 
 TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning; the NICs are there all the same")

@@ -185,7 +185,7 @@ void check_pairs(const Words &pairs, const Taps &taps, const Caller &caller)
         std::string_view netdev = pairs[i + 1];
         require(cut(netdev, ',') == "tap" && netdev.substr(0, 3) == "id=", "a netdev of ours is a tap with an id");
         const std::string id{cut(netdev, ',').substr(3)};
-        require_equal(id, "net" + std::to_string(taps.nic.first_netdev + i / 4), "netdevs are numbered in order");
+        require_equal(id, "tapctl" + std::to_string(taps.nic.first_netdev + i / 4), "netdevs are numbered in order");
         require(!caller.plain || caller.ids.count(id) == 0, "an id of ours is not the caller's");
         require(pairs[i + 3].find(",netdev=" + id + ",mac=") != std::string::npos, "a device has its netdev");
         require((netdev.substr(0, 4) == "fds=") == (taps.lease.hold == Hold::fd), "descriptors are handed over");
@@ -215,9 +215,18 @@ Words shell_words(std::string_view line)
     return words;
 }
 
+// Ours are behind all of the caller's at most.
+unsigned first_nic_of(const CommandFacts &facts, const Taps &taps)
+{
+    const auto order = nic_order(facts.machine, facts.nics, taps.nic.device);
+    require(order.first <= facts.nics.size(), "our first NIC is one of the guest's");
+    require(!facts.nics.empty() || order.is_certain, "alone ours are in a certain order");
+    return order.first;
+}
+
 void check_merged(const Caller &caller, const CommandFacts &facts, const Taps &taps, const MergedCommand &merged)
 {
-    const auto ours = kernel_cmdline_words(taps.lease, facts.nics);
+    const auto ours = kernel_cmdline_words(taps.lease, first_nic_of(facts, taps));
     check_ip_words(ours, taps.lease.taps.size());
     const bool added = facts.has_kernel && !facts.append;
     const auto callers_end = merged.words.begin() + static_cast<std::ptrdiff_t>(caller.words.size());
@@ -227,7 +236,8 @@ void check_merged(const Caller &caller, const CommandFacts &facts, const Taps &t
         require(*ours_end == "-append", "a kernel has an -append");
         check_append("", merged.words.back(), ours);
     }
-    require(!merged.warning || (facts.has_kernel && facts.append), "a warning is about an -append");
+    require(facts.has_kernel || merged.warning, "a warning is about a kernel that is not there");
+    require(!facts.has_kernel || !merged.warning || facts.append, "or about an -append");
     for (std::size_t i = 0; i < caller.words.size(); ++i) {
         const bool ours_to_extend = facts.has_kernel && facts.append == i;
         const bool warned = ours_to_extend && has_key(kernel_words(caller.words[i]), "ip");
@@ -248,7 +258,7 @@ void check_again(const Caller &caller, const CommandFacts &facts, const Taps &ta
     require(facts.has_kernel == caller.has_kernel && facts.append == caller.append, "-kernel and -append are seen");
     const auto again = look_at(merged.words);
     const auto count = static_cast<unsigned>(taps.lease.taps.size());
-    require(again.nics == facts.nics + count, "our NICs are NICs");
+    require(again.nics.size() == facts.nics.size() + count, "our NICs are NICs");
     require(again.first_free_netdev >= facts.first_free_netdev + count, "our netdevs take their numbers");
     require(again.has_kernel == facts.has_kernel && again.append.has_value() >= again.has_kernel,
             "with a kernel there is an -append");
@@ -262,11 +272,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     auto taps = taps_of(lines.empty() ? std::string_view{} : lines.front());
     const auto caller = caller_of(lines);
     const auto facts = look_at(caller.words);
+    taps.nic.netdev = added_netdev;
     taps.nic.first_netdev = facts.first_free_netdev;
     taps.nic.first_mmio_bus = facts.first_free_mmio_bus;
     const auto args = taps.lease.hold == Hold::name ? qemu_args(taps.lease, taps.nic)
                                                     : qemu_args(taps.lease, taps.descriptors, taps.nic);
-    const auto merged = merge(caller.words, facts, args, kernel_cmdline_words(taps.lease, facts.nics));
+    const auto merged = merge(caller.words, facts, args, kernel_cmdline_words(taps.lease, first_nic_of(facts, taps)));
     check_merged(caller, facts, taps, merged);
     check_again(caller, facts, taps, merged);
     return 0;

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+//
+// Tables of models and machines; tests/guest/test_nic_order.py boots guests on them.
+
+#include "client/qemu/nic_order.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+// In the order in which Linux has them (drivers/net/Makefile, drivers/net/ethernet/Makefile). The first that a model
+// begins with is its driver.
+constexpr std::array<std::pair<std::string_view, int>, 10> drivers{{
+    {"virtio-net", 0},
+    {"ne2k", 1},
+    {"pcnet", 2},
+    {"tulip", 3},
+    {"i82", 4},
+    {"e1000e", 6},
+    {"e1000", 5},
+    {"igb", 7},
+    {"rtl8139", 8},
+    {"vmxnet3", 9},
+}};
+
+struct DefaultModel {
+    std::string_view architecture;
+    std::string_view machine; // what its type begins with
+    std::string_view model;
+};
+
+// Of a NIC without a model; the first that fits.
+constexpr std::array<DefaultModel, 8> default_models{{
+    {"x86_64", "q35", "e1000e"},
+    {"x86_64", "pc-q35", "e1000e"},
+    {"x86_64", "pc", "e1000"},
+    {"i386", "q35", "e1000e"},
+    {"i386", "pc-q35", "e1000e"},
+    {"i386", "pc", "e1000"},
+    {"aarch64", "virt", "virtio-net-pci"},
+    {"arm", "virt", "virtio-net-pci"},
+}};
+
+bool begins_with(std::string_view text, std::string_view beginning)
+{
+    return text.substr(0, beginning.size()) == beginning;
+}
+
+// nullopt: no driver that we know.
+std::optional<int> driver_of(std::string_view model)
+{
+    const auto found =
+        std::find_if(drivers.begin(), drivers.end(), [&](const auto &row) { return begins_with(model, row.first); });
+    return found == drivers.end() ? std::nullopt : std::optional{found->second};
+}
+
+bool is_x86(const Machine &machine)
+{
+    return machine.architecture == "x86_64" || machine.architecture == "i386";
+}
+
+std::string_view model_of(const Machine &machine, const OwnNic &nic)
+{
+    if (!nic.model.empty())
+        return nic.model;
+    const std::string_view type = machine.type.empty() && is_x86(machine) ? "pc" : std::string_view{machine.type};
+    const auto found = std::find_if(default_models.begin(), default_models.end(), [&](const DefaultModel &row) {
+        return row.architecture == machine.architecture && begins_with(type, row.machine);
+    });
+    return found == default_models.end() ? std::string_view{} : found->model;
+}
+
+bool is_mmio(std::string_view model)
+{
+    return model == "virtio-net-device";
+}
+
+// The one that devices without a bus are on.
+bool is_first_bus(std::string_view bus)
+{
+    return bus.empty() || bus == "pci.0" || bus == "pcie.0";
+}
+
+bool has_place(std::string_view device)
+{
+    return device.find(",addr=") != std::string_view::npos || device.find(",bus=") != std::string_view::npos;
+}
+
+struct Places {
+    bool place_given; // to ours, if on virtio-mmio
+    bool ours_on_mmio;
+    bool theirs_on_mmio;
+    bool theirs_has_bus; // another than the first
+};
+
+// Whether theirs is found before ours, which is of the same driver and stands behind it. Virtio-mmio is looked at
+// before PCI; a PCI bus before those behind its bridges.
+bool comes_first(const Places &places)
+{
+    if (places.ours_on_mmio != places.theirs_on_mmio)
+        return places.theirs_on_mmio;
+    if (!places.ours_on_mmio)
+        return !places.theirs_has_bus;
+    // Ours have the first places that the caller left, and QEMU gives a NIC without a place one of the last.
+    return !places.place_given || places.theirs_has_bus;
+}
+
+} // namespace
+
+bool needs_mmio_place(const Machine &machine)
+{
+    // The kernel is told the places by words that QEMU adds to its command line, the last place first.
+    return !(begins_with(machine.type, "microvm") && machine.type.find("acpi=off") != std::string::npos);
+}
+
+std::string order_warning(unsigned first_nic, const std::string &tap)
+{
+    const auto nic = "eth" + std::to_string(first_nic);
+    return "which of its NICs the guest finds first is its kernel's to say: " + nic + " is taken for " + tap +
+           "; if that is wrong, say the number by --first-nic";
+}
+
+NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model)
+{
+    NicOrder order;
+    const auto ours = driver_of(model);
+    const bool ours_on_mmio = is_mmio(model.substr(0, model.find(',')));
+    const bool ours_elsewhere = has_place(model);
+    for (const auto &nic : own) {
+        const auto theirs_model = model_of(machine, nic);
+        const auto theirs = driver_of(theirs_model);
+        if (!ours || !theirs || *ours != *theirs) {
+            order.first += !ours || !theirs || *theirs < *ours ? 1 : 0;
+            order.is_certain = false;
+            continue;
+        }
+        const bool theirs_on_mmio = is_mmio(theirs_model);
+        order.first += comes_first({.place_given = needs_mmio_place(machine),
+                                    .ours_on_mmio = ours_on_mmio,
+                                    .theirs_on_mmio = theirs_on_mmio,
+                                    .theirs_has_bus = !is_first_bus(nic.bus)})
+                           ? 1
+                           : 0;
+        order.is_certain = order.is_certain && !nic.has_address && !ours_elsewhere;
+    }
+    return order;
+}
+
+} // namespace qemutap

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+//
+// Which of the guest's NICs are ours: `ip=` names them by number, and the guest counts. It finds the devices of one
+// driver in the order of their places on the bus, and the drivers one after the other: built into the kernel in the
+// order of its Makefiles, as modules in any order.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace qemutap {
+
+// One of the caller's.
+struct OwnNic {
+    std::string model;        // as in -device; empty: the machine's own choice
+    std::string bus;          // empty: the machine's first of the kind
+    bool has_address = false; // the caller chose its place on the bus
+
+    friend bool operator==(const OwnNic &, const OwnNic &) = default;
+};
+
+struct Machine {
+    std::string architecture; // as behind qemu-system-; empty: the program is no QEMU that we know
+    std::string type;         // the value of the last -machine; empty: the architecture's own choice
+};
+
+struct NicOrder {
+    unsigned first = 0; // E of the guest's ethE that our first NIC is
+    bool is_certain = true;
+};
+
+// For NICs of ours of this model that stand behind the caller's. Not certain where drivers differ: then it is as with
+// drivers that are built in, and where a model is unknown, the caller's first.
+NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model);
+
+// What to say of an order that is not certain: what it is taken for, and how to say otherwise.
+std::string order_warning(unsigned first_nic, const std::string &tap);
+
+// Whether a virtio-net-device of ours is told its bus. Left to itself QEMU fills the places from the last one down;
+// most machines' guests look at them from the first one up.
+bool needs_mmio_place(const Machine &machine);
+
+} // namespace qemutap

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//
+// Whether what is added behind a command reaches QEMU. A shell that is given its script as a word (sh -c) takes what
+// stands behind it as $0, $1, ..., and QEMU gets of these only what the script passes on.
+
+#pragma once
+
+#include "client/qemu/command.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+struct ReachProblem {
+    std::string text;        // why it does not, and what helps
+    bool names_qemu = false; // the script starts QEMU: that it is to have no tap can't be meant
+};
+
+// nullopt: nothing speaks against it. `facts` are the command's.
+std::optional<ReachProblem> reach_problem(const std::vector<std::string> &command, const CommandFacts &facts);
+
+} // namespace qemutap

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""What `run` adds reaches the QEMU that a script starts, also one that has its own descriptors; or it is refused, or a
+warning says so."""
+
+import subprocess
+
+from rig import kernel
+from ring import HERE, BusRing, StandIn, kernel_cmdline
+
+FIRST_NUMBER = 800
+
+
+class Reach(BusRing):
+    def script(self, text, *options):
+        """A stand-in for QEMU that the script starts."""
+        program = self.host.share(f"{HERE}/stand_in.py")
+        popen = self.host.ctl_start("alice", "run", *options, "--", "bash", "-c", text.format(qemu=program), "script",
+                                    stdin=subprocess.PIPE)
+        self.addCleanup(self._end, popen)
+        return StandIn(popen)
+
+    def test_descriptors_of_scripts(self):
+        """A launcher that locks with the descriptors which flock(1) has in its examples leaves our taps as they are."""
+        lock = "/tmp/lock"
+        holder = self.script(f'exec 9>{lock} 200>{lock} 100>{lock}; flock -n 9; exec {{qemu}} "$@"', "--count", "2")
+        names = [holder.open[fd]["tap"]["name"] for netdev in (0, 1) for fd in holder.fds(netdev)]
+        self.assertEqual(names, ["tap8", "tap9"])
+        self.assertEqual(holder.fds(0) + holder.fds(1), [FIRST_NUMBER, FIRST_NUMBER + 1])
+        self.assertEqual(holder.end(), 0)
+        self.host.no_trace()
+
+    def test_few_descriptors_allowed(self):
+        """With a lower limit on open files they are the highest that there can be."""
+        program = self.host.share(f"{HERE}/stand_in.py")
+        script = f"ulimit -n 128; exec qemu-tapctl run --count 2 -- {program}"
+        popen = self.host.start("alice", "sh", "-c", script, stdin=subprocess.PIPE)
+        self.addCleanup(self._end, popen)
+        holder = StandIn(popen)
+        self.assertEqual(holder.fds(0) + holder.fds(1), [126, 127])
+        self.assertEqual([holder.open[fd]["tap"]["name"] for fd in (126, 127)], ["tap8", "tap9"])
+
+    def test_lost_in_script(self):
+        """A script that starts QEMU and passes nothing on to it is refused before anything is made."""
+        for script in ("cd / && qemu-system-x86_64 -m 64", 'exec qemu-system-x86_64 "$@"'):
+            with self.subTest(script=script):
+                self.assert_refused(self.ctl("alice", "run", "--", "sh", "-c", script), 2, '"$@"', "{fds0}")
+        self.assertEqual(self.host.daemon.log().count("given:"), 0)
+        self.host.no_trace()
+
+    def test_lost_otherwise(self):
+        """A script that passes nothing on, and may need no tap, is started with one line of warning."""
+        for hold in ("fd", "name"):
+            done = self.ctl("alice", "run", "--hold", hold, "--", "sh", "-c", "exit 7")
+            self.assertEqual(done.status, 7)
+            self.assertRegex(done.err, r"\Aqemu-tapctl: [^\n]+ behind the script of sh -c [^\n]+\n\Z")
+        self.host.no_trace()
+
+    def test_placeholders_without_tap(self):
+        """Placeholders that tell of no tap, or not of each, are refused: nothing is added to such a command."""
+        refused = (("nfsroot={gateway0}:/srv {cmdline}", ()), ("{mac0}", ()), ("{fds0}", ("--count", "2")))
+        for word, options in refused:
+            with self.subTest(word=word):
+                number = 1 if options else 0
+                self.assert_refused(self.ctl("alice", "run", *options, "--", "true", word), 2, f"tap {number}",
+                                    f"{{fds{number}}}")
+        self.ok("alice", "run", "--count", "2", "--", "true", "{lease}")
+        self.host.no_trace()
+
+    def test_kernel_in_script(self):
+        """Where no ip= could be added, as the -kernel is not seen, a line has what the guest would need."""
+        holder = self.script('exec {qemu} -kernel bzImage "$@"')
+        (lease,) = self.leases("alice")
+        holder.end()
+        self.assertEqual(holder.popen.stderr.read().decode(),
+                         "qemu-tapctl: no -kernel is in the command, so no ip= was added; the guest would need "
+                         f"{kernel_cmdline(lease['taps'])}\n")
+        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its holder")

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+//
+// Which of the guest's NICs is the first of ours. That guests count so is booted in tests/guest/test_nic_order.py.
+
+#include "client/qemu/command.hpp"
+#include "client/qemu/nic_order.hpp"
+
+#include "tests/catch.hpp"
+#include "tests/unit/outcome.hpp"
+
+#include <string>
+#include <vector>
+
+using namespace qemutap;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+struct Cell {
+    Words command;
+    std::string model; // ours
+    unsigned first;
+    bool is_certain;
+};
+
+void check(const std::vector<Cell> &cells)
+{
+    for (const auto &cell : cells) {
+        CAPTURE(cell.command, cell.model);
+        const auto facts = look_at(cell.command);
+        const auto order = nic_order(facts.machine, facts.nics, cell.model);
+        CHECK(order.first == cell.first);
+        CHECK(order.is_certain == cell.is_certain);
+    }
+}
+
+const std::string pc = "qemu-system-x86_64";
+const std::string arm64 = "/usr/bin/qemu-system-aarch64";
+const std::string virtio = "virtio-net-pci";
+const std::string on_mmio = "virtio-net-device";
+
+} // namespace
+
+TEST_CASE("nic order: NICs of one driver are found in the order of the command line")
+{
+    check({{{pc}, virtio, 0, true},
+           {{pc, "-nic", "none"}, virtio, 0, true},
+           {{pc, "-device", "virtio-net-pci,netdev=a"}, virtio, 1, true},
+           {{pc, "-device", "virtio-net-pci-non-transitional,netdev=a"}, virtio, 1, true},
+           {{pc, "-nic", "user,model=virtio-net-pci", "-nic", "user,model=virtio"}, virtio, 2, false},
+           {{pc, "-nic", "user"}, "e1000", 1, true},
+           {{pc, "-net", "nic", "-net", "user"}, "e1000", 1, true},
+           {{pc, "-M", "q35", "-nic", "user"}, "e1000e", 1, true},
+           {{pc, "-machine", "type=q35,accel=kvm", "-nic", "user"}, "e1000e", 1, true},
+           {{arm64, "-M", "virt", "-nic", "user"}, virtio, 1, true},
+           {{"qemu-kvm", "-nic", "user"}, "e1000", 1, true},
+           {{"taskset", "1", pc, "-nic", "user"}, "e1000", 1, true}});
+}
+
+TEST_CASE("nic order: of several drivers the first is the one that Linux has first, which modules need not keep")
+{
+    check({{{pc, "-nic", "user"}, virtio, 0, false},
+           {{pc, "-net", "nic", "-net", "user"}, virtio, 0, false},
+           {{pc, "-M", "q35", "-nic", "user"}, virtio, 0, false},
+           {{pc, "-nic", "user"}, "rtl8139", 1, false},
+           {{pc, "-device", "vmxnet3"}, "e1000", 0, false},
+           {{pc, "-device", "virtio-net-pci,netdev=a", "-device", "e1000,netdev=b"}, virtio, 1, false},
+           {{pc, "-device", "virtio-net-pci,netdev=a"}, "e1000", 1, false}});
+}
+
+TEST_CASE("nic order: a NIC of a model that is not known is taken for the first")
+{
+    check({{{pc, "-device", "rocker"}, virtio, 1, false},
+           {{pc, "-device", "virtio-net-pci"}, "rocker", 1, false},
+           {{"qemu-system-ppc", "-nic", "user"}, virtio, 1, false},
+           {{"./boot", "-nic", "user"}, virtio, 1, false}});
+}
+
+TEST_CASE("nic order: a bus behind a bridge comes after the first one, and a chosen place may be anywhere")
+{
+    check({{{pc, "-device", "virtio-net-pci,netdev=a,bus=rp1"}, virtio, 0, true},
+           {{pc, "-device", R"({"driver":"virtio-net-pci","netdev":"a","bus":"rp1"})"}, virtio, 0, true},
+           {{pc, "-device", "virtio-net-pci,netdev=a,bus=pci.0"}, virtio, 1, true},
+           {{pc, "-device", "virtio-net-pci,netdev=a,addr=1e"}, virtio, 1, false},
+           {{pc, "-device", "virtio-net-pci,netdev=a"}, "virtio-net-pci,bus=rp1", 1, false}});
+}
+
+TEST_CASE("nic order: on virtio-mmio ours have the first places, those without a place come last, PCI behind all")
+{
+    check({{{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a"}, on_mmio, 0, true},
+           {{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a,bus=virtio-mmio-bus.0"}, on_mmio, 1, true},
+           {{arm64, "-M", "virt", "-device", "virtio-net-pci,netdev=a"}, on_mmio, 0, true},
+           {{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a"}, virtio, 1, true},
+           {{pc, "-M", "microvm,acpi=off", "-device", "virtio-net-device,netdev=a"}, on_mmio, 1, true}});
+}
+
+TEST_CASE("nic order: a microvm without ACPI finds its NICs as QEMU places them by itself")
+{
+    CHECK_FALSE(needs_mmio_place(look_at({pc, "-M", "microvm,acpi=off"}).machine));
+    CHECK(needs_mmio_place(look_at({pc, "-M", "microvm"}).machine));
+    CHECK(needs_mmio_place(look_at({arm64, "-M", "virt,acpi=off"}).machine));
+}
+
+TEST_CASE("nic order: the warning names what is assumed and how to say otherwise")
+{
+    const auto warning = order_warning(2, "tap8");
+    for (const auto *part : {"eth2", "tap8", "--first-nic"})
+        CHECK(contains(warning, part));
+    CHECK_FALSE(contains(warning, "\n"));
+}
