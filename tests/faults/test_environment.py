@@ -115,7 +115,7 @@ class DescriptorLimit(Environment):
         pid, before = self.host.daemon.pid, self.open_files()
         for number in range(rounds(1, 20)):
             self.try_with(64, ample, pending=number % 2 == 0, stray=True)
-        for limit in range(before + 40, before - 1, -1) if FULL else (before + 17, before + 3, before):
+        for limit in range(min(before + 40, 64), before - 1, -1) if FULL else (before + 17, before + 3, before):
             self.try_with(limit, scarce, pending=random.random() < 0.5)
         self.limit(64)
         self.ask_all("alice", after)
