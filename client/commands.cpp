@@ -104,6 +104,13 @@ void warn(const std::optional<std::string> &warning)
 
 enum class Advice { none, all };
 
+// A guest may boot in it: there is a kernel or a QEMU, or a script, which may have both.
+bool may_boot(const std::vector<std::string> &command, const CommandFacts &facts)
+{
+    return facts.has_kernel || !facts.machine.architecture.empty() || has_script_word(command) ||
+           has_script_file(command);
+}
+
 // QEMU's command with our words. `descriptors` is empty for a lease held by name.
 std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
                                   const std::vector<TapDescriptors> &descriptors, NicOptions nic, Advice advice)
@@ -115,6 +122,8 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     const auto order = nic_order(facts.machine, facts.nics, nic.device);
     const unsigned first_nic = nic.first_nic.value_or(order.first);
     const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
+    if (!may_boot(command, facts))
+        advice = Advice::none;
     auto merged = merge(std::move(command), facts, args, kernel_cmdline_words(lease, first_nic));
     if (advice == Advice::none)
         return merged.words;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -34,32 +35,68 @@ const char *command_complaint(const std::string &command, int status)
 
 } // namespace
 
-int command_problem(const std::string &command)
+namespace {
+
+// Where execvp(3) looks, in its order.
+std::vector<std::string> places_of(const std::string &command)
 {
-    const auto status_of = [](const std::string &path) {
-        struct stat status {};
-        if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
-            return exit_status_not_executable;
-        if (::access(path.c_str(), X_OK) == 0)
-            return 0;
-        return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
-    };
     if (command.find('/') != std::string::npos)
-        return status_of(command);
+        return {command};
     const char *path = std::getenv("PATH");
-    std::string directories = path ? path : "/bin:/usr/bin";
-    int status = exit_status_not_found;
+    const std::string directories = path ? path : "/bin:/usr/bin";
+    std::vector<std::string> places;
     for (std::size_t begin = 0; begin <= directories.size();) {
         const auto end = std::min(directories.find(':', begin), directories.size());
         const auto directory = end == begin ? "." : directories.substr(begin, end - begin);
-        const auto found = status_of(std::string{directory}.append("/").append(command));
+        places.push_back(std::string{directory}.append("/").append(command));
+        begin = end + 1;
+    }
+    return places;
+}
+
+int problem_of(const std::string &path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+        return exit_status_not_executable;
+    if (::access(path.c_str(), X_OK) == 0)
+        return 0;
+    return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
+}
+
+// Only a regular file is opened: of a device that might be a deed.
+bool is_script(const std::string &path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    std::array<char, 2> beginning{};
+    return file && ::read(file.get(), beginning.data(), beginning.size()) == 2 && beginning == std::array{'#', '!'};
+}
+
+} // namespace
+
+int command_problem(const std::string &command)
+{
+    int problem = exit_status_not_found;
+    for (const auto &place : places_of(command)) {
+        const int found = problem_of(place);
         if (found == 0)
             return 0;
         if (found == exit_status_not_executable)
-            status = found;
-        begin = end + 1;
+            problem = found;
     }
-    return status;
+    return problem;
+}
+
+bool has_script_file(const std::vector<std::string> &command)
+{
+    const auto places = places_of(command.front());
+    const auto started =
+        std::find_if(places.begin(), places.end(), [](const std::string &place) { return problem_of(place) == 0; });
+    return (started != places.end() && is_script(*started)) ||
+           std::any_of(command.begin() + 1, command.end(), is_script);
 }
 
 int report_command(const std::string &command, int status)

@@ -123,6 +123,11 @@ bool passes_on(std::string_view script, bool has_name)
 
 } // namespace
 
+bool has_script_word(const std::vector<std::string> &command)
+{
+    return script_in(command).has_value();
+}
+
 std::optional<ReachProblem> reach_problem(const std::vector<std::string> &command, const CommandFacts &facts)
 {
     const auto script = facts.machine.architecture.empty() ? script_in(command) : std::nullopt;

@@ -13,6 +13,9 @@
 
 namespace qemutap {
 
+// Whether a word of the command is a script, as of sh -c.
+bool has_script_word(const std::vector<std::string> &command);
+
 struct ReachProblem {
     std::string text;        // why it does not, and what helps
     bool names_qemu = false; // the script starts QEMU: that it is to have no tap can't be meant

@@ -34,10 +34,9 @@ class Order(GuestRing):
 
     def test_same_model(self):
         """Of one driver the caller's comes first, whatever driver and machine, and there is nothing to warn of."""
-        for machine in ("pc", "q35"):
-            for own, options in ((VIRTIO, ()), (E1000, ("--device", "e1000"))):
-                with self.subTest(machine=machine, own=own):
-                    self.assert_first(1, own, options, machine)
+        for machine, own, options in (("pc", VIRTIO, ()), ("q35", E1000, ("--device", "e1000"))):
+            with self.subTest(machine=machine, own=own):
+                self.assert_first(1, own, options, machine)
 
     def test_other_model(self):
         """Beside the caller's virtio ours of e1000 are found behind it, which is warned of."""

@@ -167,7 +167,7 @@ class Runqemu(GuestRing):
         guest, lease, _, qemu = self.start_runqemu(
             "cloud", "--count", "2", boot="guest.nics=3 guest.addresses=2 guest.pings=0 guest.end=wait",
             arguments=["qemuparams=-netdev user,id=net1 -device virtio-net-pci,netdev=net1,mac=52:54:00:99:00:01"])
-        self.assertTrue(any(word.startswith("tap,id=net2,") for word in words(qemu)), words(qemu))
+        self.assertTrue(any(word.startswith("tap,id=tapctl0,") for word in words(qemu)), words(qemu))
         tap = lease["taps"][1]
         self.assertEqual(self.story_of_nics(guest)[1:3],
                          ["GUEST-NIC eth1 52:54:00:99:00:01 none no-gateway",
