@@ -70,17 +70,19 @@ class Volley:
         self.hear(0)
         return resident_kib(pid)
 
-    def warm_up(self, pid):
-        """With many more huge values than will come, until no coincidence of them takes the heap to a new height. What
-        leaks never comes to rest, and shows as well after the last attempt."""
+    def warm_up(self, pid, per_method):
+        """With many more huge values than will come, until no coincidence of them takes the heap to a new height; then
+        with calls as they will come, of which some leave more there at a time than those that are refused unread. What
+        leaks never comes to rest, and shows as well afterwards."""
         self.dice.huge = HUGE // 20
         resident = [self.resident_kib(pid)]
         while len(resident) < 24 and (len(resident) < 4 or resident[-1] > resident[-3] + ONE_MIB // 16):
             self.fire(150)
             resident.append(self.resident_kib(pid))
         self.dice.huge = HUGE
+        self.fire(per_method)
         self.counts.clear()
-        return resident[-1]
+        return self.resident_kib(pid)
 
 
 class RandomCalls(FaultsRing):
@@ -109,7 +111,7 @@ class RandomCalls(FaultsRing):
         per_method, seed = rounds(1500, 100_000), secrets.randbits(32)
         before, listed, daemon = self.state(), self.listed(), self.host.daemon
         volley = Volley(self.connect("dave"), Dice(seed, self.leases))
-        warm = volley.warm_up(daemon.pid)
+        warm = volley.warm_up(daemon.pid, per_method // 5)
         volley.fire(per_method)
         counts, alive = volley.counts.copy(), daemon.alive()
         after = volley.resident_kib(daemon.pid) if alive else 0
