@@ -133,8 +133,8 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     return merged.words;
 }
 
-// That the command hears nothing of the taps, if so. Throws TapError where that can't be meant, before anything is
-// made.
+// Warns of a command that learns nothing of its taps; nullopt: it learns. Throws TapError invalid_argument where the
+// command needs them, before anything is made.
 std::optional<std::string> lost_taps(const RunOptions &options, bool has_placeholders)
 {
     const bool by_descriptors = options.request.hold == Hold::fd;

@@ -21,8 +21,8 @@ namespace qemutap {
 // invalid_argument for one that the taps asked for can't fill: all is known before anything is acquired.
 bool has_placeholders(const std::vector<std::string> &command, const TapRequest &request);
 
-// That an argument has placeholders, but none of them tells the program of some tap: nothing is added of ours then, and
-// that tap would be there for nothing. nullopt: each is told of, or the lease is, by which all are found.
+// For a command with placeholders, to which `run` adds nothing: names a tap that none of them tells the program of.
+// nullopt: each tap has a placeholder, or the lease has one, by which a program finds all of them.
 std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request);
 
 // The command with the placeholders filled, and with {name} for {{name}}. `descriptors` has an element for each tap,
