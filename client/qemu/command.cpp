@@ -117,7 +117,7 @@ OwnNic own_nic(std::string_view option, std::string_view value)
             .has_address = !property(value, "addr").empty()};
 }
 
-// What stands behind qemu-system-, also in a path; empty: the word is no QEMU's name.
+// The architecture in a QEMU's name or path, such as arm in qemu-system-arm; empty: the word names no QEMU.
 std::string_view architecture_of(std::string_view word)
 {
     constexpr std::string_view name = "qemu-system-";

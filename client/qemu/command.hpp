@@ -32,7 +32,7 @@ struct MergedCommand {
 };
 
 // The words of `cmdline` go into -append where there is a -kernel to read them. An -append that has an `ip=` stays as
-// it is, and without a -kernel there is none of ours; the warning says so, and what the guest would need.
+// it is, and a command without -kernel gets no -append; the warning then has the words that the guest would need.
 MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
                     const std::vector<std::string> &qemu_args, const std::vector<std::string> &cmdline);
 

@@ -29,11 +29,11 @@ constexpr std::array<std::pair<std::string_view, int>, 10> drivers{{
 
 struct DefaultModel {
     std::string_view architecture;
-    std::string_view machine; // what its type begins with
+    std::string_view machine; // the beginning of its type
     std::string_view model;
 };
 
-// Of a NIC without a model; the first that fits.
+// The machines' own choice for a NIC without a model. The first row that fits counts.
 constexpr std::array<DefaultModel, 8> default_models{{
     {"x86_64", "q35", "e1000e"},
     {"x86_64", "pc-q35", "e1000e"},
