@@ -61,7 +61,7 @@ std::string in_words(const PutBack &put_back)
 {
     const auto &setting = tap_settings.at(put_back.row);
     return "put back " + full_name(setting, put_back.device) + ": another program had changed it from " +
-           std::to_string(setting.value) + " to " + std::to_string(put_back.found) +
+           std::to_string(put_back.promised) + " to " + std::to_string(put_back.found) +
            (put_back.more != 0
                 ? "; and so often on this or other taps since the last such line: " + std::to_string(put_back.more)
                 : "");

@@ -38,7 +38,7 @@ std::optional<Setback> Attempt::add_tap()
     if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
         return Setback::intruder;
     const auto &[tag, plan] = promised_.back();
-    host_.configure(*tap, encode(tag), plan.host_mac);
+    host_.configure(*tap, tag, plan.host_mac);
     host_.add_address(*tap, plan.gateway);
     host_.bring_up(*tap);
     if (plan.route && !host_.add_route(*tap, *plan.route))

@@ -11,6 +11,7 @@
 #include "common/mac_address.hpp"
 #include "common/unique_fd.hpp"
 #include "daemon/core/host_state.hpp"
+#include "daemon/core/tap_tag.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -83,9 +84,9 @@ public:
     // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
     virtual HostState &refresh_all() = 0;
 
-    // Alias, host-side MAC, and tap_settings; all before the link is up.
-    virtual void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) = 0;
-    // Puts the settings of a tap of ours back to tap_settings, and asks for the tap again. One that is gone is left.
+    // The tag as alias, host-side MAC, and the settings of its profile (tap_settings); all before the link is up.
+    virtual void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) = 0;
+    // Puts the settings of a tap of ours back to those of its profile, and asks for the tap again. One that is gone is left.
     virtual void restore_settings(int ifindex) = 0;
     // What the host has now. Does not throw.
     virtual HostWideValues host_wide_values() = 0;

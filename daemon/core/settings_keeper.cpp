@@ -20,18 +20,18 @@ constexpr std::size_t most_in_a_turn = 64;
 
 } // namespace
 
-void SettingsKeeper::saw(int ifindex, const LinkSettings &settings)
+void SettingsKeeper::saw(const KeptTap &tap, const LinkSettings &settings)
 {
-    const auto unmendable = unmendable_.find(ifindex);
+    const auto unmendable = unmendable_.find(tap.ifindex);
     const bool same = unmendable != unmendable_.end() && unmendable->second == settings;
     if (unmendable != unmendable_.end() && !same)
         unmendable_.erase(unmendable);
-    if (same || broken_settings(settings).empty()) {
-        broken_.erase(ifindex);
+    if (same || broken_settings(settings, tap.profile).empty()) {
+        broken_.erase(tap.ifindex);
         return;
     }
-    auto &broken = broken_[ifindex];
-    if (const auto earlier = not_before_.find(ifindex); earlier != not_before_.end())
+    auto &broken = broken_[tap.ifindex];
+    if (const auto earlier = not_before_.find(tap.ifindex); earlier != not_before_.end())
         broken.not_before = std::max(broken.not_before, earlier->second);
 }
 
@@ -51,20 +51,20 @@ std::vector<int> SettingsKeeper::due(Moment now) const
     return taps;
 }
 
-void SettingsKeeper::put_back(int ifindex, const std::string &device, const LinkSettings &found,
-                              const LinkSettings &left, bool quietly, Moment now)
+void SettingsKeeper::put_back(const KeptTap &tap, const LinkSettings &found, const LinkSettings &left, bool quietly,
+                              Moment now)
 {
-    broken_.erase(ifindex);
+    broken_.erase(tap.ifindex);
     std::erase_if(not_before_, [&](const auto &entry) { return entry.second <= now; });
-    not_before_[ifindex] = now + put_back_distance;
-    const auto still = broken_settings(left);
+    not_before_[tap.ifindex] = now + put_back_distance;
+    const auto still = broken_settings(left, tap.profile);
     const bool mendable =
         std::any_of(still.begin(), still.end(), [&](std::size_t row) { return !is_tolerable(row, left); });
     if (mendable)
-        broken_[ifindex].not_before = now + put_back_distance; // changed again meanwhile
+        broken_[tap.ifindex].not_before = now + put_back_distance; // changed again meanwhile
     else if (!still.empty())
-        unmendable_[ifindex] = left;
-    const auto rows = broken_settings(found);
+        unmendable_[tap.ifindex] = left;
+    const auto rows = broken_settings(found, tap.profile);
     if (quietly &&
         std::none_of(rows.begin(), rows.end(), [](std::size_t row) { return tap_settings.at(row).in_first_version; }))
         return;
@@ -75,7 +75,10 @@ void SettingsKeeper::put_back(int ifindex, const std::string &device, const Link
         if (pending)
             ++pending->more;
         else
-            pending = PutBack{.row = row, .device = device, .found = found.values.at(row).value_or(0)};
+            pending = PutBack{.row = row,
+                              .device = tap.name,
+                              .promised = promised_value(tap_settings.at(row), tap.profile),
+                              .found = found.values.at(row).value_or(0)};
     }
 }
 

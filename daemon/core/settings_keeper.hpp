@@ -20,14 +20,22 @@ namespace qemutap {
 struct PutBack {
     std::size_t row = 0; // of tap_settings
     std::string device;
+    int promised = 0;
     int found = 0;
     std::size_t more = 0; // other times that this setting was put back, on any tap, since the last report of it
+};
+
+// A tap as its settings are kept.
+struct KeptTap {
+    int ifindex = 0;
+    std::string name;
+    Profile profile = Profile::standard;
 };
 
 class SettingsKeeper {
 public:
     // The settings of a tap as they are now.
-    void saw(int ifindex, const LinkSettings &settings);
+    void saw(const KeptTap &tap, const LinkSettings &settings);
     void forget(int ifindex);
 
     // The taps whose turn it is to be put back, some at most; others follow.
@@ -35,8 +43,7 @@ public:
 
     // One tap was put back. `found` is what it had before, `left` what it has now. `quietly`: not reported if the tap
     // only lacked settings that version 0.1 did not know.
-    void put_back(int ifindex, const std::string &device, const LinkSettings &found, const LinkSettings &left,
-                  bool quietly, Moment now);
+    void put_back(const KeptTap &tap, const LinkSettings &found, const LinkSettings &left, bool quietly, Moment now);
     // One tap could not be put back.
     void failed(int ifindex, Moment now);
 

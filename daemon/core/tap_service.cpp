@@ -131,7 +131,7 @@ void TapService::follow(HostState &state)
         table_.update(ifindex, state.link(ifindex), clock_());
         const auto *after = table_.find_tap(ifindex);
         if (after)
-            keeper_.saw(ifindex, state.link(ifindex)->settings);
+            keeper_.saw({ifindex, after->name, after->tag.profile}, state.link(ifindex)->settings);
         else
             keeper_.forget(ifindex);
         if (!before || (after && after->name == before->name))
@@ -340,13 +340,12 @@ void TapService::put_back(int ifindex)
     const auto *tap = table_.find_tap(ifindex);
     if (!tap)
         return;
-    const auto name = tap->name;
+    const KeptTap kept{ifindex, tap->name, tap->tag.profile};
     const auto found = state_->link(ifindex)->settings;
     host_.restore_settings(ifindex);
     follow(host_.state());
     if (table_.find_tap(ifindex))
-        keeper_.put_back(ifindex, name, found, state_->link(ifindex)->settings, inherited_.erase(ifindex) != 0,
-                         clock_());
+        keeper_.put_back(kept, found, state_->link(ifindex)->settings, inherited_.erase(ifindex) != 0, clock_());
 }
 
 SettingsReport TapService::keep_settings()

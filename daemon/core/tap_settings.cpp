@@ -14,22 +14,22 @@ std::string full_name(const TapSetting &setting, const std::string &device)
     return "net." + family + ".conf." + device + "." + std::string{setting.name};
 }
 
-LinkSettings promised_settings()
+LinkSettings promised_settings(Profile profile)
 {
     LinkSettings settings;
     for (std::size_t row = 0; row < tap_settings.size(); ++row)
-        settings.values.at(row) = tap_settings.at(row).value;
+        settings.values.at(row) = promised_value(tap_settings.at(row), profile);
     return settings;
 }
 
-std::vector<std::size_t> broken_settings(const LinkSettings &settings)
+std::vector<std::size_t> broken_settings(const LinkSettings &settings, Profile profile)
 {
     std::vector<std::size_t> broken;
     for (std::size_t row = 0; row < tap_settings.size(); ++row) {
         const auto &setting = tap_settings.at(row);
         const auto &found = settings.values.at(row);
         const bool is_of_ipv6 = setting.kind == SettingKind::ipv6 || setting.kind == SettingKind::addr_gen_mode;
-        if (found ? *found != setting.value : !is_of_ipv6)
+        if (found ? *found != promised_value(setting, profile) : !is_of_ipv6)
             broken.push_back(row);
     }
     return broken;

@@ -13,16 +13,16 @@ namespace qemutap {
 namespace {
 
 // Empty: the settings are as promised.
-std::string broken_setting(const Link &link)
+std::string broken_setting(const Link &link, Profile profile)
 {
     if (const auto &off = link.settings["disable_ipv6"]; off && *off == 0)
         return "IPv6 is on there (is /proc/sys hidden? net.ipv6.conf.default.disable_ipv6=1 switches it off)";
-    for (const auto row : broken_settings(link.settings)) {
+    for (const auto row : broken_settings(link.settings, profile)) {
         const auto &setting = tap_settings.at(row);
         const auto &found = link.settings.values.at(row);
         if (!is_tolerable(row, link.settings))
             return full_name(setting, link.name) + " is " + (found ? std::to_string(*found) : "unknown") + ", not " +
-                   std::to_string(setting.value);
+                   std::to_string(promised_value(setting, profile));
     }
     return {};
 }
@@ -48,7 +48,7 @@ std::string broken_promise(const HostState &state, const OpenTap &tap, const Pro
         return "its owner is not uid " + std::to_string(promised.tag.uid);
     if (link->mac != promised.plan.host_mac)
         return "its MAC is not " + promised.plan.host_mac.text();
-    if (auto broken = broken_setting(*link); !broken.empty())
+    if (auto broken = broken_setting(*link, promised.tag.profile); !broken.empty())
         return broken;
     if (!has_address(state, tap.ifindex, promised.plan.gateway))
         return "it has no address " + promised.plan.gateway.text();

@@ -90,13 +90,13 @@ Links::Links(std::string proc_sys)
     }
 }
 
-void Links::configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac)
+void Links::configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac)
 {
     const auto changes = require_object(rtnl_link_alloc());
-    rtnl_link_set_ifalias(changes.get(), alias.c_str());
+    rtnl_link_set_ifalias(changes.get(), encode(tag).c_str());
     const auto address = require_object(nl_addr_build(AF_LLC, mac.bytes.data(), mac.bytes.size()));
     rtnl_link_set_addr(changes.get(), address.get());
-    change_settings(tap.ifindex, *changes, "alias, MAC and settings of " + tap.name);
+    change_settings(tap.ifindex, *changes, tag.profile, "alias, MAC and settings of " + tap.name);
     for (const auto &setting : tap_settings)
         if (setting.kind == SettingKind::ipv6)
             write_ipv6_setting(setting, tap.name, [] { return true; });
@@ -105,17 +105,18 @@ void Links::configure(const OpenTap &tap, const std::string &alias, const MacAdd
 void Links::restore_settings(int ifindex)
 {
     const auto *link = view_.reread(ifindex).link(ifindex);
-    if (!link || !own_tag(*link))
+    const auto tag = link ? own_tag(*link) : std::nullopt;
+    if (!tag)
         return;
     const auto name = link->name;
-    const auto broken = broken_settings(link->settings);
+    const auto broken = broken_settings(link->settings, tag->profile);
     // A file opened under the name is that device's for good: a device that is renamed gets other ones.
     const auto still_named = [&] {
         const auto *now = view_.reread(ifindex).link(ifindex);
         return now && now->name == name;
     };
     try {
-        change_settings(ifindex, *require_object(rtnl_link_alloc()), "settings of " + name);
+        change_settings(ifindex, *require_object(rtnl_link_alloc()), tag->profile, "settings of " + name);
         for (const auto row : broken)
             if (const auto &setting = tap_settings.at(row); setting.kind == SettingKind::ipv6)
                 write_ipv6_setting(setting, name, still_named);
@@ -127,12 +128,12 @@ void Links::restore_settings(int ifindex)
 }
 
 // Those that netlink has, with what else there is to change, in one request.
-void Links::change_settings(int ifindex, rtnl_link &changes, const std::string &what)
+void Links::change_settings(int ifindex, rtnl_link &changes, Profile profile, const std::string &what)
 {
     for (std::size_t row = 0; row < tap_settings.size(); ++row)
         if (const auto &setting = tap_settings.at(row); setting.kind == SettingKind::ipv4)
             require_libnl(rtnl_link_inet_set_conf(&changes, static_cast<unsigned>(setting_numbers.at(row)),
-                                                  static_cast<std::uint32_t>(setting.value)),
+                                                  static_cast<std::uint32_t>(promised_value(setting, profile))),
                           "an IPv4 setting");
     rtnl_link_unset_flags(&changes, IFF_MULTICAST);
     const auto without_ipv6 = change_request(ifindex, changes);

@@ -32,7 +32,7 @@ public:
     HostState &reread_down_taps() override;
     HostState &reread_taps() override { return view_.reread_taps(); }
     HostState &refresh_all() override { return view_.resync(); }
-    void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override;
+    void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) override;
     void restore_settings(int ifindex) override;
     HostWideValues host_wide_values() override;
     void add_address(const OpenTap &tap, const Ipv4Prefix &address) override;
@@ -52,7 +52,7 @@ public:
 
 private:
     using StillNamed = std::function<bool()>;
-    void change_settings(int ifindex, rtnl_link &changes, const std::string &what);
+    void change_settings(int ifindex, rtnl_link &changes, Profile profile, const std::string &what);
     void write_ipv6_setting(const TapSetting &setting, const std::string &name, const StillNamed &still_named) const;
     void move_to_group(int ifindex, std::uint32_t group, bool up, const std::string &what);
     std::uint32_t unused_group();

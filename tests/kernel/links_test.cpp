@@ -64,7 +64,7 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     const auto tap = tun.create("tap7", 64123, 1, true);
     const PromisedTap promised{tag_for(*tap), plan_of(gateway)};
     CHECK_FALSE(broken_promise(links.refresh(), *tap, promised).empty());
-    links.configure(*tap, encode(promised.tag), host_mac);
+    links.configure(*tap, promised.tag, host_mac);
     links.add_address(*tap, gateway);
     CHECK(broken_promise(links.reread(tap->ifindex), *tap, promised) == "it is not up");
     links.bring_up(*tap);
@@ -92,8 +92,9 @@ TEST_CASE("I5 up before hand-over: a tap with a lone address and a route to its 
     Links links;
     const auto tap = tun.create("rq01234567t0", 64123, 1, true);
     PromisedTap promised{tag_for(*tap), plan_of({{0xc0a80701}, 32})};
+    promised.tag.profile = Profile::runqemu;
     promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
-    links.configure(*tap, encode(promised.tag), host_mac);
+    links.configure(*tap, promised.tag, host_mac);
     links.add_address(*tap, promised.plan.gateway);
     links.bring_up(*tap);
     CHECK(broken_promise(links.refresh(), *tap, promised) == "it has no route to 192.168.7.2/32");
@@ -112,12 +113,14 @@ TEST_CASE("each refusal of the kernel is an error with its errno")
     Tun tun;
     Links links;
     const auto tap = tun.create("tap7", 64123, 1, true);
-    CHECK(refusal([&] { links.configure(vanished(), "alias", host_mac); }) == ENODEV);
+    CHECK(refusal([&] { links.configure(vanished(), tag_for(*tap), host_mac); }) == ENODEV);
     CHECK(refusal([&] { links.add_address(vanished(), gateway); }) == ENODEV);
     CHECK(refusal([&] { links.bring_up(vanished()); }) == ENODEV);
     // A multicast MAC, an alias beyond IFALIASZ, the same address again.
-    CHECK(refusal([&] { links.configure(*tap, "alias", {{1, 0, 0, 0, 0, 1}}); }) == EADDRNOTAVAIL);
-    CHECK(refusal([&] { links.configure(*tap, std::string(256, 'x'), host_mac); }) == ERANGE);
+    CHECK(refusal([&] { links.configure(*tap, tag_for(*tap), {{1, 0, 0, 0, 0, 1}}); }) == EADDRNOTAVAIL);
+    auto overlong = tag_for(*tap);
+    overlong.label = std::string(256, 'x');
+    CHECK(refusal([&] { links.configure(*tap, overlong, host_mac); }) == ERANGE);
     links.add_address(*tap, gateway);
     CHECK(refusal([&] { links.add_address(*tap, gateway); }) == EEXIST);
     // A route through a device that is not there, or down; the same route again is somebody's.
@@ -137,12 +140,12 @@ TEST_CASE("where IPv6 can't be switched off the tap is refused")
     const auto tap = tun.create("tap7", 64123, 1, true);
     // /proc/sys read-only, and one that does not tell of the device although the kernel has IPv6 for it.
     Links without_file{"/nonexistent"};
-    without_file.configure(*tap, encode(tag_for(*tap)), host_mac);
+    without_file.configure(*tap, tag_for(*tap), host_mac);
     without_file.add_address(*tap, gateway);
     without_file.bring_up(*tap);
     CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), plan_of(gateway)}).find("IPv6 is on") == 0);
     Links not_writable{"/dev/null"};
-    CHECK(refusal([&] { not_writable.configure(*tap, "alias", host_mac); }) == ENOTDIR);
+    CHECK(refusal([&] { not_writable.configure(*tap, tag_for(*tap), host_mac); }) == ENOTDIR);
 }
 
 TEST_CASE("many taps are removed in one go, with their addresses and routes, and nothing else is")

@@ -55,11 +55,12 @@ struct Service {
                        },
                        [this] { return now; }};
 
-    Acquired acquire(Hold hold, unsigned count = 1)
+    Acquired acquire(Hold hold, unsigned count = 1, Profile profile = Profile::standard)
     {
         TapRequest request;
         request.hold = hold;
         request.count = count;
+        request.profile = profile;
         return service.acquire(64123, request);
     }
 
@@ -139,11 +140,11 @@ std::vector<std::string> names_in(const SettingsReport &report)
     return names;
 }
 
-void check_as_promised(const std::string &device)
+void check_as_promised(const std::string &device, Profile profile = Profile::standard)
 {
     for (const auto &setting : tap_settings) {
         INFO(full_name(setting, device));
-        CHECK(shown(setting, device) == setting.value);
+        CHECK(shown(setting, device) == promised_value(setting, profile));
     }
 }
 
@@ -163,6 +164,28 @@ TEST_CASE("I10 what a guest may do: a tap has each setting when it is given, wha
     const auto report = service.turn();
     CHECK(report.put_back.empty());
     CHECK(report.problems.empty());
+}
+
+TEST_CASE("I10 what a guest may do: the first tap by runqemu's rule answers for others, and is kept so")
+{
+    const PrivateNetwork network;
+    Service service;
+    CHECK(service.turn().put_back.empty()); // what a service finds at its start it puts right without a word
+    const auto acquired = service.acquire(Hold::name, 2, Profile::runqemu);
+    const auto &[runqemus, further] = std::tie(acquired.grant.taps.at(0).name, acquired.grant.taps.at(1).name);
+    check_as_promised(runqemus, Profile::runqemu);
+    check_as_promised(further);
+    CHECK(shown(tap_settings.at(setting_row("proxy_arp")), runqemus) == 1);
+    for (const auto &[device, harmful] : {std::pair{runqemus, 0}, std::pair{further, 1}}) {
+        write_setting("/proc/sys/net/ipv4/conf/" + device + "/proxy_arp", harmful);
+        service.now += 20s;
+        const auto report = service.turn();
+        REQUIRE(names_in(report) == std::vector<std::string>{"proxy_arp"});
+        CHECK(report.put_back[0].device == device);
+        CHECK(report.put_back[0].promised == 1 - harmful);
+    }
+    check_as_promised(runqemus, Profile::runqemu);
+    check_as_promised(further);
 }
 
 TEST_CASE("I10 what a guest may do: each setting that another program changes is put back by the next turn")

@@ -101,7 +101,8 @@ public:
     {
         step("restore " + std::to_string(ifindex));
         change(ifindex, [&](Link &link) {
-            link.settings = promised_settings();
+            const auto tag = own_tag(link);
+            link.settings = promised_settings(tag ? tag->profile : Profile::standard);
             if (after_restore)
                 after_restore(link.settings);
         });
@@ -118,13 +119,13 @@ public:
     }
     unsigned full_refreshes = 0;
 
-    void configure(const OpenTap &tap, const std::string &alias, const MacAddress &mac) override
+    void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) override
     {
         step("configure " + tap.name);
         change(tap.ifindex, [&](Link &link) {
-            link.alias = alias;
+            link.alias = encode(tag);
             link.mac = mac;
-            link.settings = promised_settings();
+            link.settings = promised_settings(tag.profile);
         });
     }
 

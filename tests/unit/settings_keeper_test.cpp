@@ -11,9 +11,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
+const LinkSettings promised = promised_settings(Profile::standard);
+const KeptTap tap{.ifindex = 10, .name = "tap7"};
+
 LinkSettings with(std::string_view name, std::optional<int> value)
 {
-    auto settings = promised_settings();
+    auto settings = promised;
     settings[name] = value;
     return settings;
 }
@@ -25,21 +28,40 @@ const Moment start = 1000s;
 TEST_CASE("I10 what a guest may do: a changed setting is put back at once, and reported with what it was")
 {
     SettingsKeeper keeper;
-    keeper.saw(10, promised_settings());
+    keeper.saw(tap, promised);
     CHECK(keeper.due(start).empty());
     CHECK_FALSE(keeper.next_deadline());
     const auto changed = with("rp_filter", 2);
-    keeper.saw(10, changed);
+    keeper.saw(tap, changed);
     CHECK(keeper.due(start) == std::vector<int>{10});
-    keeper.put_back(10, "tap7", changed, promised_settings(), false, start);
+    keeper.put_back(tap, changed, promised, false, start);
     CHECK(keeper.due(start).empty());
     const auto reports = keeper.take_reports(start);
     REQUIRE(reports.size() == 1);
     CHECK(tap_settings.at(reports[0].row).name == "rp_filter");
     CHECK(reports[0].device == "tap7");
+    CHECK(reports[0].promised == 1);
     CHECK(reports[0].found == 2);
     CHECK(reports[0].more == 0);
     CHECK_FALSE(keeper.next_deadline());
+}
+
+TEST_CASE("I10 what a guest may do: on a tap by runqemu's rule the host answers ARP for others, and that is kept")
+{
+    SettingsKeeper keeper;
+    const KeptTap runqemus{.ifindex = 10, .name = "rq01234567t0", .profile = Profile::runqemu};
+    const auto answering = promised_settings(Profile::runqemu);
+    CHECK(broken_settings(answering, Profile::standard) == std::vector<std::size_t>{setting_row("proxy_arp")});
+    keeper.saw(runqemus, answering);
+    CHECK(keeper.due(start).empty());
+    keeper.saw(runqemus, promised);
+    CHECK(keeper.due(start) == std::vector<int>{10});
+    keeper.put_back(runqemus, promised, answering, false, start);
+    CHECK(keeper.due(start).empty());
+    const auto reports = keeper.take_reports(start);
+    REQUIRE(reports.size() == 1);
+    CHECK(reports[0].promised == 1);
+    CHECK(reports[0].found == 0);
 }
 
 TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten times a second, last of all too")
@@ -51,11 +73,11 @@ TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten 
     std::size_t more = 0;
     auto now = start;
     for (; now < start + 30s; now += 1ms) {
-        keeper.saw(10, changed);
-        for (const int ifindex : keeper.due(now)) {
+        keeper.saw(tap, changed);
+        if (!keeper.due(now).empty()) {
             ++times;
-            keeper.put_back(ifindex, "tap7", changed, promised_settings(), false, now);
-            keeper.saw(10, promised_settings());
+            keeper.put_back(tap, changed, promised, false, now);
+            keeper.saw(tap, promised);
         }
         for (const auto &report : keeper.take_reports(now)) {
             ++lines;
@@ -64,12 +86,12 @@ TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten 
     }
     CHECK(times == 300);
     CHECK(lines == 3);
-    keeper.saw(10, changed);
+    keeper.saw(tap, changed);
     REQUIRE(keeper.next_deadline());
     CHECK(*keeper.next_deadline() <= now + 100ms);
     CHECK(keeper.due(now + 100ms) == std::vector<int>{10});
     // None is lost: what was not said is in a later line.
-    keeper.put_back(10, "tap7", changed, promised_settings(), false, now + 100ms);
+    keeper.put_back(tap, changed, promised, false, now + 100ms);
     CHECK(keeper.next_deadline() == start + 30s);
     const auto last = keeper.take_reports(now + 10s);
     REQUIRE(last.size() == 1);
@@ -82,12 +104,12 @@ TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, 
     SettingsKeeper keeper;
     const auto changed = with("disable_ipv6", 0);
     for (int ifindex = 1; ifindex <= 1000; ++ifindex)
-        keeper.saw(ifindex, changed);
+        keeper.saw({ifindex, {}, Profile::standard}, changed);
     unsigned turns = 0;
     for (auto due = keeper.due(start); !due.empty(); due = keeper.due(start), ++turns) {
         CHECK(due.size() <= 64);
         for (const int ifindex : due)
-            keeper.put_back(ifindex, "tap" + std::to_string(ifindex), changed, promised_settings(), false, start);
+            keeper.put_back({ifindex, "tap" + std::to_string(ifindex), Profile::standard}, changed, promised, false, start);
         CHECK(keeper.next_deadline());
     }
     CHECK(turns == 16);
@@ -99,14 +121,14 @@ TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, 
 TEST_CASE("I10 what a guest may do: taps of an older version get the settings it did not know without a word")
 {
     SettingsKeeper keeper;
-    auto old = promised_settings();
+    auto old = promised;
     for (const auto &setting : tap_settings)
         if (!setting.in_first_version)
             old[setting.name] = 7;
-    keeper.put_back(10, "tap7", old, promised_settings(), true, start);
+    keeper.put_back(tap, old, promised, true, start);
     CHECK(keeper.take_reports(start).empty());
     old["rp_filter"] = 2;
-    keeper.put_back(10, "tap7", old, promised_settings(), true, start);
+    keeper.put_back(tap, old, promised, true, start);
     CHECK_FALSE(keeper.take_reports(start).empty());
 }
 
@@ -114,23 +136,23 @@ TEST_CASE("I10 what a guest may do: what can't be written and does no harm is le
 {
     SettingsKeeper keeper;
     const auto left = with("accept_ra", 1);
-    keeper.saw(10, left);
+    keeper.saw(tap, left);
     CHECK(keeper.due(start) == std::vector<int>{10});
-    keeper.put_back(10, "tap7", left, left, false, start);
-    keeper.saw(10, left);
+    keeper.put_back(tap, left, left, false, start);
+    keeper.saw(tap, left);
     CHECK(keeper.due(start + 1h).empty());
     CHECK(keeper.take_reports(start).empty());
     CHECK_FALSE(keeper.next_deadline());
     auto changed = left;
     changed["rp_filter"] = 0;
-    keeper.saw(10, changed);
+    keeper.saw(tap, changed);
     CHECK(keeper.due(start + 1h) == std::vector<int>{10});
 }
 
 TEST_CASE("I10 what a guest may do: a tap that can't be put back is tried again later, and wakes nobody")
 {
     SettingsKeeper keeper;
-    keeper.saw(10, with("rp_filter", 0));
+    keeper.saw(tap, with("rp_filter", 0));
     keeper.failed(10, start);
     CHECK_FALSE(keeper.next_deadline());
     CHECK(keeper.due(start + 999ms).empty());

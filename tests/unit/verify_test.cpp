@@ -44,7 +44,7 @@ Link good_link()
     link.is_tap = true;
     link.tun_owner = 1000;
     link.mac = promise().plan.host_mac;
-    link.settings = promised_settings();
+    link.settings = promised_settings(Profile::standard);
     link.up = true;
     link.carrier = true;
     link.group = live_group;
