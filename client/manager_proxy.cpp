@@ -107,6 +107,8 @@ Dictionary options_of(const TapRequest &request, bool interactive)
         options.emplace(key_idle_timeout, sdbus::Variant{request.idle_timeout_seconds});
     if (request.attended)
         options.emplace(key_attended, sdbus::Variant{true});
+    if (!request.vnet)
+        options.emplace(key_vnet, sdbus::Variant{false});
     if (request.profile != Profile::standard)
         options.emplace(key_profile, sdbus::Variant{std::string{text_of(request.profile)}});
     return options;

@@ -150,6 +150,7 @@ struct RunVerb {
     CLI::App *verb;
     RequestWords words;
     std::string hold{text_of(Hold::fd)};
+    std::string vnet = "on";
     std::optional<std::string> user;
     bool keep_environment = false;
 
@@ -160,6 +161,8 @@ struct RunVerb {
         words.add_common(*verb);
         words.add_nic(*verb);
         verb->add_option("--vhost", words.vhost, "no, auto (where possible) or yes")->capture_default_str();
+        verb->add_option("--vnet", vnet, "on, or off: no virtio header before frames, for other programs than QEMU")
+            ->capture_default_str();
         verb->add_option("--hold", hold, "fd, or name: the program opens the devices itself")->capture_default_str();
         verb->add_option("--user", user, "Become this user first; for root only");
         verb->add_flag("--keep-environment", keep_environment, "Let this user's program have root's environment");
@@ -176,6 +179,10 @@ struct RunVerb {
             refuse("--keep-environment is for --user; without it the environment stays as it is");
         auto request = words.request(*chosen);
         request.attended = *chosen == Hold::name;
+        if (vnet != "on" && vnet != "off")
+            refuse("--vnet " + quote(vnet) + " is neither on nor off");
+        request.vnet = vnet == "on";
+        validate(request);
         return {.request = std::move(request),
                 .nic = words.nic(),
                 .ask_password = words.ask_password,

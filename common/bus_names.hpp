@@ -23,6 +23,7 @@ inline constexpr const char *key_hold = "hold";
 inline constexpr const char *key_label = "label";
 inline constexpr const char *key_queues = "queues";
 inline constexpr const char *key_vhost = "vhost";
+inline constexpr const char *key_vnet = "vnet";
 inline constexpr const char *key_idle_timeout = "idle-timeout";
 inline constexpr const char *key_attended = "attended";
 inline constexpr const char *key_profile = "profile";

@@ -92,8 +92,12 @@ void validate(const TapRequest &request)
     if (request.hold == Hold::name) {
         if (request.vhost == VhostChoice::required)
             refuse("vhost 'yes' needs hold 'fd': vhost descriptors can't be handed over by a name");
+        if (!request.vnet)
+            refuse("vnet off needs hold 'fd': a program that opens a tap by its name says so itself (IFF_VNET_HDR)");
         return;
     }
+    if (!request.vnet && request.vhost != VhostChoice::no)
+        refuse("vnet off can't be with vhost, which moves frames with virtio's header");
     if (request.idle_timeout_seconds != 0)
         refuse("idle-timeout needs hold 'name': a lease held by descriptors ends with them");
     if (request.attended)

@@ -45,6 +45,7 @@ struct TapRequest {
     std::string label; // empty: none
     unsigned queues = 1;
     VhostChoice vhost = VhostChoice::no;
+    bool vnet = true;                       // frames have virtio's header before them
     std::uint64_t idle_timeout_seconds = 0; // 0: none
     bool attended = false;                  // it ends with the caller's connection to the bus
     Profile profile = Profile::standard;

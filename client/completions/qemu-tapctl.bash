@@ -14,7 +14,7 @@ _qemu_tapctl_names() {
 _qemu_tapctl_options() { # VERB
     case $1 in
         '') echo --help --version ;;
-        run) echo --count --queues --hold --vhost --device --first-nic --label --user --keep-environment --no-ask-password --help ;;
+        run) echo --count --queues --hold --vhost --vnet --device --first-nic --label --user --keep-environment --no-ask-password --help ;;
         runqemu) echo --count --device --first-nic --label --no-ask-password --help ;;
         up) echo --count --queues --device --first-nic --label --user --idle-timeout --format --json --no-ask-password --help ;;
         down) echo --all --help ;;
@@ -28,6 +28,7 @@ _qemu_tapctl_values() { # OPTION
     case $1 in
         --format) printf '%s\n' text json qemu cmdline env yocto ;;
         --hold) printf '%s\n' fd name ;;
+        --vnet) printf '%s\n' on off ;;
         --vhost) printf '%s\n' no auto yes ;;
         --device) printf '%s\n' virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3 ;;
         --user) compgen -u ;;

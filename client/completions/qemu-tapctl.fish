@@ -78,6 +78,7 @@ complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up args' -x -l first-ni
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up args' -x -l device -d "QEMU's NIC model" \
     -a 'virtio-net-pci virtio-net-device e1000 e1000e rtl8139 vmxnet3'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l hold -d 'How the taps are given to the program' -a 'fd name'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vnet -d 'Virtio header before frames' -a 'on off'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -x -l vhost -d 'Move packets in the kernel' -a 'no auto yes'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l user -d 'Be this user; for root' -a '(__fish_complete_users)'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run' -l keep-environment -d 'Let this user have root\'s environment'

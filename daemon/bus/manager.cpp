@@ -270,7 +270,7 @@ void Manager::List(sdbus::Result<std::vector<Dictionary>> &&result, Dictionary o
 
 std::vector<std::string> Manager::Features()
 {
-    std::vector<std::string> features{"multi-queue", "attended", "runqemu", "hand-over"};
+    std::vector<std::string> features{"multi-queue", "attended", "runqemu", "hand-over", "vnet"};
     if (facts_.vhost_problem().empty())
         features.emplace_back("vhost");
     return features;

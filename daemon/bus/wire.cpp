@@ -144,6 +144,7 @@ TapRequest parse_acquire(std::uint32_t count, OptionSource &options)
              [&](const auto &key, const auto &value) {
                  request.vhost = read_word<VhostChoice>(key, value, parse_vhost_choice, "'no', 'auto' or 'yes'");
              }},
+            {key_vnet, [&](const auto &key, const auto &value) { request.vnet = read<bool>(key, value); }},
             {key_idle_timeout,
              [&](const auto &key, const auto &value) {
                  request.idle_timeout_seconds = read<std::uint64_t>(key, value);

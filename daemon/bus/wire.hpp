@@ -36,7 +36,7 @@ public:
 };
 
 // More than a call can have without an unknown one, or one that is given twice.
-inline constexpr std::size_t max_options = 8;
+inline constexpr std::size_t max_options = 9;
 
 // Read option by option up to the first mistake, and nothing behind it. Throw TapError invalid_argument that names the
 // key: an unknown one, one given twice, a wrong type, a value out of its range.

@@ -82,7 +82,9 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     const auto &request = terms_.request;
     marks_.mark(name);
     try {
-        auto tap = creator_.create(name, terms_.uid, request.queues, request.hold == Hold::fd);
+        auto tap = creator_.create(
+            name, terms_.uid,
+            {.queues = request.queues, .open_all = request.hold == Hold::fd, .vnet = request.vnet});
         if (!tap)
             marks_.unmark(name);
         return tap;

@@ -37,14 +37,20 @@ struct OpenTap {
     bool entered = false; // somebody else attached to it before it had its owner
 };
 
+// How a tap is made.
+struct TapShape {
+    unsigned queues = 1; // above 1: IFF_MULTI_QUEUE
+    bool open_all = true; // a descriptor for each queue, else one
+    bool vnet = true;     // IFF_VNET_HDR
+};
+
 class TapCreator {
 public:
     virtual ~TapCreator() = default;
 
-    // A new tap that is down and belongs to `owner` alone (I4), with one descriptor, or `queues` of them if
-    // `open_all`; multi-queue where queues is above 1. nullopt: the name is in use, by whatever it may be.
+    // A new tap that is down and belongs to `owner` alone (I4). nullopt: the name is in use, by whatever it may be.
     // Throws TapError tun_unavailable where there is no usable /dev/net/tun.
-    virtual std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) = 0;
+    virtual std::optional<OpenTap> create(const std::string &name, uid_t owner, const TapShape &shape) = 0;
 
     // Throws TapError vhost_unavailable where there is no usable /dev/vhost-net.
     virtual std::vector<UniqueFd> open_vhost(unsigned count) = 0;

@@ -80,11 +80,13 @@ int Tun::take_ifindex()
     return std::exchange(next_ifindex_, next_ifindex_ == last_own_ifindex ? first_own_ifindex : next_ifindex_ + 1);
 }
 
-std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigned queues, bool open_all)
+std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, const TapShape &shape)
 {
-    // IFF_VNET_HDR always: QEMU takes it from the descriptor, and a queue opened by name must match.
-    short flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-    if (queues > 1)
+    short flags = IFF_TAP | IFF_NO_PI;
+    // QEMU asks the descriptor for it; a further queue must have the same.
+    if (shape.vnet)
+        flags |= IFF_VNET_HDR;
+    if (shape.queues > 1)
         flags |= IFF_MULTI_QUEUE;
     OpenTap tap{name, take_ifindex(), {}, false};
     tap.queues.push_back(open_tun());
@@ -92,7 +94,7 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigne
     if (::ioctl(first, TUNSETIFINDEX, &tap.ifindex) != 0)
         refused("TUNSETIFINDEX", name);
     // A tap of one queue lets nobody in beside us.
-    const auto watch = queues > 1 ? std::optional<QueueWatch>{std::in_place} : std::nullopt;
+    const auto watch = shape.queues > 1 ? std::optional<QueueWatch>{std::in_place} : std::nullopt;
     // IFF_TUN_EXCL: without it root attaches to whatever persistent tap has the name.
     auto request = request_for(name, static_cast<short>(flags | IFF_TUN_EXCL));
     if (::ioctl(first, TUNSETIFF, &request) != 0) {
@@ -104,7 +106,7 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, unsigne
         refused("TUNSETOWNER", name);
     tap.entered = watch && watch->heard_of_another(name);
     request = request_for(name, flags);
-    while (open_all && tap.queues.size() < queues) {
+    while (shape.open_all && tap.queues.size() < shape.queues) {
         tap.queues.push_back(open_tun());
         if (::ioctl(tap.queues.back().get(), TUNSETIFF, &request) != 0)
             refused("TUNSETIFF of a further queue", name);

@@ -15,7 +15,7 @@ class Tun : public TapCreator {
 public:
     explicit Tun(std::string tun_path = "/dev/net/tun", std::string vhost_path = "/dev/vhost-net");
 
-    std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) override;
+    std::optional<OpenTap> create(const std::string &name, uid_t owner, const TapShape &shape) override;
     std::vector<UniqueFd> open_vhost(unsigned count) override;
     void set_persistent(const OpenTap &tap, bool persistent) override;
 

@@ -17,8 +17,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
 # The ids of the netdevs that `run` and `runqemu` add, but for their number; `up` prints net0, net1, ...
 ADDED = "tapctl"
-# IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
-TAP_FLAGS, MULTI_QUEUE, PERSIST = 0x5002, 0x0100, 0x0800
+# IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, the latter alone, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
+TAP_FLAGS, VNET_HDR, MULTI_QUEUE, PERSIST = 0x5002, 0x4000, 0x0100, 0x0800
 NO_LEASE, OTHER_LEASE = "0123456789abcdef", "fedcba9876543210"
 
 _shared = []

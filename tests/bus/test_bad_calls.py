@@ -70,10 +70,15 @@ class BadCalls(BusRing):
         """vhost is for descriptors: `yes` with hold `name` is refused."""
         self.acquire_refused(words=("vhost",), hold=(S, "name"), vhost=(S, "yes"))
 
+    def test_vnet_by_name(self):
+        """Frames without virtio's header are for descriptors, and not for vhost."""
+        self.acquire_refused(words=("vnet",), hold=(S, "name"), vnet=(B, False))
+        self.acquire_refused(words=("vnet", "vhost"), vhost=(S, "auto"), vnet=(B, False))
+
     def test_wrong_types(self):
         """A wrong type inside a variant is refused, whichever it is, and its key is named."""
         right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "attended": B, "profile": S,
-                 "interactive": B}
+                 "interactive": B, "vnet": B}
         samples = ((S, "fd"), (U, 1), (T, 1), (B, True), ("i", 1), ("x", 1), ("q", 1), ("y", 1), ("d", 1.0),
                    ("o", "/x"), ("g", "s"), ("as", ["fd"]), ("a{sv}", {}), ("(s)", ("fd",)), ("v", Variant(S, "fd")),
                    ("ay", b""))

@@ -7,7 +7,7 @@ import random
 import time
 
 from rig import furnish, kernel, users
-from ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, BusRing, device_arguments, kernel_cmdline
+from ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, VNET_HDR, BusRing, device_arguments, kernel_cmdline
 
 
 class Run(BusRing):
@@ -38,6 +38,12 @@ class Run(BusRing):
         for tap in lease["taps"]:
             self.assertIn("LOWER_UP", kernel.link(tap["name"])["flags"])
             self.assertFalse(kernel.link(tap["name"])["linkinfo"]["info_data"]["persist"])
+
+    def test_without_virtio_header(self):
+        """With --vnet off no virtio header is before frames, which the descriptor itself says, as QEMU asks it."""
+        holder = self.run_stand_in("alice", "--queues", "2", "--vnet", "off")
+        self.assertEqual({holder.open[number]["tap"]["flags"] for number in holder.fds(0)},
+                         {(TAP_FLAGS | MULTI_QUEUE) & ~VNET_HDR})
 
     def test_queues(self):
         """Two queues give two descriptors per netdev as fds=a:b, and mq=on,vectors=6 on the device."""

@@ -285,7 +285,7 @@ class Limits(BusRing):
             name, text = self.refusal("Acquire", "ua{sv}", self.with_options((key, Variant("u", 1))))
             self.assertEqual(name, INVALID)
             self.assertEqual(text, f"unknown option {shown}; there are: attended, hold, idle-timeout, interactive, "
-                                   "label, profile, queues, vhost")
+                                   "label, profile, queues, vhost, vnet")
 
     def test_twice(self):
         """An option that is there twice is refused by name, also with the same value."""

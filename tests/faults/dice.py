@@ -16,11 +16,11 @@ METHODS = {
     "Ping": (f"{FREEDESKTOP}.Peer", ""), "GetMachineId": (f"{FREEDESKTOP}.Peer", ""), "unknown": ("", ""),
 }
 INTERFACES = sorted({interface for interface, _ in METHODS.values() if interface})
-KEYS = {"hold": "s", "label": "s", "queues": "u", "vhost": "s", "idle-timeout": "t", "attended": "b", "profile": "s",
+KEYS = {"hold": "s", "label": "s", "queues": "u", "vhost": "s", "idle-timeout": "t", "attended": "b", "profile": "s", "vnet": "b",
         "interactive": "b", "all": "b", "lease": "s", "count": "u"}
 WORDS = ["", "fd", "name", "no", "auto", "yes", "x", "tap7", "0", "-rf", "$(x)", "a b", "\n", "\x1b[31m", "caf\u00e9",
          "\U0001f427", "\ufffd", "%s%n", "../../etc/passwd", NO_LEASE, "Version", "Pool", "PrefixLength", "Features",
-         "hold", "label", "queues", "vhost", "idle-timeout", "attended", "profile", "standard", "runqemu",
+         "hold", "label", "queues", "vhost", "vnet", "idle-timeout", "attended", "profile", "standard", "runqemu",
          "interactive", "all",
          *INTERFACES]
 PATHS = ["/", "/x/y", "/org", MANAGER[1] + "/lease", "/" + "z" * 300]

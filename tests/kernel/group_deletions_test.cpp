@@ -121,7 +121,7 @@ TEST_CASE("I6 the end is the daemon's: a tap whose holder stays in a write goes 
     std::list<OpenTap> taps;
     std::list<StuckWrite> writes;
     for (std::size_t stuck = 1; stuck <= lanes_kept + 2; ++stuck) {
-        taps.push_back(*tun.create("tap7", alice, 1, true));
+        taps.push_back(*tun.create("tap7", alice, {}));
         links.bring_up(taps.back());
         writes.emplace_back(taps.back().queues.front());
         links.remove({taps.back().ifindex}, alice);
@@ -129,7 +129,7 @@ TEST_CASE("I6 the end is the daemon's: a tap whose holder stays in a write goes 
         CHECK(links.state().link(taps.back().ifindex) == nullptr);
         CHECK(undeleted_of(links, alice) == stuck);
     }
-    const auto tap = tun.create("tap7", bob, 1, true);
+    const auto tap = tun.create("tap7", bob, {});
     links.remove({tap->ifindex}, bob);
     CHECK(::if_nametoindex("tap7") == 0);
     CHECK(comes_true(links, [&] { return undeleted_of(links, bob) == 0; }));

@@ -61,7 +61,7 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     const PrivateNetwork network;
     Tun tun;
     Links links;
-    const auto tap = tun.create("tap7", 64123, 1, true);
+    const auto tap = tun.create("tap7", 64123, {});
     const PromisedTap promised{tag_for(*tap), plan_of(gateway)};
     CHECK_FALSE(broken_promise(links.refresh(), *tap, promised).empty());
     links.configure(*tap, promised.tag, host_mac);
@@ -90,7 +90,7 @@ TEST_CASE("I5 up before hand-over: a tap with a lone address and a route to its 
     const PrivateNetwork network;
     Tun tun;
     Links links;
-    const auto tap = tun.create("rq01234567t0", 64123, 1, true);
+    const auto tap = tun.create("rq01234567t0", 64123, {});
     PromisedTap promised{tag_for(*tap), plan_of({{0xc0a80701}, 32})};
     promised.tag.profile = Profile::runqemu;
     promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
@@ -112,7 +112,7 @@ TEST_CASE("each refusal of the kernel is an error with its errno")
     const PrivateNetwork network;
     Tun tun;
     Links links;
-    const auto tap = tun.create("tap7", 64123, 1, true);
+    const auto tap = tun.create("tap7", 64123, {});
     CHECK(refusal([&] { links.configure(vanished(), tag_for(*tap), host_mac); }) == ENODEV);
     CHECK(refusal([&] { links.add_address(vanished(), gateway); }) == ENODEV);
     CHECK(refusal([&] { links.bring_up(vanished()); }) == ENODEV);
@@ -137,7 +137,7 @@ TEST_CASE("where IPv6 can't be switched off the tap is refused")
 {
     const PrivateNetwork network;
     Tun tun;
-    const auto tap = tun.create("tap7", 64123, 1, true);
+    const auto tap = tun.create("tap7", 64123, {});
     // /proc/sys read-only, and one that does not tell of the device although the kernel has IPv6 for it.
     Links without_file{"/nonexistent"};
     without_file.configure(*tap, tag_for(*tap), host_mac);
@@ -156,7 +156,7 @@ TEST_CASE("many taps are removed in one go, with their addresses and routes, and
     network.ip("tuntap add tap200 mode tap");
     std::vector<int> ifindexes;
     for (unsigned i = 0; i < 100; ++i) {
-        const auto tap = tun.create("tap" + std::to_string(i), 64123, 1, true);
+        const auto tap = tun.create("tap" + std::to_string(i), 64123, {});
         links.add_address(*tap, {{0xc0a80001 + (i << 8)}, 24});
         links.bring_up(*tap);
         tun.set_persistent(*tap, true);
@@ -176,7 +176,7 @@ TEST_CASE("what was removed is gone for everybody, also while the kernel still w
     Tun tun;
     Links links;
     for (int round = 0; round < 20; ++round) {
-        const auto tap = tun.create("tap7", 64123, 1, true);
+        const auto tap = tun.create("tap7", 64123, {});
         REQUIRE(tap);
         links.bring_up(*tap);
         tun.set_persistent(*tap, true);

@@ -78,7 +78,7 @@ TEST_CASE("a tap lives as long as its descriptors")
     const PrivateNetwork network;
     Tun tun;
     {
-        const auto tap = tun.create("tap7", owner, 1, true);
+        const auto tap = tun.create("tap7", owner, {});
         REQUIRE(tap);
         CHECK(tap->ifindex == static_cast<int>(::if_nametoindex("tap7")));
         CHECK(tap->ifindex >= first_own_ifindex);
@@ -93,13 +93,13 @@ TEST_CASE("a persistent tap outlives them, until it is made unpersistent")
     const PrivateNetwork network;
     Tun tun;
     {
-        const auto tap = tun.create("tap7", owner, 1, true);
+        const auto tap = tun.create("tap7", owner, {});
         tun.set_persistent(*tap, true);
     }
     CHECK(exists("tap7"));
     network.ip("tuntap del tap7 mode tap");
     {
-        const auto tap = tun.create("tap7", owner, 1, true);
+        const auto tap = tun.create("tap7", owner, {});
         tun.set_persistent(*tap, true);
         tun.set_persistent(*tap, false);
     }
@@ -111,7 +111,7 @@ TEST_CASE("I4 never ownerless: only the owner attaches")
     const PrivateNetwork network;
     Tun tun;
     {
-        const auto tap = tun.create("tap7", owner, 1, true);
+        const auto tap = tun.create("tap7", owner, {});
         tun.set_persistent(*tap, true);
     }
     const auto queue = open_tun();
@@ -128,18 +128,18 @@ TEST_CASE("I2 no collision: a name in use is not attached to, whatever has it")
     network.ip("link add tap9 type bridge");
     network.ip("link add other type bridge");
     network.ip("link property add dev other altname tap10");
-    const auto held = tun.create("tap11", owner, 1, true);
+    const auto held = tun.create("tap11", owner, {});
     for (const char *name : {"tap8", "tap9", "tap10", "tap11"})
-        CHECK_FALSE(tun.create(name, owner, 1, true));
+        CHECK_FALSE(tun.create(name, owner, {}));
 }
 
 TEST_CASE("a multi-queue tap has as many queues as asked for, or one with the rest for its owner")
 {
     const PrivateNetwork network;
     Tun tun;
-    const auto whole = tun.create("tap7", owner, 4, true);
+    const auto whole = tun.create("tap7", owner, {.queues = 4});
     CHECK(whole->queues.size() == 4);
-    const auto by_name = tun.create("tap8", owner, 4, false);
+    const auto by_name = tun.create("tap8", owner, {.queues = 4, .open_all = false});
     CHECK(by_name->queues.size() == 1);
     tun.set_persistent(*by_name, true);
     const auto queue = open_tun();
@@ -148,11 +148,24 @@ TEST_CASE("a multi-queue tap has as many queues as asked for, or one with the re
           }) == 0);
 }
 
+TEST_CASE("a tap may have no virtio header before its frames, on any of its queues")
+{
+    const PrivateNetwork network;
+    Tun tun;
+    const auto tap = tun.create("tap7", owner, {.queues = 2, .vnet = false});
+    REQUIRE(tap->queues.size() == 2);
+    for (const auto &queue : tap->queues) {
+        ifreq request{};
+        REQUIRE(::ioctl(queue.get(), TUNGETIFF, &request) == 0);
+        CHECK((request.ifr_flags & IFF_VNET_HDR) == 0);
+    }
+}
+
 TEST_CASE("the descriptors say to QEMU what they are")
 {
     const PrivateNetwork network;
     Tun tun;
-    const auto tap = tun.create("tap7", owner, 2, true);
+    const auto tap = tun.create("tap7", owner, {.queues = 2});
     for (const auto &queue : tap->queues) {
         ifreq request{};
         REQUIRE(::ioctl(queue.get(), TUNGETIFF, &request) == 0);
@@ -167,7 +180,7 @@ TEST_CASE("a machine without /dev/net/tun or /dev/vhost-net is told by name")
 {
     const PrivateNetwork network;
     Tun tun{"/nonexistent/tun", "/nonexistent/vhost-net"};
-    CHECK(refusal([&] { tun.create("tap7", owner, 1, true); }) == ErrorCode::tun_unavailable);
+    CHECK(refusal([&] { tun.create("tap7", owner, {}); }) == ErrorCode::tun_unavailable);
     CHECK(refusal([&] { tun.open_vhost(1); }) == ErrorCode::vhost_unavailable);
     CHECK(tun.vhost_problem().find("/nonexistent/vhost-net") != std::string::npos);
 }
@@ -176,7 +189,7 @@ TEST_CASE("a device that is no tun device is the kernel's refusal, with the call
 {
     const PrivateNetwork network;
     Tun tun{"/dev/null", "/dev/null"};
-    REQUIRE_THROWS_AS(tun.create("tap7", owner, 1, true), std::system_error);
+    REQUIRE_THROWS_AS(tun.create("tap7", owner, {}), std::system_error);
     CHECK(tun.vhost_problem().empty());
     CHECK(tun.open_vhost(3).size() == 3);
 }
@@ -193,7 +206,7 @@ TEST_CASE("a descriptor limit in the middle of a multi-queue tap leaves nothing"
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
     std::optional<std::system_error> refusal;
     try {
-        tun.create("tap7", owner, 4, true);
+        tun.create("tap7", owner, {.queues = 4});
     } catch (const std::system_error &error) {
         refusal = error;
     }

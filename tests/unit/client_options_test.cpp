@@ -307,6 +307,17 @@ TEST_CASE("client options: labels too long or of other bytes are refused without
     check_request_refused({"--label=-rf"}, "label");
 }
 
+TEST_CASE("client options: run asks for taps without virtio's header where it is told to, by descriptors alone")
+{
+    CHECK(parse_as<RunOptions>({"run", "--", "x"}).request.vnet);
+    CHECK(parse_as<RunOptions>({"run", "--vnet", "on", "--hold", "name", "--", "x"}).request.vnet);
+    CHECK_FALSE(parse_as<RunOptions>({"run", "--vnet=off", "--", "x"}).request.vnet);
+    check_refused({"run", "--vnet", "maybe", "--", "x"}, "--vnet \"maybe\"");
+    check_refused({"run", "--vnet", "off", "--hold", "name", "--", "x"}, "vnet off needs hold 'fd'");
+    check_refused({"run", "--vnet", "off", "--vhost", "auto", "--", "x"}, "vhost");
+    check_refused({"up", "--vnet", "off"}, "--vnet");
+}
+
 TEST_CASE("client options: a choice of vhost or a device that can't be is refused")
 {
     for (const std::string choice : {"maybe", "on", "YES", ""})

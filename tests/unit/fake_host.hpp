@@ -39,13 +39,13 @@ public:
     std::set<std::string> marks;
     std::set<std::string> unmarked; // names of devices that were made without a mark, or lost it before they went
 
-    std::optional<OpenTap> create(const std::string &name, uid_t owner, unsigned queues, bool open_all) override
+    std::optional<OpenTap> create(const std::string &name, uid_t owner, const TapShape &shape) override
     {
         step("create " + name);
         if (state_.name_taken(name) || taken_behind_our_back.count(name))
             return std::nullopt;
         OpenTap tap{name, next_ifindex_++, {}};
-        for (unsigned i = 0; i < (open_all ? queues : 1); ++i) {
+        for (unsigned i = 0; i < (shape.open_all ? shape.queues : 1); ++i) {
             int ends[2];
             if (::pipe(ends) != 0)
                 throw std::system_error{errno, std::generic_category(), "pipe"};
@@ -60,7 +60,7 @@ public:
         link.is_tap = true;
         link.tun_owner = owner;
         link.carrier = true;
-        if (queues > 1)
+        if (shape.queues > 1)
             link.queues = static_cast<unsigned>(tap.queues.size());
         state_.link_changed(link);
         return tap;

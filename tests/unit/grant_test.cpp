@@ -175,6 +175,18 @@ TEST_CASE("grant: vhost that is required needs descriptors to be held by")
     check_refused(request_of(Hold::name, 1, 1, VhostChoice::required), {"vhost", "fd"});
 }
 
+TEST_CASE("grant: to have no virtio header before frames needs descriptors to be held by, and no vhost")
+{
+    auto request = request_of(Hold::fd, 2, 2);
+    request.vnet = false;
+    check_accepted(request);
+    request.vhost = VhostChoice::when_possible;
+    check_refused(request, {"vnet", "vhost"});
+    request = request_of(Hold::name, 1, 1);
+    request.vnet = false;
+    check_refused(request, {"vnet", "'fd'"});
+}
+
 TEST_CASE("grant: an idle timeout is none, or 1 second to 365 days")
 {
     check_accepted(idle_request(Hold::name, 0));
