@@ -5,6 +5,7 @@
 #include "client/commands.hpp"
 
 #include "client/become_user.hpp"
+#include "client/boot_settings.hpp"
 #include "client/descriptor_numbers.hpp"
 #include "client/launch.hpp"
 #include "client/manager_proxy.hpp"
@@ -111,6 +112,13 @@ bool may_boot(const std::vector<std::string> &command, const CommandFacts &facts
            has_script_file(command);
 }
 
+// There may be NICs of the caller's that we don't see: in a file of options, or in a script that starts QEMU.
+bool may_hide_nics(const std::vector<std::string> &command, const CommandFacts &facts)
+{
+    return facts.may_hide_nics ||
+           (facts.machine.architecture.empty() && (has_script_word(command) || has_script_file(command)));
+}
+
 // QEMU's command with our words. `descriptors` is empty for a lease held by name.
 std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseGrant &lease,
                                   const std::vector<TapDescriptors> &descriptors, NicOptions nic, Advice advice)
@@ -119,7 +127,8 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     nic.netdev = added_netdev;
     nic.first_netdev = facts.first_free_netdev;
     nic.first_mmio_bus = needs_mmio_place(facts.machine) ? std::optional{facts.first_free_mmio_bus} : std::nullopt;
-    const auto order = nic_order(facts.machine, facts.nics, nic.device);
+    auto order = nic_order(facts.machine, facts.nics, nic.device);
+    order.is_certain = order.is_certain && !may_hide_nics(command, facts);
     const unsigned first_nic = nic.first_nic.value_or(order.first);
     const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
     if (!may_boot(command, facts))
@@ -194,8 +203,12 @@ int perform(const RunOptions &options)
     auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
     acquired.descriptors = out_of_the_way(std::move(acquired.descriptors));
     const auto descriptors = descriptors_of(acquired);
-    auto words = with_placeholders(options.command, acquired.grant, descriptors, options.nic.first_nic.value_or(0));
+    const auto order = order_by_placeholders(options.command, options.request.count);
+    const unsigned first_nic = options.nic.first_nic.value_or(order.first);
+    auto words = with_placeholders(options.command, acquired.grant, descriptors, first_nic);
     warn(lost);
+    if (for_any_program && !order.is_certain && !options.nic.first_nic)
+        warn(order_warning(first_nic, acquired.grant.taps.front().name));
     if (!for_any_program)
         words = for_qemu(std::move(words), acquired.grant, descriptors, options.nic, lost ? Advice::none : Advice::all);
     if (options.request.hold == Hold::name)
@@ -210,7 +223,7 @@ int perform(const RunqemuOptions &options)
         return report_command(runqemu, problem);
     ManagerProxy manager;
     const auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
-    auto further = with_further_taps(options.arguments, acquired.grant, options.nic);
+    auto further = with_further_taps(options.arguments, acquired.grant, options.nic, boot_settings(options.arguments));
     warn(further.warning);
     ::setenv("OE_TAP_NAME", tap_name_prefix(acquired.grant.taps.front()).c_str(), 1);
     further.words.insert(further.words.begin(), runqemu);

@@ -42,7 +42,7 @@ struct RequestWords {
     unsigned count = 1;
     unsigned queues = 1;
     std::string vhost{text_of(VhostChoice::no)};
-    std::string device = NicOptions{}.device;
+    std::optional<std::string> device;
     unsigned first_nic = 0;
     const CLI::Option *first_nic_given = nullptr;
     std::optional<std::string> label;
@@ -63,9 +63,9 @@ struct RequestWords {
         add_device(verb);
     }
 
-    void add_device(CLI::App &verb)
+    void add_device(CLI::App &verb, const std::string &by_default = NicOptions{}.device)
     {
-        verb.add_option("--device", device, "QEMU's NIC model")->capture_default_str();
+        verb.add_option("--device", device, "QEMU's NIC model")->default_str(by_default);
         first_nic_given =
             add_number(verb, "--first-nic", first_nic, "N of the guest's ethN that the first of our NICs is")
                 ->default_str("");
@@ -103,14 +103,14 @@ struct RequestWords {
         return request;
     }
 
-    NicOptions nic() const
+    NicOptions nic(const std::string &by_default = NicOptions{}.device) const
     {
-        if (!is_device_model(device))
-            refuse("--device " + quote(device) + " is no NIC model such as virtio-net-pci or e1000");
+        if (device && !is_device_model(*device))
+            refuse("--device " + quote(*device) + " is no NIC model such as virtio-net-pci or e1000");
         if (first_nic > highest_nic)
             refuse("--first-nic " + std::to_string(first_nic) + " is none of 0 to " + std::to_string(highest_nic));
         NicOptions options;
-        options.device = device;
+        options.device = device.value_or(by_default);
         if (first_nic_given && first_nic_given->count() > 0)
             options.first_nic = first_nic;
         return options;
@@ -201,7 +201,7 @@ struct RunqemuVerb {
     {
         verb->footer("Then: -- ARG... of runqemu");
         words.add_common(*verb);
-        words.add_device(*verb);
+        words.add_device(*verb, "as runqemu's own");
     }
 
     RunqemuOptions options(std::vector<std::string> arguments) const
@@ -210,7 +210,7 @@ struct RunqemuVerb {
         auto request = words.request(Hold::name);
         request.attended = true;
         request.profile = Profile::runqemu;
-        return {std::move(request), words.nic(), words.ask_password, std::move(arguments)};
+        return {std::move(request), words.nic(""), words.ask_password, std::move(arguments)};
     }
 };
 

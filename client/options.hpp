@@ -28,7 +28,7 @@ struct RunOptions {
 
 struct RunqemuOptions {
     TapRequest request;
-    NicOptions nic;
+    NicOptions nic; // an empty device: as runqemu's own
     bool ask_password = true;
     std::vector<std::string> arguments;
 };

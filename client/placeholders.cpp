@@ -4,6 +4,7 @@
 
 #include "client/placeholders.hpp"
 
+#include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
 #include "common/error.hpp"
 #include "common/ipv4.hpp"
@@ -189,6 +190,30 @@ void require_fillable(const Placeholder &placeholder, const TapRequest &request)
         refuse(placeholder, "is the whole lease's and has no number: it is {" + std::string{placeholder.name} + "}");
 }
 
+// The taps that a word connects something to.
+std::set<unsigned> taps_in(std::string_view word)
+{
+    constexpr std::array<std::string_view, 4> carriers{"tap", "fd", "fds", "fdlist"};
+    std::set<unsigned> taps;
+    filled(word, [&](const Placeholder &placeholder) {
+        const auto number = parse_number<unsigned>(placeholder.number);
+        if (number && std::find(carriers.begin(), carriers.end(), placeholder.name) != carriers.end())
+            taps.insert(*number);
+        return std::string{};
+    });
+    return taps;
+}
+
+bool mentions(std::string_view word, std::string_view name)
+{
+    bool found = false;
+    filled(word, [&](const Placeholder &placeholder) {
+        found = found || placeholder.name == name;
+        return std::string{};
+    });
+    return found;
+}
+
 } // namespace
 
 bool has_placeholders(const std::vector<std::string> &command, const TapRequest &request)
@@ -205,16 +230,12 @@ bool has_placeholders(const std::vector<std::string> &command, const TapRequest 
 
 std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request)
 {
-    constexpr std::array<std::string_view, 4> carriers{"tap", "fd", "fds", "fdlist"};
     bool told_of_lease = false;
     std::set<unsigned> told_of;
-    for (std::size_t i = 1; i < command.size(); ++i)
-        filled(command[i], [&](const Placeholder &placeholder) {
-            told_of_lease = told_of_lease || placeholder.name == "lease";
-            if (std::find(carriers.begin(), carriers.end(), placeholder.name) != carriers.end())
-                told_of.insert(*parse_number<unsigned>(placeholder.number));
-            return std::string{};
-        });
+    for (std::size_t i = 1; i < command.size(); ++i) {
+        told_of_lease = told_of_lease || mentions(command[i], "lease");
+        told_of.merge(taps_in(command[i]));
+    }
     for (unsigned tap = 0; tap < request.count && !told_of_lease; ++tap)
         if (told_of.count(tap) == 0) {
             const auto number = std::to_string(tap);
@@ -228,6 +249,23 @@ std::optional<std::string> carrier_problem(const std::vector<std::string> &comma
             return text;
         }
     return std::nullopt;
+}
+
+NicOrder order_by_placeholders(const std::vector<std::string> &command, unsigned count)
+{
+    const auto facts = look_at(command);
+    const bool is_assumed = std::any_of(command.begin() + 1, command.end(),
+                                        [](const std::string &word) { return mentions(word, "cmdline"); });
+    if (!is_assumed || facts.machine.architecture.empty())
+        return {};
+    std::vector<PlacedNic> nics;
+    for (const auto &nic : facts.nics) {
+        const auto taps = taps_in(nic.backend);
+        nics.push_back({nic, taps.empty() ? std::nullopt : std::optional{*taps.begin()}});
+    }
+    auto order = placed_order(facts.machine, std::move(nics), count);
+    order.is_certain = order.is_certain && !facts.may_hide_nics;
+    return order;
 }
 
 std::vector<std::string> with_placeholders(std::vector<std::string> command, const LeaseGrant &lease,

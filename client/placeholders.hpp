@@ -9,6 +9,7 @@
 #pragma once
 
 #include "client/qemu/args.hpp"
+#include "client/qemu/nic_order.hpp"
 #include "common/grant.hpp"
 
 #include <optional>
@@ -24,6 +25,10 @@ bool has_placeholders(const std::vector<std::string> &command, const TapRequest 
 // For a command with placeholders, to which `run` adds nothing: names a tap that none of them tells the program of.
 // nullopt: each tap has a placeholder, or the lease has one, by which a program finds all of them.
 std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request);
+
+// Where the guest finds the NICs that the caller connected by placeholders, for {cmdline}. Where no {cmdline} is, or no
+// QEMU, nothing is assumed.
+NicOrder order_by_placeholders(const std::vector<std::string> &command, unsigned count);
 
 // The command with the placeholders filled, and with {name} for {{name}}. `descriptors` has an element for each tap,
 // or none for a lease held by name. `first_nic` is E of the guest's ethE that the first tap is, for {cmdline}.

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <string_view>
 
@@ -109,12 +110,16 @@ std::string_view property(std::string_view value, std::string_view key)
     return {};
 }
 
-// The model of -nic and of -net is a property, and may be left to the machine.
+// The model of -nic and of -net is a property, and may be left to the machine. `backend` is the id of a netdev here,
+// but of -nic, which has its own.
 OwnNic own_nic(std::string_view option, std::string_view value)
 {
-    return {.model = std::string{option == "device" ? model_of(value) : property(value, "model")},
+    const bool is_device = option == "device";
+    return {.model = std::string{is_device ? model_of(value) : property(value, "model")},
             .bus = std::string{property(value, "bus")},
-            .has_address = !property(value, "addr").empty()};
+            .has_address = !property(value, "addr").empty(),
+            .is_machines = !is_device,
+            .backend = std::string{option == "nic" ? value : property(value, "netdev")}};
 }
 
 // The architecture in a QEMU's name or path, such as arm in qemu-system-arm; empty: the word names no QEMU.
@@ -190,6 +195,7 @@ unsigned first_free(const std::set<unsigned> &numbers)
 CommandFacts look_at(const std::vector<std::string> &command)
 {
     CommandFacts facts;
+    std::map<std::string_view, std::string_view> backends; // by id
     std::set<unsigned> netdevs;
     std::set<unsigned> mmio_buses;
     // Elsewhere "kvm" may be a group.
@@ -212,6 +218,10 @@ CommandFacts look_at(const std::vector<std::string> &command)
             facts.append = i;
         else if (*option == "machine" || *option == "M")
             facts.machine.type = machine_type(value);
+        else if (*option == "readconfig")
+            facts.may_hide_nics = true;
+        else if (*option == "netdev")
+            backends[property(value, "id")] = value;
         if (is_nic(*option, value))
             facts.nics.push_back(own_nic(*option, value));
         if (*option == "netdev" || *option == "device" || *option == "nic" || *option == "net")
@@ -219,6 +229,9 @@ CommandFacts look_at(const std::vector<std::string> &command)
         if (*option == "device")
             note_numbers(mmio_bus, value, mmio_buses);
     }
+    for (auto &nic : facts.nics)
+        if (const auto backend = backends.find(nic.backend); backend != backends.end())
+            nic.backend = backend->second;
     facts.first_free_netdev = first_free(netdevs);
     facts.first_free_mmio_bus = first_free(mmio_buses);
     return facts;

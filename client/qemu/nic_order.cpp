@@ -15,7 +15,7 @@ namespace {
 // In the order in which Linux has them (drivers/net/Makefile, drivers/net/ethernet/Makefile). The first that a model
 // begins with is its driver.
 constexpr std::array<std::pair<std::string_view, int>, 10> drivers{{
-    {"virtio-net", 0},
+    {"virtio", 0}, // also alone, as -nic may have it
     {"ne2k", 1},
     {"pcnet", 2},
     {"tulip", 3},
@@ -148,6 +148,32 @@ NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::
         order.is_certain = order.is_certain && !nic.has_address && !ours_elsewhere;
     }
     return order;
+}
+
+NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsigned count)
+{
+    std::stable_partition(nics.begin(), nics.end(), [](const PlacedNic &placed) { return placed.nic.is_machines; });
+    const auto first = std::find_if(nics.begin(), nics.end(), [](const PlacedNic &placed) { return placed.tap == 0u; });
+    NicOrder order;
+    order.first = first == nics.end() ? 0 : static_cast<unsigned>(first - nics.begin());
+    unsigned in_turn = 0;
+    for (auto placed = first; placed != nics.end() && placed->tap == in_turn; ++placed)
+        ++in_turn;
+    const bool is_alike = std::all_of(nics.begin(), nics.end(), [&](const PlacedNic &placed) {
+        const auto model = model_of(machine, placed.nic);
+        const auto driver = driver_of(model);
+        return driver && driver == driver_of(model_of(machine, nics.front().nic)) && !is_mmio(model) && is_first_bus(placed.nic.bus) &&
+               !placed.nic.has_address;
+    });
+    order.is_certain = nics.empty() || (in_turn == count && (is_alike || nics.size() == 1));
+    return order;
+}
+
+std::string model_beside(const Machine &machine, const OwnNic &nic)
+{
+    const auto model = model_of(machine, nic);
+    const auto driver = driver_of(model);
+    return driver && driver != driver_of("virtio-net-pci") ? std::string{model} : "virtio-net-pci";
 }
 
 } // namespace qemutap

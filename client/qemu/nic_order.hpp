@@ -18,6 +18,8 @@ struct OwnNic {
     std::string model;        // as in -device; empty: the machine's own choice
     std::string bus;          // empty: the machine's first of the kind
     bool has_address = false; // the caller chose its place on the bus
+    bool is_machines = false; // by -nic or -net: made with the machine, before what -device says
+    std::string backend;      // the text of its netdev, or its own if it needs none; empty: not in the command
 
     friend bool operator==(const OwnNic &, const OwnNic &) = default;
 };
@@ -35,6 +37,19 @@ struct NicOrder {
 // For NICs of ours of this model that stand behind the caller's. Not certain where drivers differ: then it is as with
 // drivers that are built in, and where a model is unknown, the caller's first.
 NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model);
+
+// A NIC of a command in which the caller wrote ours too.
+struct PlacedNic {
+    OwnNic nic;
+    std::optional<unsigned> tap; // the tap of ours that it is on
+};
+
+// The same where the caller placed ours. Certain if they stand together in the order of the taps, and the guest is
+// known to find all NICs in the order of the command.
+NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsigned count);
+
+// What to put beside the caller's NIC so that the guest finds it first: a model of the same driver, where there is one.
+std::string model_beside(const Machine &machine, const OwnNic &nic);
 
 // What to say of an order that is not certain: what it is taken for, and how to say otherwise.
 std::string order_warning(unsigned first_nic, const std::string &tap);

@@ -23,8 +23,8 @@ namespace {
 
 constexpr std::string_view qemu_parameters = "qemuparams=";
 constexpr std::string_view boot_parameters = "bootparams=";
-// runqemu's own NIC stands before ours.
-constexpr unsigned runqemus_nics = 1;
+// runqemu's own NIC where its settings have none.
+constexpr std::string_view default_network_device = "-device virtio-net-pci,netdev=net0";
 
 bool begins_with(std::string_view text, std::string_view beginning)
 {
@@ -41,14 +41,29 @@ std::string &argument_of(std::vector<std::string> &arguments, std::string_view k
     return arguments.emplace_back(key);
 }
 
-// What the caller adds to QEMU's command line.
-CommandFacts look_at_parameters(const std::string &parameters)
+void add_words(std::vector<std::string> &words, std::string_view text)
 {
-    std::istringstream stream{parameters};
-    std::vector<std::string> command{"qemu"};
+    std::istringstream stream{std::string{text}};
     for (std::string word; stream >> word;)
-        command.push_back(word);
-    return look_at(command);
+        words.push_back(word);
+}
+
+// The value of a key in the text of configparser's files; empty: it is not there.
+std::string_view value_of(std::string_view settings, std::string_view key)
+{
+    constexpr std::string_view blanks = " \t";
+    for (std::size_t begin = 0; begin < settings.size();) {
+        const auto end = std::min(settings.find('\n', begin), settings.size());
+        const auto line = settings.substr(begin, end - begin);
+        begin = end + 1;
+        const auto equals = line.find('=');
+        if (!begins_with(line, key) || equals == std::string_view::npos ||
+            line.substr(key.size(), equals - key.size()).find_first_not_of(blanks) != std::string_view::npos)
+            continue;
+        const auto value = line.substr(equals + 1);
+        return value.substr(std::min(value.find_first_not_of(blanks), value.size()));
+    }
+    return {};
 }
 
 // The kernel's own reader takes the last `ip=` and configures that device only: it must be eth0's, so runqemu's is
@@ -95,13 +110,30 @@ void require_tap_network(const std::vector<std::string> &arguments)
     }
 }
 
-RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options)
+std::vector<std::string> qemu_words(std::string_view settings)
+{
+    std::vector<std::string> words;
+    const auto program = value_of(settings, "qb_system_name");
+    words.emplace_back(program.empty() ? "qemu" : program);
+    const auto network_device = value_of(settings, "qb_network_device");
+    add_words(words, network_device.empty() ? default_network_device : network_device);
+    for (const std::string_view key : {"qb_opt_append", "qb_machine"})
+        add_words(words, value_of(settings, key));
+    return words;
+}
+
+RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options,
+                                   const std::optional<std::string> &settings)
 {
     RunqemuArguments result{std::move(arguments), std::nullopt};
     if (lease.taps.size() == 1)
         return result;
     auto &parameters = argument_of(result.words, qemu_parameters);
-    const auto facts = look_at_parameters(parameters.substr(qemu_parameters.size()));
+    auto command = qemu_words(settings.value_or(""));
+    add_words(command, parameters.substr(qemu_parameters.size()));
+    const auto facts = look_at(command);
+    if (options.device.empty())
+        options.device = facts.nics.empty() ? NicOptions{}.device : model_beside(facts.machine, facts.nics.front());
     options.netdev = added_netdev;
     options.first_netdev = facts.first_free_netdev;
     auto further = lease;
@@ -109,8 +141,8 @@ RunqemuArguments with_further_taps(std::vector<std::string> arguments, const Lea
     parameters += (parameters == qemu_parameters ? "" : " ") + shell_line(qemu_args(further, options));
 
     const auto order = nic_order(facts.machine, facts.nics, options.device);
-    const unsigned first_nic = options.first_nic.value_or(runqemus_nics + order.first);
-    if (!order.is_certain && !options.first_nic)
+    const unsigned first_nic = options.first_nic.value_or(order.first);
+    if ((!order.is_certain || !settings) && !options.first_nic)
         result.warning = order_warning(first_nic, further.taps.front().name);
     const auto words = boot_words(lease, first_nic);
     auto &boot = argument_of(result.words, boot_parameters);

@@ -10,6 +10,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace qemutap {
@@ -29,9 +30,14 @@ struct RunqemuArguments {
     std::optional<std::string> warning;
 };
 
-// The caller's arguments with the lease's taps but the first. runqemu takes the last qemuparams= and the last
+// QEMU's words in the text of a .qemuboot.conf, as far as they say which machine and which NICs there are.
+std::vector<std::string> qemu_words(std::string_view settings);
+
+// The caller's arguments with the lease's taps but the first. `settings` are those of the image that runqemu will start,
+// if they are known; a device that is not chosen is one that the guest finds behind runqemu's own. runqemu takes the last qemuparams= and the last
 // bootparams=, so ours are added to the caller's; a bootparams= that has an `ip=` stays as it is, and the warning
 // says so.
-RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options);
+RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options,
+                                  const std::optional<std::string> &settings);
 
 } // namespace qemutap

@@ -42,13 +42,15 @@ qb_default_kernel = bzImage
 qb_kernel_cmdline_append = {console}
 qb_machine = -machine pc,accel=tcg
 qb_mem = -m 256
-qb_network_device = -device virtio-net-pci,netdev=net0,mac=@MAC@
+qb_network_device = -device {model},netdev=net0,mac=@MAC@
 qb_opt_append = -nodefaults -no-user-config -no-reboot
 qb_system_name = qemu-system-x86_64
 staging_bindir_native = {folder}
 staging_dir_host = {folder}
 staging_dir_native = {folder}
 """
+# Settings of the same image with another NIC, by the name of their file.
+MODELS = {"image": "virtio-net-pci", "image-e1000": "e1000"}
 IDENTIFIER = 0x5151
 WAITING = "guest.end=wait guest.pings=0"
 
@@ -99,14 +101,15 @@ class Runqemu(GuestRing):
             os.makedirs(folder, exist_ok=True)
             for name, file in (("bzImage", "vmlinuz"), ("image.cpio.gz", "initrd")):
                 shutil.copy(f"{CACHE}/{image}/{file}", f"{folder}/{name}")
-            with open(f"{folder}/image.qemuboot.conf", "w", encoding="ascii") as file:
-                file.write(SETTINGS.format(folder=folder, console=CONSOLE[image]))
+            for name, model in MODELS.items():
+                with open(f"{folder}/{name}.qemuboot.conf", "w", encoding="ascii") as file:
+                    file.write(SETTINGS.format(folder=folder, console=CONSOLE[image], model=model))
 
-    def start_runqemu(self, image, *options, boot=WAITING, arguments=()):
+    def start_runqemu(self, image, *options, boot=WAITING, settings="image", arguments=()):
         """The guest, with the client as its program; the lease; runqemu's and QEMU's pids."""
         known = {lease["lease"] for lease in self.leases()}
         guest = self.start("unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh", USER,
-                           "qemu-tapctl", "runqemu", *options, "--", f"{IMAGES}/{image}/image.qemuboot.conf",
+                           "qemu-tapctl", "runqemu", *options, "--", f"{IMAGES}/{image}/{settings}.qemuboot.conf",
                            "nographic", f"bootparams={boot}", *arguments, user="root")
         guest.wait_for("^GUEST-NIC eth0 ")
         (lease,) = [lease for lease in self.leases() if lease["lease"] not in known]
@@ -161,6 +164,50 @@ class Runqemu(GuestRing):
     def test_kernel_reader(self):
         """A guest whose kernel itself reads ip=, the last one, has runqemu's NIC configured, not the other."""
         self.boots("pnp", second=False)
+
+    def assert_order(self, options, expected, warning=None):
+        """A guest with both drivers, whose runqemu has an e1000, tells of its NICs in this order."""
+        guest, lease, _, _ = self.start_runqemu("pnp", "--count", "2", *options, settings="image-e1000")
+        told = {"runqemu's": "52:54:00:12:34:02 192.168.7.2/24 default-gateway",
+                "ours": f"{lease['taps'][1]['mac']} none no-gateway"}
+        self.assertEqual(self.story_of_nics(guest)[:2],
+                         [f"GUEST-NIC eth{number} {told[whose]}" for number, whose in enumerate(expected)])
+        self.assert_pinged("192.168.7.2")
+        if warning:
+            self.assertRegex(guest.complaints(), warning)
+        else:
+            self.assertNotIn("qemu-tapctl:", guest.complaints())
+        guest.popen.terminate()
+        guest.end()
+
+    def test_other_model(self):
+        """Beside runqemu's e1000 ours is an e1000 too, as an image's settings have it: runqemu's is eth0 as ever."""
+        self.assert_order([], ["runqemu's", "ours"])
+
+    def test_other_model_chosen(self):
+        """With --device virtio-net-pci ours is found first: then runqemu's has its address as eth1, and it is said."""
+        self.assert_order(["--device", "virtio-net-pci"], ["ours", "runqemu's"], "eth0 is taken for tap8.*--first-nic")
+        self.assert_order(["--device", "virtio-net-pci", "--first-nic", "0"], ["ours", "runqemu's"])
+
+    def test_each_other(self):
+        """Two guests reach each other where the host forwards packets, as on taps of runqemu's own; else they don't."""
+        first, *_ = self.start_runqemu("pnp")
+        first.wait_for("^GUEST-WAITING")
+        path = "/proc/sys/net/ipv4/ip_forward"
+        self.addCleanup(self.write, path, "0")
+        for forwarded, outcome in (("1", "answers"), ("0", "is silent")):
+            self.write(path, forwarded)
+            second, *_ = self.start_runqemu("pnp", boot=f"{WAITING} guest.peer=192.168.7.2")
+            second.wait_for("^GUEST-WAITING")
+            self.assertIn(f"GUEST-PEER 192.168.7.2 {outcome}", second.story())
+            second.popen.terminate()
+            second.end()
+        first.popen.terminate()
+        first.end()
+
+    def write(self, path, text):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
 
     def test_own_parameters(self):
         """What the caller has for QEMU and the kernel is there too, and the caller's NIC stands before ours."""

@@ -428,6 +428,7 @@ TEST_CASE("client options: runqemu asks for a lease of its profile that ends wit
     CHECK(runqemu.request == expected);
     CHECK(runqemu.arguments == Words{"qemux86-64", "--", "--count", ""});
     CHECK_FALSE(runqemu.ask_password);
+    CHECK(runqemu.nic.device.empty());
     CHECK(parse_as<RunqemuOptions>({"runqemu"}).arguments.empty());
     CHECK(parse_as<RunqemuOptions>({"runqemu", "--"}).ask_password);
 }

@@ -2,6 +2,7 @@
 //
 // Which of the guest's NICs is the first of ours. That guests count so is booted in tests/guest/test_nic_order.py.
 
+#include "client/placeholders.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/nic_order.hpp"
 
@@ -48,7 +49,7 @@ TEST_CASE("nic order: NICs of one driver are found in the order of the command l
            {{pc, "-nic", "none"}, virtio, 0, true},
            {{pc, "-device", "virtio-net-pci,netdev=a"}, virtio, 1, true},
            {{pc, "-device", "virtio-net-pci-non-transitional,netdev=a"}, virtio, 1, true},
-           {{pc, "-nic", "user,model=virtio-net-pci", "-nic", "user,model=virtio"}, virtio, 2, false},
+           {{pc, "-nic", "user,model=virtio-net-pci", "-nic", "user,model=virtio"}, virtio, 2, true},
            {{pc, "-nic", "user"}, "e1000", 1, true},
            {{pc, "-net", "nic", "-net", "user"}, "e1000", 1, true},
            {{pc, "-M", "q35", "-nic", "user"}, "e1000e", 1, true},
@@ -100,6 +101,51 @@ TEST_CASE("nic order: a microvm without ACPI finds its NICs as QEMU places them 
     CHECK_FALSE(needs_mmio_place(look_at({pc, "-M", "microvm,acpi=off"}).machine));
     CHECK(needs_mmio_place(look_at({pc, "-M", "microvm"}).machine));
     CHECK(needs_mmio_place(look_at({arm64, "-M", "virt,acpi=off"}).machine));
+}
+
+TEST_CASE("nic order: NICs that the caller connects by placeholders are counted as they stand, -nic first")
+{
+    struct Row {
+        Words words;
+        unsigned first;
+        bool is_certain;
+    };
+    const Words ours{"-netdev", "tap,id=a,fd={fd0}", "-device", "virtio-net-pci,netdev=a,mac={mac0}"};
+    const Words second{"-netdev", "tap,id=b,fds={fds1}", "-device", "virtio-net-pci,netdev=b"};
+    const Words own{"-netdev", "user,id=u", "-device", "virtio-net-pci,netdev=u"};
+    const auto joined = [](std::vector<Words> parts) {
+        Words words;
+        for (auto &part : parts)
+            words.insert(words.end(), part.begin(), part.end());
+        return words;
+    };
+    for (const auto &row : {Row{joined({ours}), 0, true},
+                            Row{joined({own, ours}), 1, true},
+                            Row{joined({ours, own}), 0, true},
+                            Row{joined({ours, {"-nic", "user,model=virtio-net-pci"}}), 1, true},
+                            Row{joined({ours, {"-nic", "user"}}), 1, false},
+                            Row{joined({{"-nic", "user"}, {"-nic", "tap,fd={fd0},mac={mac0}"}}), 1, true},
+                            Row{{"-M", "vexpress-a9", "-nic", "tap,fd={fd0},mac={mac0}"}, 0, true},
+                            Row{joined({ours, {"-device", "virtio-net-pci,netdev=x,addr=2"}}), 0, false},
+                            Row{joined({ours, {"-readconfig", "more"}}), 0, false},
+                            Row{{"-nic", "user"}, 0, false}}) {
+        CAPTURE(row.words);
+        const auto order = order_by_placeholders(joined({{pc}, row.words, {"-append", "{cmdline}"}}), 1);
+        CHECK(order.first == row.first);
+        CHECK(order.is_certain == row.is_certain);
+        // Where nothing is assumed there is nothing to warn of.
+        CHECK(order_by_placeholders(joined({{pc}, row.words}), 1).is_certain);
+        CHECK(order_by_placeholders(joined({{"crosvm"}, row.words, {"{cmdline}"}}), 1).is_certain);
+    }
+    const auto of_two = [&](std::vector<Words> parts) {
+        return order_by_placeholders(joined({{pc, "-append", "{cmdline}"}, joined(std::move(parts))}), 2);
+    };
+    CHECK(of_two({own, ours, second}).is_certain);
+    CHECK(of_two({own, ours, second}).first == 1);
+    for (const auto &order : {of_two({ours, own, second}), of_two({second, ours}),
+                              of_two({{"-netdev", "tap,id=a,fd={fd0}", "-device", "virtio-net-device,netdev=a", "-netdev",
+                                       "tap,id=b,fd={fd1}", "-device", "virtio-net-device,netdev=b"}})})
+        CHECK_FALSE(order.is_certain);
 }
 
 TEST_CASE("nic order: the warning names what is assumed and how to say otherwise")

@@ -32,9 +32,23 @@ LeaseGrant sample_lease_of_runqemu(unsigned count)
     return lease;
 }
 
+const std::string usual_image = "[config_bsp]\n"
+                                "qb_machine = -machine q35,i8042=off\n"
+                                "qb_network_device = -device virtio-net-pci,netdev=net0,mac=@MAC@\n"
+                                "qb_opt_append = -device virtio-vga -display sdl\n"
+                                "qb_system_name = qemu-system-x86_64\n";
+
+// No --device is given.
+NicOptions own_choice()
+{
+    NicOptions options;
+    options.device.clear();
+    return options;
+}
+
 Words with_further(const Words &arguments, unsigned count)
 {
-    const auto result = with_further_taps(arguments, sample_lease_of_runqemu(count), {});
+    const auto result = with_further_taps(arguments, sample_lease_of_runqemu(count), own_choice(), usual_image);
     CHECK_FALSE(result.warning.has_value());
     return result.words;
 }
@@ -100,26 +114,79 @@ TEST_CASE(
     "runqemu: a NIC of the caller's that has another driver comes behind ours, and a warning says what is assumed")
 {
     const auto result =
-        with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"}, sample_lease_of_runqemu(2), {});
+        with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
     CHECK(result.words.back() == "bootparams=ip=192.168.8.2:::255.255.255.0::eth1:off " + primary);
     CHECK(contains(result.warning.value_or(""), "--first-nic"));
 }
 
 TEST_CASE("runqemu: where the caller says which NIC is the first of ours, runqemu's own is eth0 or stands behind them")
 {
-    NicOptions options;
+    auto options = own_choice();
     options.first_nic = 2;
-    CHECK(with_further_taps({}, sample_lease_of_runqemu(2), options).words.back() ==
+    CHECK(with_further_taps({}, sample_lease_of_runqemu(2), options, usual_image).words.back() ==
           "bootparams=ip=192.168.8.2:::255.255.255.0::eth2:off " + primary);
     options.first_nic = 0;
-    CHECK(with_further_taps({}, sample_lease_of_runqemu(3), options).words.back() ==
+    CHECK(with_further_taps({}, sample_lease_of_runqemu(3), options, usual_image).words.back() ==
           "bootparams=ip=192.168.8.2:::255.255.255.0::eth0:off ip=192.168.9.2:::255.255.255.0::eth1:off "
           "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth2:off net.ifnames=0");
 }
 
+TEST_CASE("runqemu: the words of an image's settings, and runqemu's own where they are silent")
+{
+    CHECK(qemu_words(usual_image) == Words{"qemu-system-x86_64", "-device", "virtio-net-pci,netdev=net0,mac=@MAC@",
+                                           "-device", "virtio-vga", "-display", "sdl", "-machine", "q35,i8042=off"});
+    const Words silent{"qemu", "-device", "virtio-net-pci,netdev=net0"};
+    for (const std::string text : {"", "\n\n", "qb_machine", "qb_machines = -M pc\nxqb_machine = -M pc", "qb_machine ="})
+        CHECK(qemu_words(text) == silent);
+    CHECK(qemu_words("qb_machine=-M pc").back() == "pc");
+}
+
+TEST_CASE("runqemu: further NICs are of the driver that runqemu's own needs, so that the guest finds it first")
+{
+    const auto beside = [](const std::string &machine, const std::string &own, NicOptions options = own_choice()) {
+        return with_further_taps({}, sample_lease_of_runqemu(2), std::move(options),
+                                 "qb_system_name = " + machine + "\nqb_network_device = " + own);
+    };
+    const auto model_of = [](const RunqemuArguments &result) {
+        const auto begin = result.words.front().find("-device ") + 8;
+        return result.words.front().substr(begin, result.words.front().find(',', begin) - begin);
+    };
+    struct Row {
+        std::string machine, own, model;
+    };
+    const std::string pc = "qemu-system-x86_64";
+    const std::string arm = "qemu-system-arm\nqb_machine = -machine virt,highmem=off";
+    for (const auto &row : {Row{pc, "-device e1000,netdev=net0,mac=@MAC@", "e1000"},
+                            Row{pc, "-device virtio-net-pci,netdev=net0", "virtio-net-pci"},
+                            Row{pc, "-device rtl8139,netdev=net0", "rtl8139"},
+                            Row{pc, "-net nic,macaddr=@MAC@", "e1000"},
+                            Row{arm, "-device virtio-net-device,netdev=net0,mac=@MAC@", "virtio-net-pci"}}) {
+        CAPTURE(row.own);
+        const auto result = beside(row.machine, row.own);
+        CHECK(model_of(result) == row.model);
+        CHECK_FALSE(result.warning);
+        CHECK(result.words.back() == "bootparams=" + second_ip + primary);
+    }
+    // A driver that we don't know, and one that the caller chose.
+    for (const auto &result : {beside(pc, "-device rocker"), beside(pc, "-device e1000,netdev=net0", NicOptions{})}) {
+        CHECK(model_of(result) == "virtio-net-pci");
+        CHECK(contains(result.warning.value_or(""), "--first-nic"));
+    }
+}
+
+TEST_CASE("runqemu: where the image's settings are not found, a warning says what is assumed")
+{
+    const auto result = with_further_taps({"qemux86-64"}, sample_lease_of_runqemu(2), own_choice(), std::nullopt);
+    CHECK(result.words == Words{"qemux86-64", "qemuparams=" + second_nic, "bootparams=" + second_ip + primary});
+    CHECK(contains(result.warning.value_or(""), "eth1 is taken for tap8"));
+    auto told = own_choice();
+    told.first_nic = 1;
+    CHECK_FALSE(with_further_taps({}, sample_lease_of_runqemu(2), told, std::nullopt).warning);
+}
+
 TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning; the NICs are there all the same")
 {
-    const auto result = with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), {});
+    const auto result = with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
     CHECK(result.words == Words{"bootparams=ip=dhcp", "qemuparams=" + second_nic});
     CHECK(result.warning ==
           "bootparams= has an ip= already and was left as it is; the guest would need " + second_ip + primary);
