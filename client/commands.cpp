@@ -127,7 +127,7 @@ std::vector<std::string> for_qemu(std::vector<std::string> command, const LeaseG
     nic.netdev = added_netdev;
     nic.first_netdev = facts.first_free_netdev;
     nic.first_mmio_bus = needs_mmio_place(facts.machine) ? std::optional{facts.first_free_mmio_bus} : std::nullopt;
-    auto order = nic_order(facts.machine, facts.nics, nic.device);
+    auto order = nic_order(facts.machine, facts.nics, nic.device, static_cast<unsigned>(lease.taps.size()));
     order.is_certain = order.is_certain && !may_hide_nics(command, facts);
     const unsigned first_nic = nic.first_nic.value_or(order.first);
     const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);

@@ -34,7 +34,7 @@ struct DefaultModel {
 };
 
 // The machines' own choice for a NIC without a model. The first row that fits counts.
-constexpr std::array<DefaultModel, 8> default_models{{
+constexpr std::array<DefaultModel, 12> default_models{{
     {"x86_64", "q35", "e1000e"},
     {"x86_64", "pc-q35", "e1000e"},
     {"x86_64", "pc", "e1000"},
@@ -43,7 +43,31 @@ constexpr std::array<DefaultModel, 8> default_models{{
     {"i386", "pc", "e1000"},
     {"aarch64", "virt", "virtio-net-pci"},
     {"arm", "virt", "virtio-net-pci"},
+    {"mips", "malta", "pcnet"},
+    {"mipsel", "malta", "pcnet"},
+    {"mips64", "malta", "pcnet"},
+    {"mips64el", "malta", "pcnet"},
 }};
+
+// Where a machine's guest begins to look for virtio-mmio devices.
+enum class MmioSearch { unknown, from_first_place, from_last_place };
+
+struct MmioMachine {
+    std::string_view architecture;
+    std::string_view machine; // the beginning of its type
+    MmioSearch search;
+};
+
+constexpr std::array<MmioMachine, 5> mmio_machines{{
+    {"aarch64", "virt", MmioSearch::from_first_place},
+    {"arm", "virt", MmioSearch::from_first_place},
+    {"riscv64", "virt", MmioSearch::from_last_place},
+    {"x86_64", "microvm", MmioSearch::from_last_place},
+    {"i386", "microvm", MmioSearch::from_last_place},
+}};
+
+// Its kernel looks at channel devices side by side: which comes first is another each time.
+constexpr std::string_view without_order = "s390x";
 
 bool begins_with(std::string_view text, std::string_view beginning)
 {
@@ -90,8 +114,16 @@ bool has_place(std::string_view device)
     return device.find(",addr=") != std::string_view::npos || device.find(",bus=") != std::string_view::npos;
 }
 
+MmioSearch mmio_search(const Machine &machine)
+{
+    const auto found = std::find_if(mmio_machines.begin(), mmio_machines.end(), [&](const MmioMachine &row) {
+        return row.architecture == machine.architecture && begins_with(machine.type, row.machine);
+    });
+    return found == mmio_machines.end() ? MmioSearch::unknown : found->search;
+}
+
 struct Places {
-    bool place_given; // to ours, if on virtio-mmio
+    MmioSearch search;
     bool ours_on_mmio;
     bool theirs_on_mmio;
     bool theirs_has_bus; // another than the first
@@ -106,15 +138,31 @@ bool comes_first(const Places &places)
     if (!places.ours_on_mmio)
         return !places.theirs_has_bus;
     // Ours have the first places that the caller left, and QEMU gives a NIC without a place one of the last.
-    return !places.place_given || places.theirs_has_bus;
+    return places.search != MmioSearch::from_first_place || places.theirs_has_bus;
+}
+
+// Whether the guest is known to find devices of one driver as comes_first() says.
+bool is_known(const Places &places)
+{
+    if (!places.ours_on_mmio || !places.theirs_on_mmio)
+        return true;
+    return places.search == MmioSearch::from_first_place ||
+           (places.search == MmioSearch::from_last_place && !places.theirs_has_bus);
+}
+
+// Of two drivers. An unknown one is most likely of a network card: those stand behind virtio in Linux.
+bool driver_comes_first(std::optional<int> theirs, std::optional<int> ours)
+{
+    if (ours && theirs)
+        return *theirs < *ours;
+    return ours != driver_of("virtio");
 }
 
 } // namespace
 
 bool needs_mmio_place(const Machine &machine)
 {
-    // The kernel is told the places by words that QEMU adds to its command line, the last place first.
-    return !(begins_with(machine.type, "microvm") && machine.type.find("acpi=off") != std::string::npos);
+    return machine.architecture.empty() || mmio_search(machine) == MmioSearch::from_first_place;
 }
 
 std::string order_warning(unsigned first_nic, const std::string &tap)
@@ -124,28 +172,30 @@ std::string order_warning(unsigned first_nic, const std::string &tap)
            "; if that is wrong, say the number by --first-nic";
 }
 
-NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model)
+NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model, unsigned count)
 {
     NicOrder order;
     const auto ours = driver_of(model);
     const bool ours_on_mmio = is_mmio(model.substr(0, model.find(',')));
     const bool ours_elsewhere = has_place(model);
+    const auto search = mmio_search(machine);
+    const bool is_one = own.size() + count == 1;
+    order.is_certain = is_one || (machine.architecture != without_order &&
+                                  (!ours_on_mmio || count == 1 || search != MmioSearch::unknown));
     for (const auto &nic : own) {
         const auto theirs_model = model_of(machine, nic);
         const auto theirs = driver_of(theirs_model);
         if (!ours || !theirs || *ours != *theirs) {
-            order.first += !ours || !theirs || *theirs < *ours ? 1 : 0;
+            order.first += driver_comes_first(theirs, ours) ? 1 : 0;
             order.is_certain = false;
             continue;
         }
-        const bool theirs_on_mmio = is_mmio(theirs_model);
-        order.first += comes_first({.place_given = needs_mmio_place(machine),
-                                    .ours_on_mmio = ours_on_mmio,
-                                    .theirs_on_mmio = theirs_on_mmio,
-                                    .theirs_has_bus = !is_first_bus(nic.bus)})
-                           ? 1
-                           : 0;
-        order.is_certain = order.is_certain && !nic.has_address && !ours_elsewhere;
+        const Places places{.search = search,
+                            .ours_on_mmio = ours_on_mmio,
+                            .theirs_on_mmio = is_mmio(theirs_model),
+                            .theirs_has_bus = !is_first_bus(nic.bus)};
+        order.first += comes_first(places) ? 1 : 0;
+        order.is_certain = order.is_certain && is_known(places) && !nic.has_address && !ours_elsewhere;
     }
     return order;
 }
@@ -165,7 +215,8 @@ NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsig
         return driver && driver == driver_of(model_of(machine, nics.front().nic)) && !is_mmio(model) && is_first_bus(placed.nic.bus) &&
                !placed.nic.has_address;
     });
-    order.is_certain = nics.empty() || (in_turn == count && (is_alike || nics.size() == 1));
+    order.is_certain = nics.empty() || (in_turn == count && (nics.size() == 1 ||
+                                                             (is_alike && machine.architecture != without_order)));
     return order;
 }
 

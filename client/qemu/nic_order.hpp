@@ -34,9 +34,9 @@ struct NicOrder {
     bool is_certain = true;
 };
 
-// For NICs of ours of this model that stand behind the caller's. Not certain where drivers differ: then it is as with
-// drivers that are built in, and where a model is unknown, the caller's first.
-NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model);
+// For so many NICs of ours of this model that stand behind the caller's. Not certain where drivers differ: then it is as
+// with drivers that are built in, of which virtio's is the first, and with two that are unknown the caller's first.
+NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model, unsigned count);
 
 // A NIC of a command in which the caller wrote ours too.
 struct PlacedNic {
@@ -54,8 +54,8 @@ std::string model_beside(const Machine &machine, const OwnNic &nic);
 // What to say of an order that is not certain: what it is taken for, and how to say otherwise.
 std::string order_warning(unsigned first_nic, const std::string &tap);
 
-// Whether a virtio-net-device of ours is told its bus. Left to itself QEMU fills the places from the last one down;
-// most machines' guests look at them from the first one up.
+// Whether a virtio-net-device of ours is told its bus. Left to itself QEMU fills the places from the last one down, and
+// the guests of Arm's machines look at them from the first one up. So it is with a machine that is not seen.
 bool needs_mmio_place(const Machine &machine);
 
 } // namespace qemutap

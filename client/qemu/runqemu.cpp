@@ -140,7 +140,7 @@ RunqemuArguments with_further_taps(std::vector<std::string> arguments, const Lea
     further.taps.erase(further.taps.begin());
     parameters += (parameters == qemu_parameters ? "" : " ") + shell_line(qemu_args(further, options));
 
-    const auto order = nic_order(facts.machine, facts.nics, options.device);
+    const auto order = nic_order(facts.machine, facts.nics, options.device, static_cast<unsigned>(further.taps.size()));
     const unsigned first_nic = options.first_nic.value_or(order.first);
     if ((!order.is_certain || !settings) && !options.first_nic)
         result.warning = order_warning(first_nic, further.taps.front().name);

@@ -23,6 +23,7 @@ struct Cell {
     std::string model; // ours
     unsigned first;
     bool is_certain;
+    unsigned count = 1; // of ours
 };
 
 void check(const std::vector<Cell> &cells)
@@ -30,7 +31,7 @@ void check(const std::vector<Cell> &cells)
     for (const auto &cell : cells) {
         CAPTURE(cell.command, cell.model);
         const auto facts = look_at(cell.command);
-        const auto order = nic_order(facts.machine, facts.nics, cell.model);
+        const auto order = nic_order(facts.machine, facts.nics, cell.model, cell.count);
         CHECK(order.first == cell.first);
         CHECK(order.is_certain == cell.is_certain);
     }
@@ -38,6 +39,7 @@ void check(const std::vector<Cell> &cells)
 
 const std::string pc = "qemu-system-x86_64";
 const std::string arm64 = "/usr/bin/qemu-system-aarch64";
+const std::string arm = "qemu-system-arm";
 const std::string virtio = "virtio-net-pci";
 const std::string on_mmio = "virtio-net-device";
 
@@ -55,6 +57,7 @@ TEST_CASE("nic order: NICs of one driver are found in the order of the command l
            {{pc, "-M", "q35", "-nic", "user"}, "e1000e", 1, true},
            {{pc, "-machine", "type=q35,accel=kvm", "-nic", "user"}, "e1000e", 1, true},
            {{arm64, "-M", "virt", "-nic", "user"}, virtio, 1, true},
+           {{"qemu-system-mipsel", "-M", "malta", "-nic", "user"}, "pcnet", 1, true},
            {{"qemu-kvm", "-nic", "user"}, "e1000", 1, true},
            {{"taskset", "1", pc, "-nic", "user"}, "e1000", 1, true}});
 }
@@ -70,12 +73,14 @@ TEST_CASE("nic order: of several drivers the first is the one that Linux has fir
            {{pc, "-device", "virtio-net-pci,netdev=a"}, "e1000", 1, false}});
 }
 
-TEST_CASE("nic order: a NIC of a model that is not known is taken for the first")
+TEST_CASE("nic order: a NIC of a model that is not known is behind virtio, and before what is not known either")
 {
-    check({{{pc, "-device", "rocker"}, virtio, 1, false},
+    check({{{pc, "-device", "rocker"}, virtio, 0, false},
+           {{pc, "-device", "rocker"}, "e1000", 1, false},
            {{pc, "-device", "virtio-net-pci"}, "rocker", 1, false},
-           {{"qemu-system-ppc", "-nic", "user"}, virtio, 1, false},
-           {{"./boot", "-nic", "user"}, virtio, 1, false}});
+           {{"qemu-system-ppc64", "-M", "pseries", "-nic", "user"}, virtio, 0, false},
+           {{"qemu-system-arm", "-M", "versatilepb", "-nic", "user"}, virtio, 0, false},
+           {{"./boot", "-nic", "user"}, virtio, 0, false}});
 }
 
 TEST_CASE("nic order: a bus behind a bridge comes after the first one, and a chosen place may be anywhere")
@@ -93,14 +98,33 @@ TEST_CASE("nic order: on virtio-mmio ours have the first places, those without a
            {{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a,bus=virtio-mmio-bus.0"}, on_mmio, 1, true},
            {{arm64, "-M", "virt", "-device", "virtio-net-pci,netdev=a"}, on_mmio, 0, true},
            {{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a"}, virtio, 1, true},
-           {{pc, "-M", "microvm,acpi=off", "-device", "virtio-net-device,netdev=a"}, on_mmio, 1, true}});
+           {{arm64, "-M", "virt"}, on_mmio, 0, true, 3},
+           {{arm, "-M", "virt,highmem=off", "-device", "virtio-net-device,netdev=a"}, on_mmio, 0, true, 2}});
 }
 
-TEST_CASE("nic order: a microvm without ACPI finds its NICs as QEMU places them by itself")
+TEST_CASE("nic order: where the guest looks at the last place of virtio-mmio first, as written, without places of ours")
 {
-    CHECK_FALSE(needs_mmio_place(look_at({pc, "-M", "microvm,acpi=off"}).machine));
-    CHECK(needs_mmio_place(look_at({pc, "-M", "microvm"}).machine));
-    CHECK(needs_mmio_place(look_at({arm64, "-M", "virt,acpi=off"}).machine));
+    const std::string riscv = "qemu-system-riscv64";
+    const Words own{"-device", "virtio-net-device,netdev=a"};
+    check({{{pc, "-M", "microvm,acpi=off", own[0], own[1]}, on_mmio, 1, true, 2},
+           {{pc, "-M", "microvm", own[0], own[1]}, on_mmio, 1, true},
+           {{riscv, "-M", "virt", own[0], own[1]}, on_mmio, 1, true, 2},
+           {{riscv, "-M", "virt"}, on_mmio, 0, true, 2},
+           {{riscv, "-M", "virt", own[0], own[1] + ",bus=virtio-mmio-bus.5"}, on_mmio, 1, false}});
+    for (const Words &command : {Words{pc, "-M", "microvm,acpi=off"}, {pc, "-M", "microvm"}, {riscv, "-M", "virt"},
+                                 {"qemu-system-m68k", "-M", "virt"}})
+        CHECK_FALSE(needs_mmio_place(look_at(command).machine));
+    for (const Words &command : {Words{arm64, "-M", "virt,acpi=off"}, {arm, "-M", "virt"}, {"./boot-arm"}})
+        CHECK(needs_mmio_place(look_at(command).machine));
+}
+
+TEST_CASE("nic order: several NICs on a machine that nobody booted, or whose kernel keeps no order, are not certain")
+{
+    check({{{"qemu-system-m68k", "-M", "virt"}, on_mmio, 0, false, 2},
+           {{"qemu-system-m68k", "-M", "virt"}, on_mmio, 0, true},
+           {{"qemu-system-s390x"}, "virtio-net-ccw", 0, false, 2},
+           {{"qemu-system-s390x"}, "virtio-net-ccw", 0, true},
+           {{"qemu-system-s390x", "-device", "virtio-net-ccw,netdev=a"}, "virtio-net-ccw", 1, false}});
 }
 
 TEST_CASE("nic order: NICs that the caller connects by placeholders are counted as they stand, -nic first")
