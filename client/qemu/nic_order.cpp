@@ -129,8 +129,8 @@ struct Places {
     bool theirs_has_bus; // another than the first
 };
 
-// Whether theirs is found before ours, which is of the same driver and stands behind it. Virtio-mmio is looked at
-// before PCI; a PCI bus before those behind its bridges.
+// Whether theirs is found before ours, which is of the same driver and stands behind it. A kernel that has both built in
+// looks at virtio-mmio before PCI, and at a PCI bus before those behind its bridges.
 bool comes_first(const Places &places)
 {
     if (places.ours_on_mmio != places.theirs_on_mmio)
@@ -144,8 +144,11 @@ bool comes_first(const Places &places)
 // Whether the guest is known to find devices of one driver as comes_first() says.
 bool is_known(const Places &places)
 {
-    if (!places.ours_on_mmio || !places.theirs_on_mmio)
+    if (!places.ours_on_mmio && !places.theirs_on_mmio)
         return true;
+    // The transport whose driver is there first: built in, virtio-mmio's; as modules, either.
+    if (places.ours_on_mmio != places.theirs_on_mmio)
+        return false;
     return places.search == MmioSearch::from_first_place ||
            (places.search == MmioSearch::from_last_place && !places.theirs_has_bus);
 }

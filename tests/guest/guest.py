@@ -16,8 +16,11 @@ from rig.host import Host
 CACHE = os.path.join(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl", "guest")
 BUILD_IMAGES = "tests/guest/images/build"
 QEMU = "qemu-system-x86_64"
-# The pnp kernel has its console built in and must show its IP-Config lines; Debian's is told, and told to be brief.
+# The pnp kernel has its console built in and must show its IP-Config lines; Debian's are told, and told to be brief.
 CONSOLE = {"pnp": "", "cloud": "console=ttyS0 quiet "}
+ARM_CONSOLE = "console=ttyAMA0 quiet "
+# The program of each image of another architecture, and the words without which its kernel does not boot there.
+FOREIGN = {"arm64": ["qemu-system-aarch64", "-cpu", "cortex-a57"], "armhf": ["qemu-system-arm", "-cpu", "cortex-a15"]}
 # An emulated guest boots in 1 to 5 s. Shorter than the runner's limit for a test: what we say then tells more.
 BOOT_LIMIT = 45
 USER = "alice"
@@ -32,11 +35,12 @@ def shared_host():
     return _shared[0]
 
 
-def demand_images_and_qemu():
+def demand_images_and_qemu(images):
     """No download is possible from inside the scratch host, so what is missing must have been got before."""
-    if not shutil.which(QEMU):
-        raise RuntimeError(f"{QEMU} is not installed: apt-get install qemu-system-x86")
-    for image in CONSOLE:
+    for image in images:
+        qemu, package = (FOREIGN[image][0], "arm") if image in FOREIGN else (QEMU, "x86")
+        if not shutil.which(qemu):
+            raise RuntimeError(f"{qemu} is not installed: apt-get install qemu-system-{package}")
         for file in ("vmlinuz", "initrd"):
             if not os.path.isfile(f"{CACHE}/{image}/{file}"):
                 raise RuntimeError(f"{CACHE}/{image}/{file} is missing: run {BUILD_IMAGES}")
@@ -133,7 +137,7 @@ def nics_of(grant, image):
     """The NICs of a grant's taps, in their order: klibc reads every ip=, the kernel itself only the last."""
     nics = []
     for position, tap in enumerate(grant["taps"]):
-        read = image == "cloud" or position == 0
+        read = image != "pnp" or position == 0
         nics.append(Nic(tap["mac"], f"{tap['client']}/{tap['prefix_length']}", tap["gateway"]) if read
                     else Nic(tap["mac"]))
     return nics
@@ -157,10 +161,11 @@ class GuestRing(unittest.TestCase):
     """Each test has a daemon just started, and a host without any tap."""
 
     maxDiff = None
+    images = tuple(CONSOLE)
 
     @classmethod
     def setUpClass(cls):
-        demand_images_and_qemu()
+        demand_images_and_qemu(cls.images)
         cls.host = shared_host()
         cls.host.programs()
 
@@ -211,11 +216,13 @@ class GuestRing(unittest.TestCase):
         """The user's own QEMU words. The kernel's are short of the ip= words, which are for the client to give."""
         kernel_file, initrd = (self.host.share(f"{CACHE}/{image}/{file}", f"{image}-{file}")
                                for file in ("vmlinuz", "initrd"))
-        command = [QEMU, "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display", "none",
-                   "-serial", "stdio", "-no-reboot", "-kernel", kernel_file, "-initrd", initrd]
+        program, *cpu = FOREIGN.get(image, [QEMU])
+        machine = "virt" if image in FOREIGN else "pc"
+        command = [program, "-machine", f"{machine},accel=tcg", *cpu, "-m", "256", "-nodefaults", "-no-user-config",
+                   "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel_file, "-initrd", initrd]
         if processors > 1:
             command += ["-smp", f"{processors},sockets={processors}"]
-        return [*command, "-append", f"{CONSOLE[image]}{words}".strip()]
+        return [*command, "-append", f"{CONSOLE.get(image, ARM_CONSOLE)}{words}".strip()]
 
     def start(self, *argv, user=USER):
         """Starts a program that is or becomes QEMU, as the user unless another is named."""

@@ -5,20 +5,27 @@ qemu(1) lets them be written, ours are told their own addresses, or a warning sa
 from guest import GuestRing, Nic, expected_story, nics_of
 
 DEFAULT_MAC = "52:54:00:12:34:56"
-PINGS = "guest.interval=0.2 guest.nics=3 guest.addresses=1"
+PINGS = "guest.interval=0.2"
 VIRTIO = ("-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0")
+MMIO = ("-netdev", "user,id=net0", "-device", "virtio-net-device,netdev=net0")
 E1000 = ("-netdev", "user,id=net0", "-device", "e1000,netdev=net0")
 WARNING = r"\Aqemu-tapctl: [^\n]* eth{} is taken for tap8; [^\n]*--first-nic\n\Z"
 
 
-class Order(GuestRing):
-    def assert_first(self, first, own, options=(), machine="pc", warned=False):
-        """Of three NICs, two are ours; the first of them is ethFIRST, has its address and reaches the host."""
-        command = self.qemu("pnp", PINGS)
+class OrderRing(GuestRing):
+    image = "pnp"
+
+    def assert_first(self, first, own, options=(), machine="pc", warned=False, count=2, words=""):
+        """Beside one NIC of the caller's, or none, the first of ours is ethFIRST; those that this guest configures have
+        their own addresses and reach the host."""
+        total = count + (1 if own else 0)
+        configured = 1 if self.image == "pnp" else count
+        command = self.qemu(self.image, f"{PINGS} guest.nics={total} guest.addresses={configured} {words}")
         command[command.index("-machine") + 1] = f"{machine},accel=tcg"
-        guest, lease = self.run_guest(["--count", "2", *options], [*command, *own])
-        nics = nics_of(lease, "pnp")
-        nics.insert(2 if first == 0 else 0, Nic(DEFAULT_MAC))
+        guest, lease = self.run_guest(["--count", str(count), *options], [*command, *own])
+        nics = nics_of(lease, self.image)
+        if own:
+            nics.insert(count if first == 0 else 0, Nic(DEFAULT_MAC))
         self.assert_ended_well(guest, expected_story(nics, primary=first))
         self.assertRegex(guest.complaints(), WARNING.format(first) if warned else r"\A\Z")
 
@@ -26,6 +33,8 @@ class Order(GuestRing):
         status = guest.end()
         self.assertEqual((guest.story(), status), (story, 0))
 
+
+class X86(OrderRing):
     def test_machines_own_choice(self):
         """Beside the pc's own e1000, by -nic and by -net, ours of virtio are found first, which is warned of."""
         for own in (("-nic", "user"), ("-net", "nic", "-net", "user")):
@@ -53,3 +62,47 @@ class Order(GuestRing):
     def test_told(self):
         """A caller's NIC in a place of its own beyond ours: --first-nic says so, and nothing is assumed."""
         self.assert_first(0, (*VIRTIO[:3], f"{VIRTIO[3]},addr=1e"), ("--first-nic", "0"))
+
+    def test_microvm(self):
+        """A microvm finds its NICs of virtio-mmio as they are written, the caller's first."""
+        for own, first in (((), 0), (MMIO, 1)):
+            with self.subTest(own=own):
+                # By default its guest's reset is none that -no-reboot would see.
+                self.assert_first(first, own, ("--device", "virtio-net-device"), "microvm,acpi=off", words="reboot=t")
+
+
+class Virt(OrderRing):
+    """Arm's virt, whose kernel by Debian has its drivers as modules and reads every ip=."""
+
+    images = ("arm64",)
+    image = "arm64"
+    MACHINE = "virt"
+    ON_MMIO = ("--device", "virtio-net-device")
+
+    def test_mmio(self):
+        """Three of virtio-mmio, in the order of the taps."""
+        self.assert_first(0, (), self.ON_MMIO, self.MACHINE, count=3)
+
+    def test_mmio_beside_own(self):
+        """A caller's without a place is found behind ours, one with a place before ours, which have higher ones."""
+        self.assert_first(0, MMIO, self.ON_MMIO, self.MACHINE)
+        self.assert_first(1, (*MMIO[:3], f"{MMIO[3]},bus=virtio-mmio-bus.5"), self.ON_MMIO, self.MACHINE)
+
+    def test_pci(self):
+        """On PCI the caller's is first, in each form."""
+        for own in (VIRTIO, ("-nic", "user"), ("-net", "nic", "-net", "user")):
+            with self.subTest(own=own):
+                self.assert_first(1, own, machine=self.MACHINE)
+
+    def test_mixed(self):
+        """Virtio-mmio is found before PCI, whoever's it is, if its driver is there first as here: that is warned of."""
+        self.assert_first(0, VIRTIO, self.ON_MMIO, self.MACHINE, warned=True)
+        self.assert_first(1, MMIO, machine=self.MACHINE, warned=True)
+
+
+class Virt32(Virt):
+    """The same of 32 bits, where PCI is within reach of Debian's kernel with highmem=off."""
+
+    images = ("armhf",)
+    image = "armhf"
+    MACHINE = "virt,highmem=off"
