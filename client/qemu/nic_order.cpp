@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Tables of models and machines; tests/guest/test_nic_order.py boots guests on them.
+// Tables of models and machines; tests/guest/NIC_ORDER.md has the guests that were booted on them.
 
 #include "client/qemu/nic_order.hpp"
 
@@ -153,7 +153,8 @@ bool is_known(const Places &places)
            (places.search == MmioSearch::from_last_place && !places.theirs_has_bus);
 }
 
-// Of two drivers. An unknown one is most likely of a network card: those stand behind virtio in Linux.
+// Which of two different drivers Linux has first. nullopt is a driver that is not in the table. It is most likely a
+// network card's, and Linux has those behind virtio's.
 bool driver_comes_first(std::optional<int> theirs, std::optional<int> ours)
 {
     if (ours && theirs)

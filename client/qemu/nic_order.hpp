@@ -34,21 +34,23 @@ struct NicOrder {
     bool is_certain = true;
 };
 
-// For so many NICs of ours of this model that stand behind the caller's. Not certain where drivers differ: then it is as
-// with drivers that are built in, of which virtio's is the first, and with two that are unknown the caller's first.
+// For `count` NICs of ours of this model, behind the caller's in the command. Where drivers differ the order is not
+// certain, and what is assumed holds for drivers that are built into the kernel. There virtio's is the first; of two
+// models that are not known the caller's is taken for the first.
 NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model, unsigned count);
 
 // A NIC of a command in which the caller wrote ours too.
 struct PlacedNic {
     OwnNic nic;
-    std::optional<unsigned> tap; // the tap of ours that it is on
+    std::optional<unsigned> tap; // its number in the lease; nullopt: the NIC is not on a tap of the lease
 };
 
-// The same where the caller placed ours. Certain if they stand together in the order of the taps, and the guest is
-// known to find all NICs in the order of the command.
+// The same for a command that connects the taps itself. The order is certain if the taps' NICs stand side by side in
+// the order of the taps, and the guest is known to find all NICs in the order of the command.
 NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsigned count);
 
-// What to put beside the caller's NIC so that the guest finds it first: a model of the same driver, where there is one.
+// The model for a NIC of ours, such that the guest finds the caller's NIC first: one with the same driver.
+// virtio-net-pci where the caller's driver is not known.
 std::string model_beside(const Machine &machine, const OwnNic &nic);
 
 // What to say of an order that is not certain: what it is taken for, and how to say otherwise.
