@@ -105,6 +105,11 @@ class Model(GuestRing):
 
 
 class Placeholders(GuestRing):
+    def test_without_virtio_header(self):
+        """A guest whose tap has no virtio header before frames: QEMU asks the descriptor, and the guest has its ping."""
+        guest, lease = self.run_guest(["--vnet", "off"], self.qemu("pnp", PINGS))
+        self.assert_booted(guest, expected_story(nics_of(lease, "pnp")))
+
     def test_qemu(self):
         """QEMU told by placeholders alone, as any other program would be: the guest has its addresses and pings."""
         command = self.qemu("cloud", f"{PINGS} guest.nics=2 {{cmdline}}")

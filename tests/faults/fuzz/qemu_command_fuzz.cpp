@@ -6,6 +6,7 @@
 //
 // The bytes are lines: how many taps, queues and what else, with the model, then a word each, or `-option value`.
 
+#include "client/placeholders.hpp"
 #include "client/qemu/args.hpp"
 #include "client/qemu/command.hpp"
 #include "client/qemu/kernel_cmdline.hpp"
@@ -218,15 +219,17 @@ Words shell_words(std::string_view line)
 // Ours are behind all of the caller's at most.
 unsigned first_nic_of(const CommandFacts &facts, const Taps &taps)
 {
-    const auto order = nic_order(facts.machine, facts.nics, taps.nic.device);
+    const auto count = static_cast<unsigned>(taps.lease.taps.size());
+    const auto order = nic_order(facts.machine, facts.nics, taps.nic.device, count);
     require(order.first <= facts.nics.size(), "our first NIC is one of the guest's");
-    require(!facts.nics.empty() || order.is_certain, "alone ours are in a certain order");
+    require(!facts.nics.empty() || count > 1 || order.is_certain, "one NIC alone is in a certain order");
     return order.first;
 }
 
 void check_merged(const Caller &caller, const CommandFacts &facts, const Taps &taps, const MergedCommand &merged)
 {
     const auto ours = kernel_cmdline_words(taps.lease, first_nic_of(facts, taps));
+    require(order_by_placeholders(caller.words, 1).first <= facts.nics.size(), "a placed NIC is one of the guest's");
     check_ip_words(ours, taps.lease.taps.size());
     const bool added = facts.has_kernel && !facts.append;
     const auto callers_end = merged.words.begin() + static_cast<std::ptrdiff_t>(caller.words.size());
