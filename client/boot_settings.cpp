@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view extension = ".qemuboot.conf";
-constexpr std::size_t longest = 1024 * 1024; // one has some kilobytes
+constexpr std::size_t longest = 1'048'576; // one has some kilobytes
 
 bool is_settings_file(const fs::path &path)
 {
@@ -33,13 +33,12 @@ bool is_settings_file(const fs::path &path)
 std::optional<fs::path> newest_in(const fs::path &directory)
 {
     std::optional<std::pair<fs::file_time_type, fs::path>> newest;
-    std::error_code error;
-    for (auto entry = fs::directory_iterator{directory, error}; !error && entry != fs::directory_iterator{};
-         entry.increment(error)) {
-        if (!is_settings_file(entry->path()))
-            continue;
-        const auto time = fs::last_write_time(entry->path(), error);
-        if (!newest || newest->first < time)
+    std::error_code unreadable;
+    for (auto entry = fs::directory_iterator{directory, unreadable}; !unreadable && entry != fs::directory_iterator{};
+         entry.increment(unreadable)) {
+        std::error_code vanished;
+        const auto time = fs::last_write_time(entry->path(), vanished);
+        if (is_settings_file(entry->path()) && !vanished && (!newest || newest->first < time))
             newest = {time, entry->path()};
     }
     return newest ? std::optional{newest->second} : std::nullopt;
