@@ -201,7 +201,7 @@ struct RunqemuVerb {
     {
         verb->footer("Then: -- ARG... of runqemu");
         words.add_common(*verb);
-        words.add_device(*verb, "as runqemu's own");
+        words.add_device(*verb, "");
     }
 
     RunqemuOptions options(std::vector<std::string> arguments) const
