@@ -20,6 +20,8 @@ SETTINGS = {"ipv4/conf/{}/rp_filter": 1, "ipv4/conf/{}/arp_ignore": 1, "ipv4/con
             "ipv4/conf/{}/route_localnet": 0, "ipv4/conf/{}/proxy_arp": 0, "ipv4/conf/{}/accept_local": 0,
             "ipv4/conf/{}/accept_source_route": 0, "ipv6/conf/{}/disable_ipv6": 1, "ipv6/conf/{}/accept_ra": 0,
             "ipv6/conf/{}/addr_gen_mode": 1}
+# The same of a tap by runqemu's rule, which has its address alone.
+RUNQEMUS_SETTINGS = {**SETTINGS, "ipv4/conf/{}/proxy_arp": 1}
 # What is incomplete is swept by then, also when the first try failed; and a lease's idle timeout was a second.
 SETTLED = 4
 # Seconds; a daemon that is well answers in some milliseconds.
@@ -48,9 +50,10 @@ def shortcomings(grant):
     """In what the kernel's word on a lease's taps differs from what `List` says of it, in readable lines."""
     found = []
     for tap in grant["taps"]:
+        settings = RUNQEMUS_SETTINGS if tap["prefix-length"] == 32 else SETTINGS
         promised = {"up": 1, "multicast": 0, "owner": grant["uid"], "link group": kernel.GROUP, "MAC": "fe" + tap["mac"][2:],
                     "addresses": [f"{tap['gateway']}/{tap['prefix-length']}"],
-                    "persistent": grant["hold"] == "name", **SETTINGS}
+                    "persistent": grant["hold"] == "name", **settings}
         try:
             facts = facts_of(tap["name"])
         except OSError as error:
