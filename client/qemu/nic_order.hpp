@@ -49,15 +49,16 @@ struct PlacedNic {
 // the order of the taps, and the guest is known to find all NICs in the order of the command.
 NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsigned count);
 
-// The model for a NIC of ours, such that the guest finds the caller's NIC first: one with the same driver.
-// virtio-net-pci where the caller's driver is not known.
+// The model that a NIC of ours gets beside this one of the caller's. It has the same driver, so the guest finds the
+// caller's first. It is virtio-net-pci where the caller's driver is not known.
 std::string model_beside(const Machine &machine, const OwnNic &nic);
 
 // What to say of an order that is not certain: what it is taken for, and how to say otherwise.
 std::string order_warning(unsigned first_nic, const std::string &tap);
 
-// Whether a virtio-net-device of ours is told its bus. Left to itself QEMU fills the places from the last one down, and
-// the guests of Arm's machines look at them from the first one up. So it is with a machine that is not seen.
+// Whether a virtio-net-device of ours is told its bus. QEMU fills the places of virtio-mmio from the last one down. Guests
+// of Arm's machines look at them from the first one up, so ours need places there. A machine that is not seen is taken
+// for one of those.
 bool needs_mmio_place(const Machine &machine);
 
 } // namespace qemutap

@@ -92,7 +92,8 @@ public:
 
     // The tag as alias, host-side MAC, and the settings of its profile (tap_settings); all before the link is up.
     virtual void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) = 0;
-    // Puts the settings of a tap of ours back to those of its profile, and asks for the tap again. One that is gone is left.
+    // Puts back the settings that a tap of ours has by its profile, and asks for the tap again. Does nothing if the tap is
+    // gone.
     virtual void restore_settings(int ifindex) = 0;
     // What the host has now. Does not throw.
     virtual HostWideValues host_wide_values() = 0;

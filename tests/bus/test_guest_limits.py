@@ -168,7 +168,7 @@ class Kept(Limits):
             before = switches()
             time.sleep(3)
             return switches() == before
-        # What the leases brought along is heard of and done first: it takes a loaded machine a while.
+        # The daemon first hears what the kernel says of the new taps, which takes a while on a loaded machine.
         await_until(sleeps, 20, "three seconds without a wakeup")
 
     def test_start(self):
