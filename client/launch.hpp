@@ -14,8 +14,8 @@ namespace qemutap {
 // Where execvp(3) would find it; 0 if it can be started, else the status to end with.
 int command_problem(const std::string &command);
 
-// Whether the command is, or has among its words, a file that is a script ("#!" of execve(2)): what that starts, and with
-// which arguments of its own, is not seen here.
+// Whether the command is, or has among its words, a file that is a script ("#!" of execve(2)): what that starts, and
+// with which arguments of its own, is not seen here.
 bool has_script_file(const std::vector<std::string> &command);
 
 // Says on stderr why the command can't be started; returns the status.

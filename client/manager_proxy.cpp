@@ -163,7 +163,9 @@ struct ManagerProxy::Bus {
     std::unique_ptr<sdbus::IConnection> connection;
     GeneratedProxy manager;
 
-    explicit Bus(std::unique_ptr<sdbus::IConnection> connected) : connection{std::move(connected)}, manager{*connection}
+    explicit Bus(std::unique_ptr<sdbus::IConnection> connected)
+        : connection{std::move(connected)},
+          manager{*connection}
     {}
 };
 

@@ -154,7 +154,8 @@ struct RunVerb {
     std::optional<std::string> user;
     bool keep_environment = false;
 
-    explicit RunVerb(CLI::App &app) : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
+    explicit RunVerb(CLI::App &app)
+        : verb{app.add_subcommand("run", "Start QEMU with taps that are gone when it ends")}
     {
         verb->footer("Then: -- QEMU ARG...\n"
                      "Or any program, with {fd0}, {mac0}, {cmdline} and others (see the manual) where they belong.");
@@ -220,7 +221,8 @@ struct UpVerb {
     std::optional<std::string> user;
     bool json = false;
 
-    explicit UpVerb(CLI::App &app) : verb{app.add_subcommand("up", "Get taps and print what to start QEMU with")}
+    explicit UpVerb(CLI::App &app)
+        : verb{app.add_subcommand("up", "Get taps and print what to start QEMU with")}
     {
         words.add_common(*verb);
         words.add_nic(*verb);
@@ -244,7 +246,8 @@ struct DownVerb {
     CLI::App *verb;
     DownOptions given;
 
-    explicit DownVerb(CLI::App &app) : verb{app.add_subcommand("down", "End leases")}
+    explicit DownVerb(CLI::App &app)
+        : verb{app.add_subcommand("down", "End leases")}
     {
         verb->add_option("NAME", given.names, "A lease, a label or a tap");
         verb->add_flag("--all", given.all, "All leases of yours");
@@ -262,7 +265,8 @@ struct ListVerb {
     CLI::App *verb;
     ListOptions options;
 
-    explicit ListVerb(CLI::App &app) : verb{app.add_subcommand("list", "Show leases")}
+    explicit ListVerb(CLI::App &app)
+        : verb{app.add_subcommand("list", "Show leases")}
     {
         verb->add_flag("--all", options.all, "Everyone's");
         verb->add_flag("--json", options.json, "As JSON");
@@ -275,7 +279,8 @@ struct ArgsVerb {
     RequestWords words;
     std::string name;
 
-    explicit ArgsVerb(CLI::App &app) : verb{app.add_subcommand("args", "Print again what to start QEMU with")}
+    explicit ArgsVerb(CLI::App &app)
+        : verb{app.add_subcommand("args", "Print again what to start QEMU with")}
     {
         verb->add_option("NAME", name, "A lease or a label")->required();
         words.add_device(*verb);

@@ -90,9 +90,11 @@ void RawModes::leave()
 }
 
 TerminalRelay::TerminalRelay(StandardTerminals terminals, bool controlled, const User &user)
-    : terminals_{terminals}, controlled_{controlled}, shown_at_{terminals[STDOUT_FILENO]   ? STDOUT_FILENO
-                                                                : terminals[STDERR_FILENO] ? STDERR_FILENO
-                                                                                           : STDIN_FILENO},
+    : terminals_{terminals},
+      controlled_{controlled},
+      shown_at_{terminals[STDOUT_FILENO]   ? STDOUT_FILENO
+                : terminals[STDERR_FILENO] ? STDERR_FILENO
+                                           : STDIN_FILENO},
       modes_{terminals[STDIN_FILENO]}
 {
     if (terminals.any())

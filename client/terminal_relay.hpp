@@ -25,7 +25,9 @@ StandardTerminals standard_terminals();
 // The modes of the terminal at standard input, given back at the end.
 class RawModes {
 public:
-    explicit RawModes(bool wanted) : wanted_{wanted} {}
+    explicit RawModes(bool wanted)
+        : wanted_{wanted}
+    {}
     RawModes(const RawModes &) = delete;
     RawModes &operator=(const RawModes &) = delete;
     ~RawModes() { leave(); }

@@ -29,7 +29,10 @@ enum class ErrorCode {
 
 class TapError : public std::runtime_error {
 public:
-    TapError(ErrorCode code, const std::string &text) : std::runtime_error{text}, code_{code} {}
+    TapError(ErrorCode code, const std::string &text)
+        : std::runtime_error{text},
+          code_{code}
+    {}
 
     ErrorCode code() const noexcept { return code_; }
 

@@ -14,8 +14,12 @@ namespace qemutap {
 class UniqueFd {
 public:
     UniqueFd() = default;
-    explicit UniqueFd(int fd) noexcept : fd_{fd} {}
-    UniqueFd(UniqueFd &&other) noexcept : fd_{other.release()} {}
+    explicit UniqueFd(int fd) noexcept
+        : fd_{fd}
+    {}
+    UniqueFd(UniqueFd &&other) noexcept
+        : fd_{other.release()}
+    {}
     UniqueFd &operator=(UniqueFd &&other) noexcept
     {
         UniqueFd{std::move(other)}.swap(*this);

@@ -89,11 +89,12 @@ void ask_for_successor(sdbus::IConnection &connection)
 } // namespace
 
 Daemon::Daemon(DaemonOptions options, ReadOptions read_options)
-    : options_{std::move(options)}, read_options_{std::move(read_options)}, marks_{options_.runqemu_locks, log_warning,
-                                                                                   ::geteuid(),
-                                                                                   options_.runqemu_locks_at},
+    : options_{std::move(options)},
+      read_options_{std::move(read_options)},
+      marks_{options_.runqemu_locks, log_warning, ::geteuid(), options_.runqemu_locks_at},
       service_{AddressPlan{options_.plan, machine_byte()}, options_.limits, tun_, links_, marks_, new_lease_id, now},
-      connection_{connect()}, name_{*connection_, [this] { end_displaced(); }},
+      connection_{connect()},
+      name_{*connection_, [this] { end_displaced(); }},
       manager_{*connection_, service_, {QEMU_TAPCTL_VERSION, [this] { return tun_.vhost_problem(); }, now}},
       loop_{*connection_,
             {links_.fd(), [this] { return links_.view().floods(); }},

@@ -56,8 +56,10 @@ EventLoop *loop_of(void *userdata)
 } // namespace
 
 EventLoop::EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watched hand_overs, LoopTasks tasks)
-    : connection_{connection}, network_{std::move(network)}, hand_overs_{std::move(hand_overs)}, tasks_{
-                                                                                                     std::move(tasks)}
+    : connection_{connection},
+      network_{std::move(network)},
+      hand_overs_{std::move(hand_overs)},
+      tasks_{std::move(tasks)}
 {
     sd_event *event = nullptr;
     require(sd_event_new(&event), "sd_event_new");

@@ -50,7 +50,8 @@ void require(int result, const char *call)
 // The effective identity of an account for as long as this exists; the real one stays root's, and with it the way back.
 class EffectiveAccount {
 public:
-    explicit EffectiveAccount(const Account &account) : groups_(static_cast<std::size_t>(::getgroups(0, nullptr)))
+    explicit EffectiveAccount(const Account &account)
+        : groups_(static_cast<std::size_t>(::getgroups(0, nullptr)))
     {
         require(::getgroups(static_cast<int>(groups_.size()), groups_.data()) < 0, "getgroups");
         require(::initgroups(account.name.c_str(), account.gid), "initgroups");

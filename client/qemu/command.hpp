@@ -19,7 +19,7 @@ struct CommandFacts {
     std::optional<std::size_t> append; // the position of the last -append's value: QEMU takes the last
     Machine machine;
     std::vector<OwnNic> nics;
-    bool may_hide_nics = false; // there is a file of options
+    bool may_hide_nics = false;       // there is a file of options
     unsigned first_free_netdev = 0;   // tapctlI from here on is not the caller's, nor of a run around this one
     unsigned first_free_mmio_bus = 0; // the same of virtio-mmio-bus.N
 };

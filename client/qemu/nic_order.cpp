@@ -129,8 +129,8 @@ struct Places {
     bool theirs_has_bus; // another than the first
 };
 
-// Whether theirs is found before ours, which is of the same driver and stands behind it. A kernel that has both built in
-// looks at virtio-mmio before PCI, and at a PCI bus before those behind its bridges.
+// Whether theirs is found before ours, which is of the same driver and stands behind it. A kernel that has both built
+// in looks at virtio-mmio before PCI, and at a PCI bus before those behind its bridges.
 bool comes_first(const Places &places)
 {
     if (places.ours_on_mmio != places.theirs_on_mmio)
@@ -216,11 +216,11 @@ NicOrder placed_order(const Machine &machine, std::vector<PlacedNic> nics, unsig
     const bool is_alike = std::all_of(nics.begin(), nics.end(), [&](const PlacedNic &placed) {
         const auto model = model_of(machine, placed.nic);
         const auto driver = driver_of(model);
-        return driver && driver == driver_of(model_of(machine, nics.front().nic)) && !is_mmio(model) && is_first_bus(placed.nic.bus) &&
-               !placed.nic.has_address;
+        return driver && driver == driver_of(model_of(machine, nics.front().nic)) && !is_mmio(model) &&
+               is_first_bus(placed.nic.bus) && !placed.nic.has_address;
     });
-    order.is_certain = nics.empty() || (in_turn == count && (nics.size() == 1 ||
-                                                             (is_alike && machine.architecture != without_order)));
+    order.is_certain =
+        nics.empty() || (in_turn == count && (nics.size() == 1 || (is_alike && machine.architecture != without_order)));
     return order;
 }
 

@@ -56,9 +56,9 @@ std::string model_beside(const Machine &machine, const OwnNic &nic);
 // What to say of an order that is not certain: what it is taken for, and how to say otherwise.
 std::string order_warning(unsigned first_nic, const std::string &tap);
 
-// Whether a virtio-net-device of ours is told its bus. QEMU fills the places of virtio-mmio from the last one down. Guests
-// of Arm's machines look at them from the first one up, so ours need places there. A machine that is not seen is taken
-// for one of those.
+// Whether a virtio-net-device of ours is told its bus. QEMU fills the places of virtio-mmio from the last one down.
+// Guests of Arm's machines look at them from the first one up, so ours need places there. A machine that is not seen is
+// taken for one of those.
 bool needs_mmio_place(const Machine &machine);
 
 } // namespace qemutap

@@ -33,11 +33,11 @@ struct RunqemuArguments {
 // QEMU's words in the text of a .qemuboot.conf, as far as they say which machine and which NICs there are.
 std::vector<std::string> qemu_words(std::string_view settings);
 
-// The caller's arguments with the lease's taps but the first. `settings` are those of the image that runqemu will start,
-// if they are known; a device that is not chosen is one that the guest finds behind runqemu's own. runqemu takes the last qemuparams= and the last
-// bootparams=, so ours are added to the caller's; a bootparams= that has an `ip=` stays as it is, and the warning
-// says so.
+// The caller's arguments with the lease's taps but the first. `settings` are those of the image that runqemu will
+// start, if they are known; a device that is not chosen is one that the guest finds behind runqemu's own. runqemu takes
+// the last qemuparams= and the last bootparams=, so ours are added to the caller's; a bootparams= that has an `ip=`
+// stays as it is, and the warning says so.
 RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options,
-                                  const std::optional<std::string> &settings);
+                                   const std::optional<std::string> &settings);
 
 } // namespace qemutap

@@ -23,7 +23,9 @@ void note_unanswered(const std::exception_ptr &problem);
 template <typename... Results>
 class Answer {
 public:
-    explicit Answer(sdbus::Result<Results...> &&result) : result_{std::move(result)} {}
+    explicit Answer(sdbus::Result<Results...> &&result)
+        : result_{std::move(result)}
+    {}
     Answer(const Answer &) = delete;
     Answer &operator=(const Answer &) = delete;
     ~Answer()

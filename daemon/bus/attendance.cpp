@@ -30,10 +30,10 @@ bool is_unique(const std::string &name)
 // sd-bus tells the bus of a match as it is added, and waits for it. That is done once, here: later it would have to
 // read all that others sent us meanwhile. The bus's side is taken back until somebody attends a lease.
 Attendance::Attendance(sdbus::IConnection &connection, const std::string &bus_id, AttendanceNews news)
-    : bus_{"@" + bus_id.substr(0, bus_digits)}, news_{std::move(news)}, proxy_{sdbus::createProxy(
-                                                                            connection,
-                                                                            BusServiceName{"org.freedesktop.DBus"},
-                                                                            BusObjectPath{"/org/freedesktop/DBus"})},
+    : bus_{"@" + bus_id.substr(0, bus_digits)},
+      news_{std::move(news)},
+      proxy_{sdbus::createProxy(connection, BusServiceName{"org.freedesktop.DBus"},
+                                BusObjectPath{"/org/freedesktop/DBus"})},
       departures_{add_match(connection, departure_rule, [this](auto &&message) {
           try {
               // sd-bus leaves it to the bus who the sender is, and what comes to us alone is asked for by no match.

@@ -47,9 +47,10 @@ std::runtime_error refusal(const std::string &reason)
 } // namespace
 
 BusName::BusName(sdbus::IConnection &connection, std::function<void()> lost)
-    : connection_{connection}, bus_{sdbus::createProxy(connection, BusServiceName{bus_driver},
-                                                       BusObjectPath{"/org/freedesktop/DBus"})},
-      lost_{std::move(lost)}, losses_{add_match(connection, loss_rule, [this](auto &&message) {
+    : connection_{connection},
+      bus_{sdbus::createProxy(connection, BusServiceName{bus_driver}, BusObjectPath{"/org/freedesktop/DBus"})},
+      lost_{std::move(lost)},
+      losses_{add_match(connection, loss_rule, [this](auto &&message) {
           try {
               // sd-bus does not compare the sender of what comes to us alone.
               std::string name;

@@ -40,7 +40,9 @@ int require(int result)
 
 class MessageOptions final : public OptionSource {
 public:
-    explicit MessageOptions(sd_bus_message *message) : message_{message} {}
+    explicit MessageOptions(sd_bus_message *message)
+        : message_{message}
+    {}
 
     std::optional<OptionView> next() override
     {

@@ -36,7 +36,9 @@ int queued_on(const UniqueFd &socket) noexcept
 
 } // namespace
 
-HandOvers::HandOvers() : watched_{require(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")} {}
+HandOvers::HandOvers()
+    : watched_{require(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")}
+{}
 
 UniqueFd HandOvers::begin(std::vector<UniqueFd> descriptors, const std::string &lease, uid_t uid, Turnstile::Pass pass)
 {

@@ -70,8 +70,12 @@ std::string in_words(const LeaseGrant &grant)
 } // namespace
 
 Manager::Manager(sdbus::IConnection &connection, TapService &service, ManagerFacts facts)
-    : AdaptorInterfaces{connection, BusObjectPath{object_path}}, call_check_{connection}, service_{service},
-      facts_{std::move(facts)}, authority_{connection}, deliveries_{connection},
+    : AdaptorInterfaces{connection, BusObjectPath{object_path}},
+      call_check_{connection},
+      service_{service},
+      facts_{std::move(facts)},
+      authority_{connection},
+      deliveries_{connection},
       attendance_{connection,
                   callers_.bus_id(),
                   {[this](const std::string &attendant) { service_.attendant_left(attendant); },

@@ -84,7 +84,10 @@ void read_options(OptionSource &options, const Readers &readers)
 
 class DictionaryOptions final : public OptionSource {
 public:
-    explicit DictionaryOptions(const Dictionary &options) : at_{options.begin()}, end_{options.end()} {}
+    explicit DictionaryOptions(const Dictionary &options)
+        : at_{options.begin()},
+          end_{options.end()}
+    {}
 
     std::optional<OptionView> next() override
     {

@@ -75,7 +75,8 @@ std::string Reservation::text() const
 }
 
 AddressPlan::AddressPlan(PlanSettings settings, std::uint8_t machine_byte)
-    : settings_{std::move(settings)}, machine_byte_{machine_byte}
+    : settings_{std::move(settings)},
+      machine_byte_{machine_byte}
 {
     if (machine_byte_ == reserved_machine_byte)
         ++machine_byte_;

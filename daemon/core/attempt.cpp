@@ -15,7 +15,12 @@ namespace qemutap {
 
 Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentIndexes &recent, TapCreator &creator,
                  HostLinks &host, NameMarks &marks, Terms terms)
-    : plan_{plan}, table_{table}, creator_{creator}, host_{host}, marks_{marks}, terms_{std::move(terms)},
+    : plan_{plan},
+      table_{table},
+      creator_{creator},
+      host_{host},
+      marks_{marks},
+      terms_{std::move(terms)},
       search_{plan, recent, Profile::standard, terms_.uid, terms_.request.label, terms_.now},
       runqemu_search_{plan, recent, Profile::runqemu, terms_.uid, terms_.request.label, terms_.now}
 {}
@@ -83,8 +88,7 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     marks_.mark(name);
     try {
         auto tap = creator_.create(
-            name, terms_.uid,
-            {.queues = request.queues, .open_all = request.hold == Hold::fd, .vnet = request.vnet});
+            name, terms_.uid, {.queues = request.queues, .open_all = request.hold == Hold::fd, .vnet = request.vnet});
         if (!tap)
             marks_.unmark(name);
         return tap;

@@ -10,7 +10,12 @@ namespace qemutap {
 
 IndexSearch::IndexSearch(const AddressPlan &plan, const RecentIndexes &recent, Profile profile, uid_t uid,
                          std::string_view label, Moment now)
-    : plan_{plan}, recent_{recent}, profile_{profile}, uid_{uid}, now_{now}, range_{plan.indexes(profile)},
+    : plan_{plan},
+      recent_{recent},
+      profile_{profile},
+      uid_{uid},
+      now_{now},
+      range_{plan.indexes(profile)},
       start_{plan.search_start(profile, uid, label)}
 {}
 

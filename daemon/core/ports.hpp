@@ -39,7 +39,7 @@ struct OpenTap {
 
 // How a tap is made.
 struct TapShape {
-    unsigned queues = 1; // above 1: IFF_MULTI_QUEUE
+    unsigned queues = 1;  // above 1: IFF_MULTI_QUEUE
     bool open_all = true; // a descriptor for each queue, else one
     bool vnet = true;     // IFF_VNET_HDR
 };
@@ -92,8 +92,8 @@ public:
 
     // The tag as alias, host-side MAC, and the settings of its profile (tap_settings); all before the link is up.
     virtual void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) = 0;
-    // Puts back the settings that a tap of ours has by its profile, and asks for the tap again. Does nothing if the tap is
-    // gone.
+    // Puts back the settings that a tap of ours has by its profile, and asks for the tap again. Does nothing if the tap
+    // is gone.
     virtual void restore_settings(int ifindex) = 0;
     // What the host has now. Does not throw.
     virtual HostWideValues host_wide_values() = 0;

@@ -83,8 +83,13 @@ struct TapService::Outcome {
 
 TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
                        std::function<std::string()> new_lease_id, std::function<Moment()> clock)
-    : plan_{std::move(plan)}, limits_{limits}, creator_{creator}, host_{host}, marks_{marks},
-      new_lease_id_{std::move(new_lease_id)}, clock_{std::move(clock)}
+    : plan_{std::move(plan)},
+      limits_{limits},
+      creator_{creator},
+      host_{host},
+      marks_{marks},
+      new_lease_id_{std::move(new_lease_id)},
+      clock_{std::move(clock)}
 {
     refresh();
 }

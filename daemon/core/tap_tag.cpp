@@ -28,7 +28,9 @@ std::string_view index_key(Profile profile)
 // Reads `separator key=value` after `separator key=value`; any mismatch makes all that follows fail.
 class TagReader {
 public:
-    explicit TagReader(std::string_view rest) : rest_{rest} {}
+    explicit TagReader(std::string_view rest)
+        : rest_{rest}
+    {}
 
     std::string_view value(std::string_view key, char end = ' ')
     {

@@ -51,7 +51,9 @@ public:
         std::function<void()> refuse;
     };
 
-    explicit Turnstile(TurnstileLimits limits) : state_{std::make_shared<State>(State{limits, {}, {}})} {}
+    explicit Turnstile(TurnstileLimits limits)
+        : state_{std::make_shared<State>(State{limits, {}, {}})}
+    {}
     Turnstile(const Turnstile &) = delete;
     Turnstile &operator=(const Turnstile &) = delete;
     // Nobody starts after its end: those who still wait are dropped.

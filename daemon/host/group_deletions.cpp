@@ -21,7 +21,8 @@ constexpr std::size_t idle_lanes_kept = 3;
 
 } // namespace
 
-GroupDeletions::GroupDeletions() : events_{::epoll_create1(EPOLL_CLOEXEC)}
+GroupDeletions::GroupDeletions()
+    : events_{::epoll_create1(EPOLL_CLOEXEC)}
 {
     if (!events_)
         throw std::system_error{errno, std::generic_category(), "epoll_create1"};

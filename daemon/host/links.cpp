@@ -80,7 +80,9 @@ bool reads(const std::string &path, char wanted)
 } // namespace
 
 Links::Links(std::string proc_sys)
-    : proc_sys_{std::move(proc_sys)}, view_{requests_}, news_{::epoll_create1(EPOLL_CLOEXEC)}
+    : proc_sys_{std::move(proc_sys)},
+      view_{requests_},
+      news_{::epoll_create1(EPOLL_CLOEXEC)}
 {
     for (const int fd : {view_.fd(), deletions_.fd()}) {
         epoll_event event{};

@@ -137,7 +137,9 @@ int errno_of_done(const nlmsghdr &message)
     return errno_of(result);
 }
 
-RouteRequests::RouteRequests() : socket_{connect_route_socket()} {}
+RouteRequests::RouteRequests()
+    : socket_{connect_route_socket()}
+{}
 
 RouteRequests::Answer RouteRequests::exchange(nl_msg &message, const std::string &what, const EachMessage &each)
 {

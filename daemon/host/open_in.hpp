@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Opens a name in a directory that is open to all users. A user may have put a link there, or have mounted a file system
-// whose program answers when it likes (FUSE): neither is followed or entered, and nothing is waited for.
+// Opens a name in a directory that is open to all users. A user may have put a link there, or have mounted a file
+// system whose program answers when it likes (FUSE): neither is followed or entered, and nothing is waited for.
 
 #pragma once
 

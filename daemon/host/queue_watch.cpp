@@ -21,7 +21,8 @@ constexpr std::size_t announcement_bytes = 4096;
 
 } // namespace
 
-QueueWatch::QueueWatch() : socket_{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT)}
+QueueWatch::QueueWatch()
+    : socket_{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT)}
 {
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
@@ -38,8 +39,8 @@ bool QueueWatch::heard_of_another(const std::string &name) const
         std::array<char, announcement_bytes> buffer;
         sockaddr_nl sender{};
         socklen_t length = sizeof sender;
-        const auto received = ::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0,
-                                         reinterpret_cast<sockaddr *>(&sender), &length);
+        const auto received =
+            ::recvfrom(socket_.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr *>(&sender), &length);
         if (received < 0 && errno == EINTR)
             continue;
         if (received < 0)

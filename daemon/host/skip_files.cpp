@@ -56,7 +56,9 @@ std::string file_of(const std::string &name)
 // The service's umask would take from all others what they are to have.
 class NoUmask {
 public:
-    NoUmask() : before_{::umask(0)} {}
+    NoUmask()
+        : before_{::umask(0)}
+    {}
     NoUmask(const NoUmask &) = delete;
     NoUmask &operator=(const NoUmask &) = delete;
     ~NoUmask() { ::umask(before_); }
@@ -83,8 +85,10 @@ void quietly(Work work) noexcept
 
 SkipFiles::SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service,
                      const std::string &seen_at)
-    : path_{seen_at.empty() ? directory : seen_at}, shown_{std::move(directory)}, warn_{std::move(warn)}, service_{
-                                                                                                              service}
+    : path_{seen_at.empty() ? directory : seen_at},
+      shown_{std::move(directory)},
+      warn_{std::move(warn)},
+      service_{service}
 {
     while (path_.size() > 1 && path_.back() == '/')
         path_.pop_back();

@@ -58,7 +58,9 @@ int random_own_ifindex()
 } // namespace
 
 Tun::Tun(std::string tun_path, std::string vhost_path)
-    : tun_path_{std::move(tun_path)}, vhost_path_{std::move(vhost_path)}, next_ifindex_{random_own_ifindex()}
+    : tun_path_{std::move(tun_path)},
+      vhost_path_{std::move(vhost_path)},
+      next_ifindex_{random_own_ifindex()}
 {}
 
 UniqueFd Tun::open_tun() const

@@ -51,7 +51,10 @@ NlSocket open_monitor()
 
 } // namespace
 
-View::View(RouteRequests &requests) : requests_{requests}, monitor_{open_monitor()} {}
+View::View(RouteRequests &requests)
+    : requests_{requests},
+      monitor_{open_monitor()}
+{}
 
 int View::fd() const
 {

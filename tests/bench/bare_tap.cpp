@@ -167,11 +167,13 @@ void switch_ipv6_off(const std::string &name)
 } // namespace
 
 BareTap::BareTap(unsigned index)
-    : name{"bare" + std::to_string(index)}, gateway{pool + 4 * index + 1}, ifindex{first_ifindex +
-                                                                                   static_cast<int>(index)}
+    : name{"bare" + std::to_string(index)},
+      gateway{pool + 4 * index + 1},
+      ifindex{first_ifindex + static_cast<int>(index)}
 {}
 
-Kernel::Kernel() : socket_{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)}
+Kernel::Kernel()
+    : socket_{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)}
 {
     require(static_cast<bool>(socket_), "a netlink socket");
 }

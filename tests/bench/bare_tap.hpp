@@ -29,8 +29,8 @@ class Kernel {
 public:
     Kernel();
 
-    // Made, owned, tagged, addressed and up; persistent, and its queue closed, if it is to be opened by its name. Throws
-    // std::system_error with the call in its text.
+    // Made, owned, tagged, addressed and up; persistent, and its queue closed, if it is to be opened by its name.
+    // Throws std::system_error with the call in its text.
     void create(BareTap &tap, bool persistent);
 
     // The work of an end by request: down, into a group of its own, and all of the group deleted in one message.

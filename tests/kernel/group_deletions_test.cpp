@@ -41,8 +41,8 @@ constexpr int patience_ms = 20'000;
 class StuckWrite {
 public:
     explicit StuckWrite(const UniqueFd &queue)
-        : size_{static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))}, faults_{static_cast<int>(::syscall(
-                                                                        SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))},
+        : size_{static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))},
+          faults_{static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))},
           page_{::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)}
     {
         INFO("userfaultfd of root's");

@@ -60,7 +60,9 @@ struct Place {
     SkipFiles files;
 
     Place()
-        : top{make_top()}, locks{top / "locks"}, files{locks, [this](const auto &line) { warnings.push_back(line); }}
+        : top{make_top()},
+          locks{top / "locks"},
+          files{locks, [this](const auto &line) { warnings.push_back(line); }}
     {}
     Place(const Place &) = delete;
     Place &operator=(const Place &) = delete;

@@ -14,7 +14,8 @@ namespace qemutap {
 
 class CommandLine {
 public:
-    CommandLine(std::string program, std::vector<std::string> words) : words_{std::move(words)}
+    CommandLine(std::string program, std::vector<std::string> words)
+        : words_{std::move(words)}
     {
         words_.insert(words_.begin(), std::move(program));
         for (const auto &word : words_)

@@ -36,7 +36,11 @@ public:
             throw std::runtime_error{"can't make a temporary directory"};
         directory_ = pattern;
     }
-    explicit Configuration(const std::string &text) : Configuration() { std::ofstream{path()} << text; }
+    explicit Configuration(const std::string &text)
+        : Configuration()
+    {
+        std::ofstream{path()} << text;
+    }
     Configuration(const Configuration &) = delete;
     Configuration &operator=(const Configuration &) = delete;
     ~Configuration() { std::filesystem::remove_all(directory_); }
@@ -94,10 +98,9 @@ void check_value_refused(const std::string &key, const std::string &value)
 }
 
 const std::vector<std::pair<std::string, std::string>> every_option{
-    {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"},
-    {"device-prefix", "vmtap"}, {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"},
-    {"max-taps", "50"},         {"log-level", "debug"},     {"idle-exit", "12"},
-    {"user", "vmnet"},
+    {"pool", "10.0.0.0/8"},     {"prefix-length", "30"},    {"first-index", "100"}, {"device-prefix", "vmtap"},
+    {"exclude", "10.9.0.0/16"}, {"max-taps-per-user", "5"}, {"max-taps", "50"},     {"log-level", "debug"},
+    {"idle-exit", "12"},        {"user", "vmnet"},
 };
 
 void check_every_option(const DaemonOptions &options)

@@ -111,7 +111,9 @@ TEST_CASE("nic order: where the guest looks at the last place of virtio-mmio fir
            {{riscv, "-M", "virt", own[0], own[1]}, on_mmio, 1, true, 2},
            {{riscv, "-M", "virt"}, on_mmio, 0, true, 2},
            {{riscv, "-M", "virt", own[0], own[1] + ",bus=virtio-mmio-bus.5"}, on_mmio, 1, false}});
-    for (const Words &command : {Words{pc, "-M", "microvm,acpi=off"}, {pc, "-M", "microvm"}, {riscv, "-M", "virt"},
+    for (const Words &command : {Words{pc, "-M", "microvm,acpi=off"},
+                                 {pc, "-M", "microvm"},
+                                 {riscv, "-M", "virt"},
                                  {"qemu-system-m68k", "-M", "virt"}})
         CHECK_FALSE(needs_mmio_place(look_at(command).machine));
     for (const Words &command : {Words{arm64, "-M", "virt,acpi=off"}, {arm, "-M", "virt"}, {"./boot-arm"}})
@@ -143,16 +145,14 @@ TEST_CASE("nic order: NICs that the caller connects by placeholders are counted 
             words.insert(words.end(), part.begin(), part.end());
         return words;
     };
-    for (const auto &row : {Row{joined({ours}), 0, true},
-                            Row{joined({own, ours}), 1, true},
-                            Row{joined({ours, own}), 0, true},
-                            Row{joined({ours, {"-nic", "user,model=virtio-net-pci"}}), 1, true},
-                            Row{joined({ours, {"-nic", "user"}}), 1, false},
-                            Row{joined({{"-nic", "user"}, {"-nic", "tap,fd={fd0},mac={mac0}"}}), 1, true},
-                            Row{{"-M", "vexpress-a9", "-nic", "tap,fd={fd0},mac={mac0}"}, 0, true},
-                            Row{joined({ours, {"-device", "virtio-net-pci,netdev=x,addr=2"}}), 0, false},
-                            Row{joined({ours, {"-readconfig", "more"}}), 0, false},
-                            Row{{"-nic", "user"}, 0, false}}) {
+    for (const auto &row :
+         {Row{joined({ours}), 0, true}, Row{joined({own, ours}), 1, true}, Row{joined({ours, own}), 0, true},
+          Row{joined({ours, {"-nic", "user,model=virtio-net-pci"}}), 1, true},
+          Row{joined({ours, {"-nic", "user"}}), 1, false},
+          Row{joined({{"-nic", "user"}, {"-nic", "tap,fd={fd0},mac={mac0}"}}), 1, true},
+          Row{{"-M", "vexpress-a9", "-nic", "tap,fd={fd0},mac={mac0}"}, 0, true},
+          Row{joined({ours, {"-device", "virtio-net-pci,netdev=x,addr=2"}}), 0, false},
+          Row{joined({ours, {"-readconfig", "more"}}), 0, false}, Row{{"-nic", "user"}, 0, false}}) {
         CAPTURE(row.words);
         const auto order = order_by_placeholders(joined({{pc}, row.words, {"-append", "{cmdline}"}}), 1);
         CHECK(order.first == row.first);
@@ -167,8 +167,8 @@ TEST_CASE("nic order: NICs that the caller connects by placeholders are counted 
     CHECK(of_two({own, ours, second}).is_certain);
     CHECK(of_two({own, ours, second}).first == 1);
     for (const auto &order : {of_two({ours, own, second}), of_two({second, ours}),
-                              of_two({{"-netdev", "tap,id=a,fd={fd0}", "-device", "virtio-net-device,netdev=a", "-netdev",
-                                       "tap,id=b,fd={fd1}", "-device", "virtio-net-device,netdev=b"}})})
+                              of_two({{"-netdev", "tap,id=a,fd={fd0}", "-device", "virtio-net-device,netdev=a",
+                                       "-netdev", "tap,id=b,fd={fd1}", "-device", "virtio-net-device,netdev=b"}})})
         CHECK_FALSE(order.is_certain);
 }
 

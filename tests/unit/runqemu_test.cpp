@@ -113,8 +113,8 @@ TEST_CASE("runqemu: the caller's own NICs stand between its own and ours")
 TEST_CASE(
     "runqemu: a NIC of the caller's that has another driver comes behind ours, and a warning says what is assumed")
 {
-    const auto result =
-        with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
+    const auto result = with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"},
+                                          sample_lease_of_runqemu(2), own_choice(), usual_image);
     CHECK(result.words.back() == "bootparams=ip=192.168.8.2:::255.255.255.0::eth1:off " + primary);
     CHECK(contains(result.warning.value_or(""), "--first-nic"));
 }
@@ -136,7 +136,8 @@ TEST_CASE("runqemu: the words of an image's settings, and runqemu's own where th
     CHECK(qemu_words(usual_image) == Words{"qemu-system-x86_64", "-device", "virtio-net-pci,netdev=net0,mac=@MAC@",
                                            "-device", "virtio-vga", "-display", "sdl", "-machine", "q35,i8042=off"});
     const Words silent{"qemu", "-device", "virtio-net-pci,netdev=net0"};
-    for (const std::string text : {"", "\n\n", "qb_machine", "qb_machines = -M pc\nxqb_machine = -M pc", "qb_machine ="})
+    for (const std::string text :
+         {"", "\n\n", "qb_machine", "qb_machines = -M pc\nxqb_machine = -M pc", "qb_machine ="})
         CHECK(qemu_words(text) == silent);
     CHECK(qemu_words("qb_machine=-M pc").back() == "pc");
 }
@@ -156,10 +157,10 @@ TEST_CASE("runqemu: further NICs are of the driver that runqemu's own needs, so 
     };
     const std::string pc = "qemu-system-x86_64";
     const std::string arm = "qemu-system-arm\nqb_machine = -machine virt,highmem=off";
-    for (const auto &row : {Row{pc, "-device e1000,netdev=net0,mac=@MAC@", "e1000"},
-                            Row{pc, "-device virtio-net-pci,netdev=net0", "virtio-net-pci"},
-                            Row{pc, "-device rtl8139,netdev=net0", "rtl8139"},
-                            Row{pc, "-net nic,macaddr=@MAC@", "e1000"}}) {
+    for (const auto &row :
+         {Row{pc, "-device e1000,netdev=net0,mac=@MAC@", "e1000"},
+          Row{pc, "-device virtio-net-pci,netdev=net0", "virtio-net-pci"},
+          Row{pc, "-device rtl8139,netdev=net0", "rtl8139"}, Row{pc, "-net nic,macaddr=@MAC@", "e1000"}}) {
         CAPTURE(row.own);
         const auto result = beside(row.machine, row.own);
         CHECK(model_of(result) == row.model);
@@ -186,7 +187,8 @@ TEST_CASE("runqemu: where the image's settings are not found, a warning says wha
 
 TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning; the NICs are there all the same")
 {
-    const auto result = with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
+    const auto result =
+        with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
     CHECK(result.words == Words{"bootparams=ip=dhcp", "qemuparams=" + second_nic});
     CHECK(result.warning ==
           "bootparams= has an ip= already and was left as it is; the guest would need " + second_ip + primary);

@@ -109,7 +109,8 @@ TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, 
     for (auto due = keeper.due(start); !due.empty(); due = keeper.due(start), ++turns) {
         CHECK(due.size() <= 64);
         for (const int ifindex : due)
-            keeper.put_back({ifindex, "tap" + std::to_string(ifindex), Profile::standard}, changed, promised, false, start);
+            keeper.put_back({ifindex, "tap" + std::to_string(ifindex), Profile::standard}, changed, promised, false,
+                            start);
         CHECK(keeper.next_deadline());
     }
     CHECK(turns == 16);

@@ -34,16 +34,18 @@ struct Bench {
     TapService service;
 
     explicit Bench(PlanSettings settings = from_seven(), Limits with = {})
-        : plan{std::move(settings), 1}, limits{with}, service{plan,
-                                                              limits,
-                                                              host,
-                                                              host,
-                                                              host,
-                                                              [this] {
-                                                                  auto digits = std::to_string(++ids);
-                                                                  return std::string(16 - digits.size(), '0') + digits;
-                                                              },
-                                                              [this] { return now; }}
+        : plan{std::move(settings), 1},
+          limits{with},
+          service{plan,
+                  limits,
+                  host,
+                  host,
+                  host,
+                  [this] {
+                      auto digits = std::to_string(++ids);
+                      return std::string(16 - digits.size(), '0') + digits;
+                  },
+                  [this] { return now; }}
     {}
 
     Acquired acquire(const TapRequest &request, uid_t uid = 1000) { return service.acquire(uid, request); }
@@ -855,7 +857,9 @@ struct RunqemuBench : Bench {
                    },
                    [this] { return now; }};
 
-    RunqemuBench(PlanSettings settings = {}) : Bench{std::move(settings), {1000, 1000}} {}
+    RunqemuBench(PlanSettings settings = {})
+        : Bench{std::move(settings), {1000, 1000}}
+    {}
 
     TapGrant first_tap(const std::string &label = {})
     {

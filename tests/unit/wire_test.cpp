@@ -19,7 +19,9 @@ using Options = std::vector<OptionView>;
 // Counts what is read of it.
 class ListedOptions final : public OptionSource {
 public:
-    explicit ListedOptions(Options options) : options_{std::move(options)} {}
+    explicit ListedOptions(Options options)
+        : options_{std::move(options)}
+    {}
 
     std::optional<OptionView> next() override
     {
@@ -142,9 +144,11 @@ TEST_CASE("wire: without virtio's header before frames, for leases by descriptor
 
 TEST_CASE("wire: the tenth option is refused, whatever it is (I8)")
 {
-    const Options options{{"vhost", text("no")},  {"label", text("web")},       {"queues", 1u},
-                          {"hold", text("name")}, {"attended", true},           {"idle-timeout", std::uint64_t{60}},
-                          {"interactive", false}, {"profile", text("standard")}, {"vnet", true}};
+    const Options options{{"vhost", text("no")},  {"label", text("web")},
+                          {"queues", 1u},         {"hold", text("name")},
+                          {"attended", true},     {"idle-timeout", std::uint64_t{60}},
+                          {"interactive", false}, {"profile", text("standard")},
+                          {"vnet", true}};
     REQUIRE(options.size() == max_options);
     CHECK(refusal(options).text.empty());
     for (const OptionView &tenth : {OptionView{"vhost", text("no")}, {"colour", text("red")}}) {

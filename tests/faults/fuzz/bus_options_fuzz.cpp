@@ -63,7 +63,9 @@ std::optional<Options> options_of(const Entries &entries)
 
 class EntrySource final : public OptionSource {
 public:
-    explicit EntrySource(const Entries &entries) : entries_{entries} {}
+    explicit EntrySource(const Entries &entries)
+        : entries_{entries}
+    {}
 
     std::optional<OptionView> next() override
     {

@@ -25,7 +25,8 @@ namespace {
 
 class MemoryFile {
 public:
-    MemoryFile() : descriptor_{::memfd_create("qemu-tapd.conf", MFD_CLOEXEC)}
+    MemoryFile()
+        : descriptor_{::memfd_create("qemu-tapd.conf", MFD_CLOEXEC)}
     {
         require(descriptor_ >= 0, "there is a file in memory");
         path_ = "/proc/self/fd/" + std::to_string(descriptor_);

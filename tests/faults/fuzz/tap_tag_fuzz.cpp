@@ -18,7 +18,9 @@ constexpr std::size_t alias_max_bytes = 255; // IFALIASZ less its end
 // Numbers and choices out of the bytes, zeroes behind their end.
 class Chooser {
 public:
-    explicit Chooser(std::string_view bytes) : rest_{bytes} {}
+    explicit Chooser(std::string_view bytes)
+        : rest_{bytes}
+    {}
 
     // From `first` to `last`, both included.
     std::uint64_t number(std::uint64_t first, std::uint64_t last)
