@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The guest of a tap: writes frames into the descriptor, as bytes by the RFCs, and reads what the host sends."""
+"""Plays the guest of a tap: writes frames, built by the RFCs, into the tap's descriptor and reads the host's frames."""
 
 import os
 import select
@@ -35,8 +35,8 @@ def udp(port, payload):
 
 
 def redirect(destination, gateway, source, of_source):
-    """The datagram of a router that says: send what goes to `destination` to `gateway`. It quotes an echo reply, which
-    the kernel sends by itself: of what a program sent it would ask that program's socket."""
+    """The datagram by which a router redirects traffic for `destination` to `gateway`. It quotes an echo reply, because
+    the kernel itself sends those. For a quoted packet of a program the kernel would look for that program's socket."""
     sent = ipv4(of_source, destination, ICMP, bytes(8))
 
     def message(check):
@@ -45,7 +45,7 @@ def redirect(destination, gateway, source, of_source):
 
 
 def router_advertisement():
-    """RFC 4861: a default router for half an hour, and a prefix to make addresses of."""
+    """RFC 4861: a default router for half an hour, and a prefix from which the receiver makes addresses."""
     source, everyone = socket.inet_pton(socket.AF_INET6, "fe80::1"), socket.inet_pton(socket.AF_INET6, "ff02::1")
     prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 86400, 86400, 0) + socket.inet_pton(socket.AF_INET6, "2001:db8::")
     link = struct.pack("!BB6s", 1, 1, GUEST_MAC)
@@ -58,7 +58,7 @@ def router_advertisement():
 
 
 class Guest:
-    """`header`: what stands before each frame, where the tap has virtio's."""
+    """`header` is the virtio header before each frame; it is empty for a tap without IFF_VNET_HDR."""
 
     def __init__(self, name, descriptor, header=VIRTIO_NET_HEADER):
         self.name, self.descriptor, self.header = name, descriptor, header
@@ -74,12 +74,12 @@ class Guest:
         self.send(bytes.fromhex("333300000001"), 0x86DD, router_advertisement())
 
     def ask_for(self, address, own):
-        """An ARP request."""
+        """Sends an ARP request."""
         self.send(b"\xff" * 6, 0x0806, struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, GUEST_MAC,
                                                    socket.inet_aton(own), bytes(6), socket.inet_aton(address)))
 
     def received(self, wanted, seconds):
-        """Whether a frame comes for which `wanted` is true."""
+        """Reports whether a frame arrives for which `wanted` is true."""
         while select.select([self.descriptor], [], [], seconds)[0]:
             if wanted(os.read(self.descriptor, 65536)[len(self.header):]):
                 return True

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A caller whose queue the bus lets nothing more into, and who calls the service without a pause until its standard
-input ends. The bus refuses each answer, by an error to the service whose text quotes this caller's command line."""
+"""A caller whose queue on the bus is full, and that calls the service without a pause until its standard input ends.
+The bus refuses each answer and sends the service an error whose text quotes this caller's command line."""
 
 import os
 import select
@@ -11,12 +11,12 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from rig.bus import BUS, SIGNAL, Connection  # noqa: E402 (the path above comes first)
 
 NO_REPLY = 1
-# Four of them are more than what the bus keeps for one connection (max_outgoing_bytes, 127 MiB).
+# Four of these exceed what the bus keeps for one connection (max_outgoing_bytes, 127 MiB).
 LARGE = "x" * (32 * 1024 * 1024 - 4096)
 
 
 def fill(receiver, senders):
-    """Two senders: the bus stops to read from one of whom so much is undelivered (max_incoming_bytes)."""
+    """Needs two senders: the bus stops reading from a sender with that much undelivered (max_incoming_bytes)."""
     for sender in senders:
         for _ in range(2):
             sender.send(receiver.name, "/x", "x.x.X", "s", LARGE, flags=NO_REPLY, kind=SIGNAL)
@@ -30,7 +30,7 @@ def main():
     while not select.select([sys.stdin], [], [], 0)[0]:
         for _ in range(100):
             receiver.send("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager.List", "a{sv}", {})
-        # The bus lets one connection have 128 calls open (max_replies_per_connection).
+        # The bus allows 128 open calls per connection (max_replies_per_connection).
         select.select([sys.stdin], [], [], 0.001)
 
 

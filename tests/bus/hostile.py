@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of hostile callers share: many connections and requests of one user, an authentication agent that
-never answers, and what both cost the daemon."""
+"""Shared by the tests of hostile callers: many connections and requests of one user, an authentication agent that
+never answers, and the daemon's memory use."""
 
 import os
 from collections import Counter
@@ -12,7 +12,7 @@ from ring import BusRing
 
 BY_NAME = {"hold": Variant("s", "name")}
 ASKING = {**BY_NAME, "interactive": Variant("b", True)}
-# What the daemon lets one user, and all together, have open: questions and prompts are on lanes of their own.
+# The daemon's limits on open requests, per user and for all users; requests that prompt are counted separately.
 PRESENT, PRESENT_IN_ALL = 128, 1024
 PROMPTS, PROMPTS_IN_ALL = 1, 48
 POLKIT = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", "org.freedesktop.PolicyKit1.Authority")
@@ -29,7 +29,7 @@ class HostileCallers(BusRing):
         return [self.connect(user) for _ in range(count)]
 
     def strangers(self, count):
-        """The names of so many further users, none of them in the group: the bus turns away a uid without a name."""
+        """Adds so many users outside the group and returns their names: the bus refuses a uid without a name."""
         names = {f"stranger{number}": 64200 + number for number in range(count)}
         patch = mock.patch.dict(users.USERS, names)
         patch.start()
@@ -39,21 +39,21 @@ class HostileCallers(BusRing):
         return list(names)
 
     def settled(self, *connections):
-        """Each connection is served in order: when this returns, all that was sent before has been dealt with."""
+        """Returns when the service has handled all earlier requests of these connections: it handles them in order."""
         for bus in connections:
             self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
 
     def acquire(self, bus, count, options=None):
-        """Sends so many requests; returns the numbers of their replies."""
+        """Sends so many requests and returns their serials."""
         return [self.send(bus, "Acquire", "ua{sv}", 1, options or BY_NAME) for _ in range(count)]
 
     @staticmethod
     def answers(bus, serials):
-        """Those of the answers to these calls that are here already."""
+        """The answers to these calls that have arrived already."""
         return [message for message in bus.waiting if message.reply_to in serials]
 
     def errors(self, bus, serials):
-        """How many of these calls, which must all fail, are answered with which error."""
+        """Counts the errors of these calls by name; each call must fail."""
         names = Counter()
         for serial in serials:
             with self.assertRaises(BusError) as caught:
@@ -68,9 +68,9 @@ class HostileCallers(BusRing):
         return int(line.split()[1]) / 1024
 
     def silent_agent(self):
-        """Prompts are made to stay open by an authentication agent, ours, that never answers."""
+        """Registers an authentication agent that never answers, so that prompts stay open."""
         agent = self.connect("root")
-        # Field 22 of /proc/PID/stat, counted behind the program's name, which may hold anything.
+        # Field 22 of /proc/PID/stat. Count from the last parenthesis: the program's name may hold any character.
         with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
             started = int(file.read().rpartition(")")[2].split()[19])
         caller = ("unix-process", {"pid": Variant("u", os.getpid()), "start-time": Variant("t", started)})
@@ -79,6 +79,6 @@ class HostileCallers(BusRing):
 
     @staticmethod
     def prompts_opened(agent, count):
-        """Waits for so many prompts to be open."""
+        """Waits until so many prompts are open."""
         for _ in range(count):
             agent.next(lambda message: message.kind == CALL and message.member == BEGIN)

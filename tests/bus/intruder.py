@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A program of a user's that root starts, and that wants root's: it types into every terminal it finds, and writes down
-what it could see of root's session.
+"""A user's hostile program that root starts: it types into every terminal it finds and reports what it can read of
+root's session.
 
     intruder.py REPORT KEY"""
 
@@ -27,7 +27,7 @@ def type_into(descriptor):
 
 
 def terminals():
-    """The devices behind the standard descriptors that are terminals."""
+    """The terminal devices that the standard descriptors refer to."""
     return {number: os.fstat(number).st_rdev for number in (0, 1, 2) if os.isatty(number)}
 
 
@@ -53,7 +53,7 @@ def open_descriptors():
             try:
                 found[number] = os.readlink(f"/proc/self/fd/{number}")
             except OSError:
-                pass  # the one that listed the folder
+                pass  # the descriptor of this listing, closed by now
     return found
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The kernel's keys by their system calls, as not every host has keyctl(1). Started as a program, this is root with
-something to lose: it puts a key into a session keyring of its own, opens a descriptor, and becomes the command, in
-whose words KEY is the key's number.
+"""The kernel's keys by system call, because not every host has keyctl(1). Run as a program it plays a root session
+with secrets: it puts a key into a session keyring of its own, opens a descriptor and executes the command, in which the
+word KEY is replaced by the key's number.
 
     keys.py COMMAND ARG..."""
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of the password prompt share: a user who needs an administrator's password, the terminal that the
-question comes to, and an ear for what polkit is asked."""
+"""Shared by the tests of the password prompt: a user who needs an administrator's password, the terminal that shows
+the question, and a monitor of the calls to polkit."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ USER = "dave"
 
 
 def message_of(action, language=None):
-    """What polkit is to say, from the file that is installed."""
+    """The message of the installed policy file that polkit must show."""
     policy = ElementTree.parse(f"{TREE}/polkit/org.qemutap.policy")
     (entry,) = [entry for entry in policy.iter("action") if entry.get("id") == action]
     (text,) = [text.text for text in entry.findall("message") if text.get(LANGUAGE) == language]
@@ -46,7 +46,7 @@ class Asked(BusRing):
 
     def end_agents(self):
         for pid in processes(AGENT, PASSWORD_CHECKER):
-            with contextlib.suppress(ProcessLookupError):  # it may end by itself meanwhile
+            with contextlib.suppress(ProcessLookupError):  # it may have ended already
                 os.kill(pid, signal.SIGKILL)
 
     def terminal(self, user, *arguments, **options):
@@ -56,12 +56,12 @@ class Asked(BusRing):
         return terminal
 
     def assert_left_as_before(self, terminal):
-        """Looked at as soon as the shell has its terminal back."""
+        """Checks right after the shell has its terminal back."""
         self.assertEqual(processes(AGENT), [])
         self.assertTrue(terminal.as_before(), "the terminal's settings are not as they were")
 
     def questions(self, act):
-        """What polkit was asked while `act` ran: of each question its action and whether it may ask a person."""
+        """polkit's questions while `act` ran: the action of each, and whether polkit may prompt."""
         asked = []
         for message in self.heard(act, AUTHORITY):
             if message.member == CHECK:

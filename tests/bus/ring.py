@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the files of the bus ring share: a fresh daemon for each test on one bus and one polkitd, the client's
-results as values, and the exact grant that a set of indexes must give."""
+"""Shared by the bus ring: one bus and one polkitd with a fresh daemon for each test, the client's results as values,
+and the exact grant that a set of indexes must give."""
 
 import ipaddress
 import json
@@ -15,9 +15,9 @@ from rig.host import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
-# The ids of the netdevs that `run` and `runqemu` add, but for their number; `up` prints net0, net1, ...
+# The ids of the netdevs that `run` and `runqemu` add are this and a number; those of `up` are net0, net1, ...
 ADDED = "tapctl"
-# IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, the latter alone, IFF_MULTI_QUEUE and IFF_PERSIST of linux/if_tun.h.
+# From linux/if_tun.h: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, IFF_VNET_HDR alone, IFF_MULTI_QUEUE and IFF_PERSIST.
 TAP_FLAGS, VNET_HDR, MULTI_QUEUE, PERSIST = 0x5002, 0x4000, 0x0100, 0x0800
 NO_LEASE, OTHER_LEASE = "0123456789abcdef", "fedcba9876543210"
 
@@ -25,7 +25,7 @@ _shared = []
 
 
 def shared_host():
-    """One per process: the bus and polkitd are not what most tests change."""
+    """One host per process: most tests do not change the bus and polkitd."""
     if not _shared:
         _shared.append(Host())
     return _shared[0]
@@ -36,21 +36,21 @@ def error_name(word):
 
 
 def tag(name):
-    """Gives a device the flawless alias of the first of two taps, as if the second had never been made."""
+    """Gives a device the valid alias of the first of two taps, as if the second had never been made."""
     kernel.ip("link", "set", name, "alias",
               f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={kernel.link(name)['ifindex']} "
               f"uid={users.USERS['alice']} hold=name mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=")
 
 
 def half_made_lease(name):
-    """What a crash leaves in the worst case: a whole tap whose siblings were never made."""
+    """The worst remainder of a crash: a complete tap whose siblings were never made."""
     kernel.ip("tuntap", "add", name, "mode", "tap", "user", "alice")
     tag(name)
     kernel.ip("link", "set", name, "up", "group", str(kernel.GROUP))
 
 
 class StandIn:
-    """A running stand-in for QEMU, spoken to line by line."""
+    """A running stand-in for QEMU that takes orders line by line."""
 
     def __init__(self, popen):
         self.popen = popen
@@ -63,7 +63,7 @@ class StandIn:
         self.open = {int(number): facts for number, facts in self.report["open"].items()}
 
     def tell(self, *words):
-        """Sends one order; the answer's value, or OSError as the stand-in met it."""
+        """Sends one order; returns its result or raises the OSError that the stand-in met."""
         self.popen.stdin.write(" ".join(map(str, words)).encode() + b"\n")
         self.popen.stdin.flush()
         answer = json.loads(self.popen.stdout.readline())
@@ -72,7 +72,7 @@ class StandIn:
         return answer["done"]
 
     def end(self, status=0):
-        """Lets it end by itself; returns its exit status."""
+        """Makes the stand-in end by itself; returns its exit status."""
         self.popen.stdin.write(f"exit {status}\n".encode())
         self.popen.stdin.close()
         return self.popen.wait(10)
@@ -82,13 +82,13 @@ class StandIn:
         return self.popen.wait(10)
 
     def fds(self, netdev):
-        """The descriptor numbers that the netdev names as fds=."""
+        """The descriptor numbers in the netdev's fds= option."""
         option = [word for word in self.argv[self.argv.index("-netdev") :] if word.startswith(f"tap,id={ADDED}{netdev},")]
         return [int(number) for number in re.search(r"\bfds=([0-9:]+)", option[0]).group(1).split(":")]
 
 
 class BusRing(unittest.TestCase):
-    """Each test has a daemon just started, and a host without any tap."""
+    """Each test has a freshly started daemon and a host without taps."""
 
     options = ()
     members = ("alice", "bob", "carol")
@@ -134,7 +134,7 @@ class BusRing(unittest.TestCase):
         return self.host.ctl(user, *arguments, **options)
 
     def ok(self, user, *arguments):
-        """Runs the client, which must succeed and have nothing to complain of; returns its stdout."""
+        """Runs the client, which must succeed and write nothing to stderr; returns its stdout."""
         done = self.ctl(user, *arguments)
         self.assertEqual((done.status, done.err), (0, ""), f"qemu-tapctl {' '.join(map(str, arguments))}: {done}")
         return done.out
@@ -146,7 +146,7 @@ class BusRing(unittest.TestCase):
         return json.loads(self.ok(user, "list", "--json", *arguments))
 
     def run_stand_in(self, user, *options, command=(), alone=False):
-        """`run` with a stand-in for QEMU; `alone` starts the stand-in without `run`."""
+        """Runs a stand-in for QEMU under `qemu-tapctl run`; with `alone`, without qemu-tapctl."""
         program = self.host.share(f"{HERE}/stand_in.py")
         start = self.host.start if alone else self.host.ctl_start
         argv = [program, *command] if alone else ["run", *options, "--", program, *command]
@@ -169,7 +169,7 @@ class BusRing(unittest.TestCase):
         return bus.send(*MANAGER[:2], f"{MANAGER[2]}.{member}", signature, *arguments)
 
     def heard(self, act, rule):
-        """The calls on the bus that match the rule, from before `act` ran until it was over."""
+        """The calls on the bus that match the rule while `act` runs."""
         with self.host.connect() as ear, self.host.connect() as marker:
             ear.watch(rule, "type='method_call',member='GetId'")
             act()
@@ -182,20 +182,20 @@ class BusRing(unittest.TestCase):
                 if message.kind == CALL:
                     messages.append(message)
 
-    # What must be so
+    # Assertions
 
     def assert_refused(self, done, status, *words):
-        """The documented status, nothing on stdout, and one readable line on stderr that holds these words."""
+        """Expects the documented status, nothing on stdout, and one readable line on stderr that holds these words."""
         self.assertEqual(done.status, status, done)
         self.assertEqual(done.out, "", done)
         self.assertRegex(done.err, r"\Aqemu-tapctl: [^\n]+\n\Z", done)
         self.assertTrue(done.err.rstrip("\n").isprintable(), f"control characters or broken text in {done.err!r}")
-        self.assertLess(len(done.err), 1000, "an error line that nobody can read")
+        self.assertLess(len(done.err), 1000, "the error line is too long to read")
         for word in words:
             self.assertIn(word, done.err)
 
     def machine_byte(self, grant):
-        """The one byte of a MAC that is this machine's and no function of the index."""
+        """The byte of a MAC that depends on this machine and not on the index."""
         self.assertRegex(grant["taps"][0]["mac"], r"\A52:54:00:[0-9a-f]{2}:[0-9a-f]{2}:[0-9a-f]{2}\Z")
         return grant["taps"][0]["mac"][9:11]
 
@@ -210,7 +210,7 @@ class BusRing(unittest.TestCase):
         return taps
 
     def assert_grant(self, grant, user, indexes, label="", hold="name", qemu_args=None, **settings):
-        """The whole of a grant, key by key, and the kernel's view of each of its taps."""
+        """Checks every key of a grant, and each of its taps in the kernel."""
         self.assertRegex(grant["lease"], r"\A[0-9a-f]{16}\Z")
         taps = self.expected_taps(grant, indexes, **settings)
         if qemu_args is None:
@@ -222,7 +222,7 @@ class BusRing(unittest.TestCase):
             self.assert_device(tap, user)
 
     def assert_device(self, tap, user):
-        """The device is as promised: up (I5), owned (I4), tagged, in the fixed group, with its address and MAC."""
+        """Checks that the device is up (I5), owned (I4), tagged, in the fixed group, and has its address and MAC."""
         link = kernel.link(tap["name"])
         self.assertIsNotNone(link, f"no device {tap['name']}")
         self.assertIn("UP", link["flags"])
@@ -241,7 +241,7 @@ def netmask(tap):
 
 
 def kernel_cmdline(taps):
-    """ip= words: secondary NICs first and without a gateway, the primary last with every field."""
+    """ip= words: secondary NICs first, without a gateway; then the primary NIC with every field."""
     words = [f"ip={tap['client']}:::{netmask(tap)}::eth{number}:off" for number, tap in enumerate(taps) if number]
     first = taps[0]
     words.append(f"ip={first['client']}::{first['gateway']}:{netmask(first)}::eth0:off")
@@ -255,7 +255,7 @@ def device_arguments(number, tap, model="virtio-net-pci", netdev="net"):
 
 
 def name_arguments(taps, model="virtio-net-pci", netdev="net"):
-    """The words for taps that are opened by name."""
+    """The arguments for taps that QEMU opens by name."""
     words = []
     for number, tap in enumerate(taps):
         several = f",queues={tap['queues']}" if tap["queues"] > 1 else ""

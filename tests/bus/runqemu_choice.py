@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""runqemu_choice.py [SCRIPTS]: chooses taps as Yocto's runqemu does and keeps what it chose, as that script would while
-its QEMU runs. With SCRIPTS, openembedded-core's folder of that name, the script's own code chooses; without, what
-is written here after its description: the first device named tap and a number, in the order of `ip link`, that has
-no .skip file and whose .lock file it can lock.
+"""runqemu_choice.py [SCRIPTS]: chooses taps as Yocto's runqemu does and keeps its choice, as that script would while
+its QEMU runs. With SCRIPTS, the folder `scripts` of openembedded-core, the script's own code chooses. Without it, this
+file's code chooses by the script's documented rule: the first device named tap and a number, in the order of
+`ip link`, that has no .skip file and whose .lock file it can lock.
 
-One order a line on stdin, one JSON value a line on stdout: `choose` (a name, or null where it would ask sudo for a new
-device), `lock NAME` (of a device that was made for it; whether it could), `leave NAME` (null).
+It reads one order per line from stdin and writes one JSON value per line to stdout: `choose` (a name, or null where the
+script would use sudo to make a device), `lock NAME` (whether the device could be locked), `leave NAME` (null).
 """
 
 import fcntl
@@ -22,7 +22,7 @@ LOCKS = "/tmp/qemu-tap-locks"
 
 
 def lock(name):
-    """The open lock file; None if it is another's, or can't be opened."""
+    """Returns the open lock file, or None if it cannot be opened or another process has locked it."""
     file = None
     try:
         file = open(f"{LOCKS}/{name}.lock", "w", encoding="ascii")
@@ -49,7 +49,7 @@ def choose():
 
 
 def choose_by(scripts):
-    """The same by the script itself. Where it finds nothing it calls sudo, which is not on its PATH here."""
+    """Chooses by the script's own code. Where that finds no tap it calls sudo, which is not on its PATH here."""
     loader = importlib.machinery.SourceFileLoader("runqemu", f"{scripts}/runqemu")
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("runqemu", loader))
     loader.exec_module(module)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Stands in for QEMU: it is started as QEMU would be, says what it was given (arguments, open descriptors and what
-the kernel says they are), and then does to its taps what it is told to, one JSON answer per line it reads.
+"""Stands in for QEMU. It is started as QEMU would be, reports its arguments and its open descriptors as the kernel
+describes them, and then obeys one order per line of its input, with one JSON answer each.
 It ends with the end of its input, so it cannot outlive the test that started it."""
 
 import fcntl
@@ -17,7 +17,7 @@ SIOCGIFHWADDR = 0x8927
 
 
 def tap_of(descriptor):
-    """Name, flags and host side MAC of the tap behind a descriptor; None if it is no tap's."""
+    """Name, flags and host side MAC of the tap that a descriptor belongs to; None if it is not a tap's."""
     try:
         answer = fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))
         hardware = fcntl.ioctl(descriptor, SIOCGIFHWADDR, bytes(40))
@@ -34,7 +34,7 @@ def descriptors():
         try:
             facts = os.fstat(int(name))
         except OSError:
-            continue  # the one that listed the folder
+            continue  # the descriptor of this listing, closed by now
         if int(name) > 2:
             device = stat.S_ISCHR(facts.st_mode)
             found[int(name)] = {"tap": tap_of(int(name)), "device": [os.major(facts.st_rdev), os.minor(facts.st_rdev)]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A program at a terminal, as a person has it there: a shell with job control is the session's leader and has the
-program in the foreground, so ^C reaches the program and what it started and nobody else, and the shell restores
-nothing of the terminal that the program should have."""
+"""Runs a program at a terminal as a user would. A shell with job control leads the session and runs the program in the
+foreground: ^C reaches the program and its children alone. The shell does not restore terminal settings that the program
+should restore."""
 
 import errno
 import fcntl
@@ -16,15 +16,15 @@ import time
 from rig import users
 from rig.process import until
 
-# The shell stays, and with it the terminal, until the test has seen all it wants. It is told where the program's
-# results go; they are no business of the terminal. Without the trap it would end itself as its program did.
+# The shell keeps the terminal open until the test has seen all it needs. Its first argument is the file for the
+# program's output, which must not reach the terminal. Without the trap ^C would end the shell with the program.
 SHELL = 'trap : INT; out=$1; shift; "$@" >"$out"; printf "\\nended %d\\n" $?; read -r _'
 BACKGROUND = 'out=$1; shift; "$@" >"$out" & wait $!; printf "\\nended %d\\n" $?; read -r _'
 LIMIT = 20
 
 
 def processes(*names):
-    """Those of the scratch host with these names (15 letters at most, as the kernel has them)."""
+    """The scratch host's processes with these names (at most 15 letters, as in the kernel)."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -32,7 +32,7 @@ def processes(*names):
                 if file.read().rstrip("\n") in names:
                     found.append(int(pid))
         except OSError:
-            pass  # it has ended meanwhile
+            pass  # the process has ended
     return found
 
 
@@ -42,7 +42,7 @@ def children(pid):
 
 
 class Terminal:
-    """Use it with `with`, or call close()."""
+    """Use it in a `with` statement, or call close()."""
 
     def __init__(self, host, user, *argv, script=SHELL, out=None, **options):
         self.out = out or f"{users.HOMES}/{user}/results"
@@ -76,7 +76,7 @@ class Terminal:
         return children(self.shell.pid)[0]
 
     def wait_for(self, pattern, limit=LIMIT):
-        """The first match of a pattern in what the terminal has shown."""
+        """The first match of the pattern in the terminal's output so far."""
         deadline = time.monotonic() + limit
         while True:
             found = re.search(pattern, self.said)
@@ -98,12 +98,12 @@ class Terminal:
         return bool(termios.tcgetattr(self.master)[3] & termios.ECHO)
 
     def wait_for_prompt(self):
-        """Returns when a password can be typed unseen."""
+        """Returns when the terminal asks for a password and does not echo it."""
         self.wait_for("Password: ")
         until(lambda: not self.echoes(), "the terminal's echo is off")
 
     def ended(self, limit=LIMIT):
-        """The program's status as its shell has it: 128 and more for a signal."""
+        """The program's exit status as its shell reports it: 128 plus the number of a signal that ended it."""
         return int(self.wait_for(r"ended (\d+)\r?\n", limit).group(1))
 
     def as_before(self):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Attended leases: they end with the connection that asked for them, however it ends and whatever the daemon does
-meanwhile, and nobody else's end with them."""
+"""Attended leases end with the bus connection that asked for them, however that ends and whatever the daemon does
+meanwhile. No other connection's end affects them."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ WELL_UNDER_A_SECOND = 0.5
 
 
 def attend(host, user, count, told):
-    """A process of its own that asks for a lease and stays."""
+    """Runs in a process of its own: asks for a lease and stays connected."""
     bus = host.connect(user)
     told.send(bus.call("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager.Acquire", "ua{sv}", count, ATTENDED)[0])
     signal.pause()
@@ -31,7 +31,7 @@ class AttendedRing(BusRing):
         return bus
 
     def attend(self, bus, count=1, **more):
-        """The lease and its devices."""
+        """Returns the lease and its devices."""
         options = {**ATTENDED, **{key.replace("_", "-"): value for key, value in more.items()}}
         lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", count, options)
         self.assertEqual(descriptors, [])
@@ -48,8 +48,8 @@ class AttendedRing(BusRing):
 
 class Leaving(AttendedRing):
     def test_forged(self):
-        """Who tells the daemon in the bus's words that another left, or that its name is lost, ends nothing, also where
-        no policy keeps it out."""
+        """A client that forges the bus's report that another connection has ended, or that the service has lost its
+        name, ends nothing, even where no bus policy blocks the message."""
         bus, dave = self.connect(), self.connect("dave")
         lease, _ = self.attend(bus)
         with open(f"{BUS_POLICY}/zz-let-in.conf", "w", encoding="ascii") as file:
@@ -68,7 +68,7 @@ class Leaving(AttendedRing):
             root.call(*BUS[:2], f"{BUS[2]}.ReloadConfig")
 
     def test_closed(self):
-        """When the caller closes its connection the devices, addresses and routes go, well under a second later."""
+        """When the caller closes its connection, its devices, addresses and routes are gone well under 1 s later."""
         bus = self.connect()
         _, names = self.attend(bus, 3)
         bus.close()
@@ -77,7 +77,7 @@ class Leaving(AttendedRing):
         self.assertEqual(self.leases("alice"), [])
 
     def test_killed(self):
-        """So they do when its process is killed (SIGKILL)."""
+        """When the caller is killed (SIGKILL), its devices are gone well under 1 s later."""
         for user in ("alice", "root"):
             with self.subTest(user=user):
                 ours, theirs = multiprocessing.Pipe()
@@ -93,20 +93,21 @@ class Leaving(AttendedRing):
                 self.host.no_trace()
 
     def test_all_of_one_caller(self):
-        """All leases of the connection end; those of the user's other one, another's and unattended ones stay."""
+        """All leases of the ended connection end; those of its user's other connection, another user's and unattended
+        ones stay."""
         leaving, staying, others = self.connect(), self.connect(), self.connect("bob")
         gone = [name for count in (1, 2) for name in self.attend(leaving, count)[1]]
         stays = [lease for lease, _ in (self.attend(staying), self.attend(others))] + [self.up("alice")["lease"]]
         leaving.close()
         self.assert_gone(*gone)
         self.assertEqual(sorted(lease["lease"] for lease in self.leases("root", "--all")), sorted(stays))
-        # Also when nothing else is left to be heard of.
+        # No attended lease is left now, so no later event of theirs can help.
         others.close()
         staying.close()
         kernel.wait_for(lambda: len(kernel.ours()) == 1, 5, "the attended leases end")
 
     def test_open_device(self):
-        """The devices go while a program has them open, too."""
+        """The devices are deleted even while a program has them open."""
         bus = self.connect()
         _, (name,) = self.attend(bus)
         self.run_stand_in("alice", alone=True).tell("attach", name, "0x5002")
@@ -115,21 +116,21 @@ class Leaving(AttendedRing):
         self.host.no_trace()
 
     def test_before_the_answer(self):
-        """A caller that leaves while polkit is asked gets nothing, and nothing is left."""
+        """A caller that leaves while polkit decides gets no lease, and nothing is left behind."""
         bus, behind = self.connect(), self.connect()
         self.host.polkit.freeze()
         self.send(bus, "Acquire", "ua{sv}", 2, ATTENDED)
         self.bus_id(bus)
         bus.close()
         self.host.polkit.thaw()
-        # polkit is asked one of a user's questions after the other.
+        # The service puts one user's questions to polkit one after the other.
         lease, names = self.attend(behind)
         self.assertEqual(list(kernel.ours()), names)
         self.call(behind, "Release", "s", lease)
         self.host.no_trace()
 
     def test_released_before(self):
-        """It is released as any other, by another connection of its owner's; leaving afterwards ends nothing more."""
+        """The owner can release an attended lease over another connection; leaving afterwards ends nothing more."""
         bus = self.connect()
         lease, _ = self.attend(bus)
         self.ok("alice", "down", lease)
@@ -143,7 +144,7 @@ class Leaving(AttendedRing):
         self.assertEqual(self.leases("alice"), [other])
 
     def test_idle_timeout(self):
-        """With an idle timeout it ends by whichever comes first."""
+        """An attended lease with an idle timeout ends at the timeout or with its connection, whichever is first."""
         bus = self.connect()
         _, idle = self.attend(bus, idle_timeout=Variant("t", 1))
         _, left = self.attend(bus, idle_timeout=Variant("t", 3600))
@@ -155,7 +156,7 @@ class Leaving(AttendedRing):
 
 class Kept(AttendedRing):
     def test_alias(self):
-        """The alias names the connection and its bus: the kernel is the only store."""
+        """The device's alias names the caller's connection and its bus: the kernel is the only store."""
         bus = self.connect()
         lease, (name,) = self.attend(bus, label=Variant("s", "web"))
         link = kernel.link(name)
@@ -176,7 +177,7 @@ class Kept(AttendedRing):
                          {lease: True, other: False})
 
     def test_others_come_and_go(self):
-        """Connections that end meanwhile are not the caller's."""
+        """The end of other connections does not end the lease."""
         bus = self.connect()
         lease, names = self.attend(bus)
         for user in ("alice", "bob", "root") * 5:
@@ -185,7 +186,7 @@ class Kept(AttendedRing):
         self.assertTrue(kernel.present(*names)())
 
     def test_daemon_crash(self):
-        """A caller that stays keeps its lease through a crash and a restart, and leaving ends it then as ever (I1)."""
+        """A caller that stays keeps its lease through a crash and restart of the daemon; leaving still ends it (I1)."""
         bus, other = self.connect(), self.connect("bob")
         _, names = self.attend(bus, 2)
         self.attend(other)
@@ -198,7 +199,7 @@ class Kept(AttendedRing):
         self.assertEqual([entry["uid"] for entry in self.leases("root", "--all")], [64102])
 
     def test_left_without_daemon(self):
-        """Of a caller that left while no daemon ran the next one ends the lease, and of nobody else (I1)."""
+        """A new daemon ends the lease of a caller that left while no daemon ran, and no other lease (I1)."""
         leaving, staying = self.connect(), self.connect()
         _, gone = self.attend(leaving, 2)
         stays, _ = self.attend(staying)
@@ -210,7 +211,7 @@ class Kept(AttendedRing):
         self.assertEqual([entry["lease"] for entry in self.leases("alice")], [stays])
 
     def test_left_unheard(self):
-        """So it is of one that left while the daemon did not run on (SIGSTOP)."""
+        """A daemon that was stopped (SIGSTOP) ends the lease of a caller that left in the meantime."""
         bus = self.connect()
         _, names = self.attend(bus)
         self.host.daemon.freeze()
@@ -220,7 +221,7 @@ class Kept(AttendedRing):
         self.assert_gone(*names)
 
     def test_another_bus(self):
-        """A connection of the same name on a bus that was started anew is another: the lease of before ends."""
+        """After a restart of the bus, a connection with the caller's old name does not keep the old lease."""
         bus = self.connect()
         _, names = self.attend(bus)
         self.host.close()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Who may do what, with the shipped polkit actions and rule and a real polkitd: who is asked about, when, how often,
-and what happens while polkit does not answer (I7)."""
+"""Authorisation with the shipped polkit actions and rule and a real polkitd: for which caller and action the service
+asks, how often, and what it does while polkit does not answer (I7)."""
 
 import time
 
@@ -16,14 +16,14 @@ ALL = {"all": Variant("b", True)}
 
 class Group(BusRing):
     def test_outside_the_group(self):
-        """A user outside the group is refused with 4, told the action and the group, and nothing is made (I7)."""
+        """A user outside the group is refused with 4 and an error that names the action and the group (I7)."""
         for verb in (("up",), ("up", "--count", "2", "--json"), ("run", "--", "true")):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("dave", *verb), 4, "org.qemutap.acquire", "qemu-tap")
         self.host.no_trace()
 
     def test_joins_and_leaves(self):
-        """Membership counts from the next request on, both ways."""
+        """Joining and leaving the group take effect with the next request."""
         users.set_members("dave")
         grant = self.up("dave")
         self.assert_refused(self.ctl("alice", "up"), 4, "org.qemutap.acquire", "qemu-tap")
@@ -33,14 +33,14 @@ class Group(BusRing):
         self.host.no_trace()
 
     def test_release_asks_too(self):
-        """Releasing one's own lease asks for the same action: a user taken out of the group keeps the lease (I7)."""
+        """Releasing needs the same action as acquiring: a user taken out of the group cannot release a lease (I7)."""
         grant = self.up("alice")
         users.set_members()
         self.assert_refused(self.ctl("alice", "down", grant["lease"]), 4, "org.qemutap.acquire", "qemu-tap")
         self.assertEqual(self.leases("alice"), [grant])
 
     def test_root(self):
-        """Root needs no polkit at all: with polkitd gone it acquires, lists everyone's and releases anyone's."""
+        """Root needs no polkit: without polkitd it acquires, lists all users' leases and releases any of them."""
         grant = self.up("alice")
         self.host.stop_polkit()
         mine = self.up("root")
@@ -53,7 +53,7 @@ class Group(BusRing):
 
 class Others(BusRing):
     def test_another_users_lease(self):
-        """Another user's lease and one that does not exist get the same answer, word for word (I7)."""
+        """Another user's lease and a lease that does not exist get the same answer, word for word (I7)."""
         theirs = self.up("bob", "--label", "secret")
         real = self.ctl("alice", "down", theirs["lease"])
         none = self.ctl("alice", "down", NO_LEASE)
@@ -66,7 +66,7 @@ class Others(BusRing):
         self.assertEqual(self.leases("bob"), [theirs])
 
     def test_same_answer_on_the_bus(self):
-        """The same on the bus itself: NoSuchLease with one text for both, also for a user outside the group (I7)."""
+        """Release answers NoSuchLease with one text for both on the bus too, also to a user outside the group (I7)."""
         theirs = self.up("bob")["lease"]
         for user in ("alice", "dave"):
             with self.subTest(user=user), self.host.connect(user) as bus:
@@ -80,7 +80,7 @@ class Others(BusRing):
         self.assertEqual(len(self.leases("bob")), 1)
 
     def test_list_all(self):
-        """`list --all` needs the manage action: refused with 4 for a member of the group, granted to root."""
+        """`list --all` needs the action org.qemutap.manage: a group member is refused with 4, root is served."""
         theirs = self.up("bob")
         self.assert_refused(self.ctl("alice", "list", "--all"), 4, "org.qemutap.manage")
         self.assert_refused(self.ctl("alice", "list", "--all", "--json"), 4, "org.qemutap.manage")
@@ -93,7 +93,7 @@ class Managers(BusRing):
                   'subject.user == "dave") return polkit.Result.YES; });'
 
     def test_manager(self):
-        """Whom polkit lets manage sees everyone's leases and releases them, and still may not acquire."""
+        """A user whom polkit grants org.qemutap.manage lists and releases all users' leases but cannot acquire."""
         grant = self.up("bob")
         self.assertEqual(self.leases("dave", "--all"), [grant])
         self.assertEqual(self.leases("dave"), [])
@@ -103,15 +103,15 @@ class Managers(BusRing):
 
 
 class Asking(BusRing):
-    """What polkit is asked, seen by an eavesdropper on the bus."""
+    """The service's questions to polkit, as a monitor on the bus sees them."""
 
     def questions(self, act):
-        """The actions polkit was asked about while `act` ran."""
+        """The subject and action of each question to polkit while `act` ran."""
         return [(message.body[0][0], message.body[1]) for message in self.heard(act, AUTHORITY)
                 if message.member == CHECK]
 
     def test_once_each(self):
-        """polkit is asked exactly once for each request, about the caller's bus name, and about the right action."""
+        """The service asks polkit exactly once per request, with the caller's bus name and the right action."""
         held = []
         self.assertEqual(self.questions(lambda: held.append(self.up("alice"))),
                          [("system-bus-name", "org.qemutap.acquire")])
@@ -120,7 +120,7 @@ class Asking(BusRing):
                              [("system-bus-name", "org.qemutap.acquire")])
 
     def test_not_asked(self):
-        """Nobody is asked for the list of one's own leases, for root, or for a request that is wrong anyway."""
+        """The service does not ask polkit about a list of the caller's own leases, about root, or about a bad request."""
         def act():
             self.leases("alice")
             self.ok("root", "down", self.up("root")["lease"])
@@ -135,7 +135,7 @@ class Asking(BusRing):
 
 class NoAnswer(BusRing):
     def test_no_polkit(self):
-        """Without polkit every request that needs it is error 5, and nothing is made."""
+        """Without polkit every request that needs it fails with 5, and nothing is made."""
         grant = self.up("alice")
         self.host.stop_polkit()
         for verb in (("up",), ("run", "--", "true"), ("down", grant["lease"]), ("list", "--all")):
@@ -148,7 +148,7 @@ class NoAnswer(BusRing):
         self.host.no_trace()
 
     def test_others_are_served(self):
-        """While polkit is frozen with a question open, others' lists and root's requests are answered at once."""
+        """While polkit is frozen with a question open, other users' lists and root's requests are answered at once."""
         theirs = self.up("bob")
         self.host.polkit.freeze()
         waiting = self.ctl_waiting("alice", "up", "--json")
@@ -163,7 +163,7 @@ class NoAnswer(BusRing):
         self.assertIn(b'"lease"', out)
 
     def test_vanishing_caller(self):
-        """A caller that is killed while polkit thinks leaves nothing when polkit answers at last (I1, I9)."""
+        """A caller that is killed before polkit answers leaves nothing after the answer (I1, I9)."""
         for verb in (("up", "--count", "2"), ("run", "--count", "2", "--", "true")):
             with self.subTest(verb=verb):
                 self.host.polkit.freeze()
@@ -178,23 +178,23 @@ class NoAnswer(BusRing):
                         self.host.polkit.thaw()
                         ear.next(lambda message: message.reply_to == question.serial
                                  and message.destination == question.sender)
-                        # One connection is served in order, so after this answer the daemon has read polkit's.
+                        # The daemon handles one connection in order: this answer proves that it has read polkit's.
                         self.call(bus, "List", "a{sv}", {})
-                kernel.wait_for(lambda: not kernel.ours(), 2, "the lease that nobody was told of ends")
+                kernel.wait_for(lambda: not kernel.ours(), 2, "the lease whose caller is gone ends")
                 self.host.no_trace()
 
     def test_bounded(self):
-        """Requests waiting for polkit are limited per user, and however many one has, others still get in (I8)."""
+        """Requests that wait for polkit are limited per user, and a user at the limit does not block others (I8)."""
         self.host.polkit.freeze()
         by_name = {"hold": Variant("s", "name")}
-        # The bus itself lets one connection have 128 calls open, so one that wants more takes several.
+        # The bus allows one connection 128 open calls, so more calls need several connections.
         mine = [self.host.connect("alice") for _ in range(4)]
         for bus in mine:
             self.addCleanup(bus.close)
         calls = [[self.send(bus, "Acquire", "ua{sv}", 1, by_name) for _ in range(100)] for bus in mine]
         refused = []
         for bus, sent in zip(mine, calls):
-            # Answered in order, so when this answer is here the refusals are too.
+            # The service answers in order: this answer proves that the refusals have arrived too.
             self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
             refused += [message.error_name for message in bus.waiting if message.reply_to in sent]
         self.assertEqual((len(refused), set(refused)), (400 - 128, {error_name("LimitExceeded")}))
@@ -209,7 +209,7 @@ class NoAnswer(BusRing):
         self.assertLessEqual(sum(len(lease["taps"]) for lease in self.leases("alice")), 32)
 
     def test_queue_behind_no_answer(self):
-        """One user's requests, however many wait, are all answered when polkit's time limit of the first is over."""
+        """When polkit's time limit ends for a user's first request, all requests that wait with it are answered."""
         self.host.polkit.freeze()
         with self.host.connect("alice", timeout=2 * LIMIT) as bus:
             calls = [("Acquire", "ua{sv}", 1, {}), ("Release", "s", NO_LEASE), ("List", "a{sv}", ALL)] * 3
@@ -223,7 +223,7 @@ class NoAnswer(BusRing):
         self.host.no_trace()
 
     def ctl_waiting(self, *arguments):
-        """A client whose request has reached polkit."""
+        """Starts a client and returns when its request has reached polkit."""
         with self.host.connect() as ear:
             ear.watch(AUTHORITY)
             popen = self.host.ctl_start(*arguments)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A service that breaks its promises: the client takes no descriptors but those that it is owed, says so, and waits for
-nothing that does not come."""
+"""Against a service that breaks the protocol, the client accepts only the descriptors that it asked for, reports the
+error, and does not wait for what never comes."""
 
 import itertools
 import os
@@ -22,17 +22,17 @@ def some_descriptors(count):
 
 
 def hand_over(descriptors, payload=b"x"):
-    """A socket as the service's is, with so many descriptors in its queue."""
+    """A socket that carries so many descriptors, as the service's answer does."""
     ours, theirs = socket.socketpair()
     if payload:
         socket.send_fds(ours, [payload], some_descriptors(descriptors))
-    # Our end stays open: a client that waited would wait for ever.
+    # This end stays open, so a client that waited for more would wait for ever.
     return [theirs.detach()], ours
 
 
 class Forger(threading.Thread):
-    """Owns the service's name and answers each Acquire with the next of these lists of descriptors, by name, and
-    everything else with nothing; which leases were released, it remembers."""
+    """Owns the service's bus name. It answers each Acquire with the next of these descriptor lists, answers every other
+    call with an empty message, and remembers which leases were released."""
 
     def __init__(self, bus, answers):
         super().__init__(daemon=True)
@@ -67,8 +67,8 @@ class BadAnswers(BusRing):
     options = None
 
     def test_descriptors(self):
-        """None, two, no socket, no message, none or too many descriptors in it, a closed socket: status 1, a text, the
-        lease is given back, and nothing waits."""
+        """On an answer with wrong descriptors the client fails with 1 and an error, releases the lease and never hangs.
+        Wrong are: none, two, not a socket, no message, none or too many descriptors in it, a closed socket."""
         closed, other = socket.socketpair()
         other.close()
         forms = {
@@ -92,7 +92,7 @@ class BadAnswers(BusRing):
                 forger.released.clear()
 
     def test_as_promised(self):
-        """The same service with the right answer: the command is run."""
+        """With the right answer of the same service the client runs the command."""
         bus = self.host.connect()
         self.addCleanup(bus.close)
         bus.call(*BUS[:2], f"{BUS[2]}.RequestName", "su", MANAGER[0], 4)

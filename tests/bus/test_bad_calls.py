@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Point 7, on the bus itself, where no client checks first: wrong types, unknown keys, wrong values, broken messages.
-Every one is InvalidArgument with a text that names it, nothing is changed, and the daemon is still the same one."""
+"""Invalid calls on the bus itself, without a client that checks first: wrong types, unknown keys, wrong values, broken
+messages. Each gets InvalidArgument with a text that names the mistake, changes nothing, and the daemon survives."""
 
 import os
 
@@ -34,7 +34,7 @@ class BadCalls(BusRing):
         return self.refused("Acquire", "ua{sv}", count, options, words=words)
 
     def test_counts(self):
-        """Counts of 0, 33, 10,000 and the largest number are refused for either hold; 17 for descriptors."""
+        """Counts of 0, 33, 10,000 and 4294967295 are refused for both holds; 17 is refused for descriptors."""
         for hold in ("fd", "name"):
             for count in (0, 33, 10_000, 2**32 - 1):
                 with self.subTest(hold=hold, count=count):
@@ -44,7 +44,7 @@ class BadCalls(BusRing):
         self.acquire_refused(6, hold=(S, "fd"), queues=(U, 3))
 
     def test_values(self):
-        """Every value out of its range is refused and its key named."""
+        """Every value out of its range is refused with an error that names its key."""
         for key, signature, value in (("hold", S, ""), ("hold", S, "both"), ("hold", S, "FD"), ("queues", U, 0),
                                       ("queues", U, 17), ("queues", U, 2**32 - 1), ("vhost", S, ""),
                                       ("vhost", S, "maybe"), ("label", S, ""), ("label", S, "a" * 64),
@@ -55,28 +55,28 @@ class BadCalls(BusRing):
                 self.acquire_refused(words=(key,), **{key: (signature, value)})
 
     def test_idle_timeouts(self):
-        """Idle timeouts of 0 and of more than a year are refused, and any with descriptors."""
+        """Idle timeouts of 0 and of more than a year are refused, and every idle timeout with descriptors."""
         for value in (0, 31_536_001, 2**64 - 1):
             with self.subTest(value=value):
                 self.acquire_refused(words=("idle-timeout",), hold=(S, "name"), idle_timeout=(T, value))
         self.acquire_refused(words=("idle-timeout",), hold=(S, "fd"), idle_timeout=(T, 60))
 
     def test_attended_descriptors(self):
-        """Attendance is for leases by name: with descriptors, the default, it is refused."""
+        """`attended` is for leases by name: it is refused with descriptors, which are the default."""
         self.acquire_refused(words=("attended", "name"), attended=(B, True))
         self.acquire_refused(words=("attended", "name"), hold=(S, "fd"), attended=(B, True))
 
     def test_vhost_by_name(self):
-        """vhost is for descriptors: `yes` with hold `name` is refused."""
+        """vhost needs descriptors: vhost `yes` with hold `name` is refused."""
         self.acquire_refused(words=("vhost",), hold=(S, "name"), vhost=(S, "yes"))
 
     def test_vnet_by_name(self):
-        """Frames without virtio's header are for descriptors, and not for vhost."""
+        """`vnet` false is refused for leases by name, and together with vhost."""
         self.acquire_refused(words=("vnet",), hold=(S, "name"), vnet=(B, False))
         self.acquire_refused(words=("vnet", "vhost"), vhost=(S, "auto"), vnet=(B, False))
 
     def test_wrong_types(self):
-        """A wrong type inside a variant is refused, whichever it is, and its key is named."""
+        """A wrong type inside a variant is refused, for every key, with an error that names the key."""
         right = {"hold": S, "label": S, "queues": U, "vhost": S, "idle-timeout": T, "attended": B, "profile": S,
                  "interactive": B, "vnet": B}
         samples = ((S, "fd"), (U, 1), (T, 1), (B, True), ("i", 1), ("x", 1), ("q", 1), ("y", 1), ("d", 1.0),
@@ -91,7 +91,7 @@ class BadCalls(BusRing):
             self.refused("List", "a{sv}", {key: Variant(S, "yes")}, words=(key,))
 
     def test_unknown_keys(self):
-        """An unknown key is refused by name, beside good ones too, however it is spelt."""
+        """An unknown key is refused by name, however it is spelt, and also beside valid keys."""
         for key in ("holds", "Hold", "count", "", "idle_timeout", "all"):
             with self.subTest(key=key):
                 self.refused("Acquire", "ua{sv}", 1, {"hold": Variant(S, "name"), key: Variant(S, "x")}, words=(key,))
@@ -102,7 +102,7 @@ class BadCalls(BusRing):
         self.refused("Acquire", "ua{sv}", 1, {f"k{number}": Variant(U, 1) for number in range(5000)})
 
     def test_lease_ids(self):
-        """A lease id of any other shape than ours is no lease either, with the same answer (I7)."""
+        """A malformed lease id gets the same answer as a lease that does not exist (I7)."""
         texts = {self.refused("Release", "s", lease, name="NoSuchLease").replace(lease, "ID")
                  for lease in (NO_LEASE, "f" * 16, "0" * 16)}
         self.assertEqual(len(texts), 1)
@@ -111,7 +111,7 @@ class BadCalls(BusRing):
                 self.refused("Release", "s", lease, name="NoSuchLease")
 
     def test_wrong_signatures(self):
-        """A call with the wrong arguments, or of a method that does not exist, is an error and nothing more."""
+        """A call with wrong arguments, or of a method that does not exist, is an error and changes nothing."""
         for member, signature, arguments in (("Acquire", "", ()), ("Acquire", "s", ("1",)), ("Acquire", "i", (1,)),
                                              ("Acquire", "ia{sv}", (1, {})), ("Acquire", "ua{ss}", (1, {})),
                                              ("Release", "", ()), ("Release", "o", ("/x",)), ("List", "", ()),
@@ -121,19 +121,19 @@ class BadCalls(BusRing):
         self.host.no_trace()
 
     def test_broken_text(self):
-        """A message with text that is not UTF-8 costs its sender the bus; the daemon does not notice."""
+        """The bus disconnects a sender of text that is not UTF-8; the daemon is not affected."""
         with self.host.connect("alice") as bus, self.assertRaises(Disconnected):
             self.call(bus, "Acquire", "ua{sv}", 1, {"label": Variant(S, b"caf\xe9")})
         self.assertEqual(self.call(self.bus, "List", "a{sv}", {}), [[]])
         self.host.no_trace()
 
     def tearDown(self):
-        self.assertTrue(self.host.daemon.alive(), "the daemon did not survive")
+        self.assertTrue(self.host.daemon.alive(), "the daemon has ended")
         self.assertEqual(self.leases("alice"), [])
 
 
 class ByBusctl(BusRing):
-    """The same by the tool that people have."""
+    """The same mistakes with busctl, the tool that users have."""
 
     def busctl(self, member, *arguments, user="alice"):
         return self.host.busctl(user, "call", *MANAGER, member, *arguments)
@@ -155,7 +155,7 @@ class ByBusctl(BusRing):
                 self.host.no_trace()
 
     def test_acquire_and_release(self):
-        """`busctl call` can acquire by name and release, for scripts without our client."""
+        """`busctl call` can acquire by name and release, so scripts need no client of this project."""
         done = self.busctl("Acquire", "ua{sv}", "1", "1", "hold", "s", "name")
         self.assertEqual((done.status, done.err), (0, ""))
         words = done.out.split()
@@ -165,7 +165,7 @@ class ByBusctl(BusRing):
         self.host.no_trace()
 
     def test_properties(self):
-        """Version, Pool, PrefixLength and Features can be read by everyone and written by nobody, root included."""
+        """Every user can read Version, Pool, PrefixLength and Features; no user, not even root, can write them."""
         for name, value in (("Pool", 's "192.168.0.0/16"\n'), ("PrefixLength", "u 24\n")):
             done = self.host.busctl("dave", "get-property", *MANAGER, name)
             self.assertEqual((done.status, done.out), (0, value), done)
@@ -175,7 +175,7 @@ class ByBusctl(BusRing):
             self.assertNotEqual(self.host.busctl(user, "set-property", *MANAGER, "Pool", "s", "10.0.0.0/8").status, 0)
 
     def test_policy(self):
-        """The shipped bus policy lets nobody but root own the name, and lets callers reach our members only."""
+        """Under the shipped bus policy only root can own the name, and callers reach the service's members only."""
         with self.host.connect("alice") as bus:
             with self.assertRaises(BusError) as caught:
                 bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "su",
@@ -191,7 +191,7 @@ class ByBusctl(BusRing):
 
 class Answers(BusRing):
     def test_acquire_by_name(self):
-        """Acquire with hold `name` answers with exactly the documented keys and types, and no descriptor."""
+        """Acquire with hold `name` answers with exactly the documented keys and types and no descriptor."""
         with self.host.connect("alice") as bus:
             lease, taps, fds = self.call(bus, "Acquire", "ua{sv}", 2, {"hold": Variant(S, "name")})
             self.assertRegex(lease, r"\A[0-9a-f]{16}\Z")
@@ -204,7 +204,7 @@ class Answers(BusRing):
         self.host.no_trace()
 
     def test_acquire_default(self):
-        """Without options the hold is `fd`: one descriptor per tap, and the lease ends with the last of them."""
+        """Without options the hold is `fd`: one descriptor per tap, and closing the last one ends the lease."""
         with self.host.connect("alice") as bus:
             lease, taps, fds = self.call(bus, "Acquire", "ua{sv}", 3, {})
             self.assertEqual((len(taps), len(fds)), (3, 3))
@@ -215,7 +215,7 @@ class Answers(BusRing):
         self.host.no_trace()
 
     def test_unread_answer(self):
-        """A caller that never reads its answer holds nothing when its connection is closed (I1)."""
+        """A caller that never reads its answer holds no lease once its connection is closed (I1)."""
         with self.host.connect("alice") as bus:
             serial = self.send(bus, "Acquire", "ua{sv}", 4, {})
             kernel.wait_for(kernel.present("tap8", "tap9", "tap10", "tap11"), 5, "the request is served")
@@ -225,7 +225,7 @@ class Answers(BusRing):
 
 
 def wire_taps(taps):
-    """Taps as on the bus, where the keys are spelt with dashes."""
+    """Taps with the keys of the bus, which are spelt with dashes."""
     return [{key.replace("_", "-"): value for key, value in tap.items()} for tap in taps]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Point 7, by the client: every bad input is one clear line and its own exit status, and nothing is changed."""
+"""Bad input to the client: each case gives one clear error line and its documented exit status, and changes nothing."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import subprocess
 from rig import furnish, kernel
 from ring import NO_LEASE, BusRing
 
-# What may be said of a bad label must not be a way to write to somebody's terminal.
+# An error that quotes a label must not pass control characters to a user's terminal.
 BAD_LABELS = {"empty": "", "64 bytes": "a" * 64, "65 bytes": "a" * 65, "10,000 bytes": "a" * 10_000,
               "newline": "two\nlines", "escape": "\x1b[31mred\x1b[0m", "not UTF-8": b"caf\xe9", "UTF-8": "caf\u00e9",
               "substitution": "$(x)", "space": "a b", "slash": "a/b", "equals": "a=b", "begins with a dash": "-rf",
@@ -16,7 +16,7 @@ BAD_LABELS = {"empty": "", "64 bytes": "a" * 64, "65 bytes": "a" * 65, "10,000 b
 
 class BadOptions(BusRing):
     def refuse_all(self, *commands, words=()):
-        """Each is 2, for `up` and `run` alike, and leaves nothing."""
+        """Expects status 2 of each command, with `up` and with `run`, and no trace of a lease."""
         for command in commands:
             for verb in (("up", *command), ("run", *command, "--", "true")):
                 with self.subTest(verb=verb[0], command=command):
@@ -25,16 +25,16 @@ class BadOptions(BusRing):
         self.assertTrue(self.host.daemon.alive())
 
     def test_count(self):
-        """A count of 0, 10,000, one over the limit, negative, too large for a number, or none at all is 2."""
+        """A count of 0, 10,000, one over the limit, negative, too large, not a number or empty gives 2."""
         self.refuse_all(*[("--count", count) for count in ("0", "10000", "33", "-1", "4294967296", "1.5", "two", "")],
                         words=("count",))
 
     def test_queues(self):
-        """Queues of 0, 17, negative or no number are 2."""
+        """Queues of 0, 17, negative or not a number give 2."""
         self.refuse_all(*[("--queues", queues) for queues in ("0", "17", "-1", "many", "")], words=("queues",))
 
     def test_labels(self):
-        """Labels of 0, 64, 65 and 10,000 bytes, with newline, ESC, non-UTF-8, `$(x)` and more are 2."""
+        """Labels of 0, 64, 65 and 10,000 bytes, with a newline, ESC, non-UTF-8, `$(x)` and more give 2."""
         for what, label in BAD_LABELS.items():
             option = b"--label=" + label if isinstance(label, bytes) else f"--label={label}"
             for verb in (("up", option), ("run", option, "--", "true")):
@@ -43,14 +43,14 @@ class BadOptions(BusRing):
                     self.host.no_trace()
 
     def test_idle_timeout(self):
-        """An idle timeout of 0, longer than a year, negative or no number is 2."""
+        """An idle timeout of 0, longer than a year, negative or not a number gives 2."""
         for value in ("0", "31536001", "-1", "soon", "99999999999999999999"):
             with self.subTest(value=value):
                 self.assert_refused(self.ctl("alice", "up", f"--idle-timeout={value}"), 2, "idle-timeout")
                 self.host.no_trace()
 
     def test_unknown_options(self):
-        """Unknown options and verbs are 2 and named; so is a format, a vhost choice that does not exist."""
+        """Unknown options, verbs, formats and vhost choices give 2 and an error that names them."""
         for words, named in ((("up", "--bogus"), "--bogus"), (("run", "--bogus", "--", "true"), "--bogus"),
                              (("list", "--bogus"), "--bogus"), (("bogus",), "bogus"), (("up", "bogus"), "bogus"),
                              (("up", "--format", "xml"), "xml"), (("run", "--vhost", "maybe", "--", "true"), "maybe"),
@@ -60,13 +60,13 @@ class BadOptions(BusRing):
         self.host.no_trace()
 
     def test_missing_words(self):
-        """A client without a verb, `down` and `args` without a name, and `down` with both a name and --all are 2."""
+        """A client without a verb, `down` and `args` without a name, and `down` with both a name and --all give 2."""
         for words in ((), ("down",), ("args",), ("down", "--all", NO_LEASE)):
             with self.subTest(words=words):
                 self.assert_refused(self.ctl("alice", *words), 2)
 
     def test_lease_names(self):
-        """A lease, label or tap that does not exist, of any shape, is one readable line and releases nothing."""
+        """A lease, label or tap name that does not exist gives one readable error line and releases nothing."""
         grant = self.up("alice", "--label", "stays")
         names = ["nothing", NO_LEASE, grant["lease"][:15], grant["lease"].upper() + "0", "tap", "tap8 ", "tap08", "*",
                  "a" * 10_000, "two\nlines", "\x1b[2J", b"caf\xe9", "$(x)", "../x"]
@@ -79,17 +79,17 @@ class BadOptions(BusRing):
         self.assertEqual(self.leases("alice"), [grant])
 
     def test_partly_good(self):
-        """`down` of one good and one bad name says what it could not find, with 8."""
+        """`down` with one good and one bad name reports the bad name, with 8."""
         grant = self.up("alice")
         self.assert_refused(self.ctl("alice", "down", grant["lease"], NO_LEASE), 8, NO_LEASE)
 
     def test_device_models(self):
-        """A NIC model that is none, or that would break out of its word, is 2 and named by its option."""
+        """A NIC model that is invalid or could break out of its argument gives 2 and an error that names --device."""
         models = ("", "-nographic", "a b", "x'y", 'x"y', "a;b", "$(x)", "a\nb", "e1000\x1b", "a" * 10_000)
         self.refuse_all(*[(f"--device={model}",) for model in models], words=("device",))
 
     def test_full_stdout(self):
-        """A grant that cannot be printed is no success: the error is told, and what nobody knows of is not kept."""
+        """`up` whose output cannot be written fails with an error and releases the lease, which no caller knows."""
         with open("/dev/full", "wb") as full:
             done = self.ctl("alice", "up", stdout=full)
         self.assertEqual(done.status, 1, done)
@@ -97,7 +97,7 @@ class BadOptions(BusRing):
         self.host.no_trace()
 
     def test_help_and_version(self):
-        """--help and --version are no errors: 0, on stdout, and no daemon is needed for them."""
+        """--help and --version give 0, write to stdout and need no daemon."""
         self.host.stop_daemon()
         for words in (("--help",), ("up", "--help"), ("--version",)):
             with self.subTest(words=words):
@@ -110,7 +110,7 @@ class Limits(BusRing):
     options = ("--max-taps-per-user", "3", "--max-taps", "5")
 
     def test_per_user(self):
-        """The limit per user is error 6, names the limit, and is not touched by others' leases (I8)."""
+        """The limit per user gives 6 and an error that names it; other users' leases do not count (I8)."""
         self.up("alice", "--count", "2")
         self.assert_refused(self.ctl("alice", "up", "--count", "2"), 6, "3")
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", "true"), 6, "3")
@@ -120,7 +120,7 @@ class Limits(BusRing):
         self.up("alice", "--count", "2")
 
     def test_in_total(self):
-        """The limit for all users together is error 6 too (I8)."""
+        """The limit for all users together gives 6 too (I8)."""
         self.up("alice", "--count", "3")
         self.assert_refused(self.ctl("bob", "up", "--count", "3"), 6, "5")
         self.up("bob", "--count", "2")
@@ -132,14 +132,14 @@ class NoDaemon(BusRing):
              ("args", NO_LEASE))
 
     def test_no_daemon(self):
-        """Without a daemon every verb is 3 and says what is not there and what to do."""
+        """Without a daemon every verb gives 3 and an error that names the missing service and the remedy."""
         self.host.stop_daemon()
         for verb in self.VERBS:
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("alice", *verb), 3, "qemu-tapd")
 
     def test_no_bus(self):
-        """Without a system bus every verb is 3 too."""
+        """Without a system bus every verb gives 3 too."""
         self.host.stop_daemon()
         self.host.stop_bus()
         for verb in self.VERBS:
@@ -149,7 +149,7 @@ class NoDaemon(BusRing):
 
 class NoTun(BusRing):
     def test_absent(self):
-        """Without /dev/net/tun `up` and `run` are 9, name the device, and leave nothing; with it again they work."""
+        """Without /dev/net/tun `up` and `run` give 9, name the device and leave nothing; once it is back they work."""
         os.unlink("/dev/net/tun")
         for verb in (("up", "--count", "2"), ("run", "--", "true")):
             with self.subTest(verb=verb):
@@ -159,7 +159,7 @@ class NoTun(BusRing):
         self.up("alice")
 
     def test_closed(self):
-        """A /dev/net/tun that even the daemon may not open (here: on a nodev mount) is 9 as well."""
+        """A /dev/net/tun that even the daemon cannot open (here: on a nodev mount) gives 9 too."""
         subprocess.run(["mount", "-t", "tmpfs", "-o", "nodev,mode=0755", "tmpfs", "/dev/net"], check=True)
         try:
             furnish.place_tun()
@@ -173,11 +173,11 @@ class NoTun(BusRing):
 
 
 class PoolExhausted(BusRing):
-    # /28 in /30s: four subnets, the last of which is never used.
+    # A /28 in subnets of /30: four subnets, the last of which is never used.
     options = ("--pool", "192.168.8.0/28", "--prefix-length", "30", "--first-index", "0")
 
     def test_by_leases(self):
-        """An exhausted pool is 7, the text names the pool and how much is leased; a partial lease is not given (I9)."""
+        """An exhausted pool gives 7, names the pool and the number of leased subnets, and no partial lease (I9)."""
         self.up("alice", "--count", "2")
         before = kernel.snapshot()
         self.assert_refused(self.ctl("bob", "up", "--count", "2"), 7, "192.168.8.0/28", "2 taps")
@@ -187,7 +187,7 @@ class PoolExhausted(BusRing):
         self.assert_refused(self.ctl("bob", "up"), 7, "192.168.8.0/28", "3 taps")
 
     def test_by_others(self):
-        """The text names what of others occupies the pool: devices with their addresses, and routes."""
+        """The error of a full pool names the foreign devices with their addresses, and routes, that occupy it."""
         kernel.ip("tuntap", "add", "lan0", "mode", "tun")
         kernel.ip("link", "set", "lan0", "up")
         kernel.ip("addr", "add", "192.168.8.1/29", "dev", "lan0")

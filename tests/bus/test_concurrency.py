@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many callers at once (I2, I8): no two ever get the same thing, limits hold, and nothing is left."""
+"""Many callers at once (I2, I8): no tap, name or address is given twice, limits hold, and nothing is left behind."""
 
 import ipaddress
 import json
@@ -23,7 +23,7 @@ class Concurrency(BusRing):
     members = FOUR
 
     def all_at_once(self, commands):
-        """Starts every (user, arguments...) before waiting for any; returns (user, status, out, err) of each."""
+        """Starts all (user, arguments...) before waiting for any; returns (user, status, out, err) of each."""
         started = [(user, self.host.ctl_start(user, *arguments)) for user, *arguments in commands]
         ended = []
         for user, popen in started:
@@ -39,7 +39,7 @@ class Concurrency(BusRing):
         self.assertEqual(len(networks), count, "not distinct: subnet")
 
     def test_32_clients(self):
-        """Point 2: 32 clients `up --count 2` as four users: 64 distinct taps; all released: nothing left (I2)."""
+        """32 clients of four users run `up --count 2`: 64 distinct taps; after their release nothing is left (I2)."""
         ended = self.all_at_once((FOUR[number % 4], "up", "--count", "2", "--json") for number in range(32))
         self.assertEqual([entry for entry in ended if entry[1] != 0 or entry[3]], [])
         grants = [(user, json.loads(out)) for user, _, out, _ in ended]
@@ -58,21 +58,21 @@ class Concurrency(BusRing):
         self.host.no_trace()
 
     def test_limit_per_user(self):
-        """20 clients of one user that want 40 taps get 32: exactly 16 succeed, 4 are told of the limit (I8)."""
+        """20 clients of one user ask for 40 taps and get 32: 16 succeed, 4 get the limit's error (I8)."""
         ended = self.all_at_once([("alice", "up", "--count", "2", "--json")] * 20)
         self.assertEqual(sorted(entry[1] for entry in ended), [0] * 16 + [6] * 4)
         self.assertEqual(len(kernel.ours()), 32)
         self.assertEqual(len(self.up("bob", "--count", "32")["taps"]), 32)
 
     def test_same_label(self):
-        """Clients of one user with one label at the same time get different leases, none of which overlap (I2)."""
+        """Clients of one user that use one label at the same time get different leases without overlap (I2)."""
         ended = self.all_at_once([("alice", "up", "--count", "2", "--label", "same", "--json")] * 8)
         self.assertEqual([entry for entry in ended if entry[1] != 0], [])
         taps = [tap for entry in ended for tap in json.loads(entry[2])["taps"]]
         self.assert_distinct(taps, 16)
 
     def test_up_and_down(self):
-        """Leases that come and go at the same time never share anything, and all that is left is what is held (I2)."""
+        """Leases acquired and released in parallel share nothing, and only the leases still held remain (I2)."""
         loops = [self.host.start(user, "sh", "-ec", UP_AND_DOWN) for user in FOUR for _ in range(2)]
         held = [self.up("alice") for _ in range(4)]
         for loop in loops:
@@ -84,7 +84,7 @@ class Concurrency(BusRing):
         self.host.no_trace()
 
     def test_against_others(self):
-        """Names that somebody else takes and drops all the time are never given twice nor taken from them (I2, I3)."""
+        """Names that another program takes and drops all the time are never given twice or taken from it (I2, I3)."""
         stop, broken = threading.Event(), []
 
         def disturb():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The daemon's options, on the command line and in the file, good ones by what is granted under them and bad ones by
-status 2, a text that names the option, and nothing started."""
+"""The daemon's options, on the command line and in the file. A good option shows in what is granted; a bad one ends the
+daemon with 2 and an error that names the option, before it owns its name or makes a device."""
 
 import os
 
@@ -20,7 +20,7 @@ class Configuration(BusRing):
 
     @staticmethod
     def remove():
-        """Takes away whatever a test put in the file's place."""
+        """Removes what a test put in the configuration file's place."""
         if os.path.isdir(CONFIGURATION) and not os.path.islink(CONFIGURATION):
             os.rmdir(CONFIGURATION)
         elif os.path.lexists(CONFIGURATION):
@@ -32,7 +32,7 @@ class Configuration(BusRing):
         return path
 
     def refused(self, *options, words):
-        """The daemon ends with 2 and says why; it never owned its name and made no device."""
+        """Expects that the daemon ends with 2 and an error, never owns its name and makes no device."""
         self.assert_ended(self.host.failing_daemon(*options), words)
 
     def assert_ended(self, done, words):
@@ -45,7 +45,7 @@ class Configuration(BusRing):
 
 
 class Bad(Configuration):
-    # What is wrong, and what the text must name.
+    # The bad options, and the words that the error must hold.
     CASES = (
         (("--prefix-length", "0"), ("prefix-length", "0")),
         (("--prefix-length", "31"), ("prefix-length", "31")),
@@ -78,13 +78,13 @@ class Bad(Configuration):
     )
 
     def test_options(self):
-        """Prefix lengths 0, 31, 32, a pool too small, and every other bad option: status 2, named, nothing started."""
+        """Prefix lengths 0, 31, 32, a pool too small and every other bad option give 2 and name the option."""
         for options, words in self.CASES:
             with self.subTest(options=options):
                 self.refused(*options, words=words)
 
     def test_default_file(self):
-        """The same in /etc/qemu-tapd.conf, where unknown keys are errors too."""
+        """Bad lines in /etc/qemu-tapd.conf give 2 too; unknown keys are errors."""
         for lines, words in ((("colour = red",), ("colour",)), (("prefix-length = 31",), ("prefix-length", "31")),
                              (("prefix-length = 0",), ("prefix-length", "0")),
                              (("prefix-length = 32",), ("prefix-length", "32")),
@@ -96,13 +96,13 @@ class Bad(Configuration):
                 self.refused(words=words)
 
     def test_named_file(self):
-        """--config with a bad file is refused, and so is one with a file that is not there."""
+        """--config with a bad file or with a file that does not exist is refused."""
         path = self.write("no-such-key = 1", path=f"{furnish.RIG}/other.conf")
         self.refused("--config", path, words=("no-such-key",))
         self.refused("--config", "/no/such/file.conf", words=("/no/such/file.conf",))
 
     def test_no_file_to_read(self):
-        """What stands at /etc/qemu-tapd.conf and is no file to read is refused by its path, not passed over."""
+        """A directory or a link to itself at /etc/qemu-tapd.conf is refused by its path, not ignored."""
         for name, place in (("directory", lambda: os.mkdir(CONFIGURATION)),
                             ("link to itself", lambda: os.symlink(CONFIGURATION, CONFIGURATION))):
             with self.subTest(name=name):
@@ -111,14 +111,14 @@ class Bad(Configuration):
                 self.refused(words=(CONFIGURATION,))
 
     def test_closed_file(self):
-        """The same for a file that is closed to the daemon, which its unit leaves no capability but CAP_NET_ADMIN."""
+        """A file that the daemon may not read is refused: its unit leaves it no capability but CAP_NET_ADMIN."""
         os.chmod(self.write("pool = 10.99.0.0/16"), 0o600)
         os.chown(CONFIGURATION, 64101, 64101)
         confine = ("setpriv", "--bounding-set=-all,+net_admin", "--inh-caps=-all")
         self.assert_ended(self.host.run("root", *confine, *self.host.daemon_command(), timeout=10), (CONFIGURATION,))
 
     def test_root_only(self):
-        """Started by an ordinary user the daemon ends with an error, not half working."""
+        """The daemon started by an ordinary user ends with an error."""
         done = self.host.run("alice", *self.host.daemon_command())
         self.assertNotEqual(done.status, 0)
         self.assertNotEqual(done.err, "")
@@ -126,7 +126,7 @@ class Bad(Configuration):
 
 class Good(Configuration):
     def test_prefix_length_30(self):
-        """A pool of /30 subnets: gateway, client address, netmask and MAC follow the subnet's number."""
+        """In a pool of /30 subnets the gateway, guest address, netmask and MAC follow from the subnet's number."""
         self.host.start_daemon("--prefix-length", "30")
         grant = self.up("alice", "--count", "2")
         self.assert_grant(grant, "alice", [7, 8], length=30)
@@ -136,20 +136,20 @@ class Good(Configuration):
                          "ip=192.168.0.30::192.168.0.29:255.255.255.252::eth0:off net.ifnames=0")
 
     def test_indexes_beyond_255(self):
-        """Indexes of more than one byte go into two bytes of the MAC."""
+        """Indexes above 255 fill two bytes of the MAC."""
         self.host.start_daemon("--prefix-length", "28", "--first-index", "1023")
         grant = self.up("alice", "--count", "2")
         self.assert_grant(grant, "alice", [1023, 1024], length=28)
         self.assertEqual([tap["mac"][12:] for tap in grant["taps"]], ["03:ff", "04:00"])
 
     def test_last_subnet(self):
-        """The last subnet of the pool is never used: of a /16 in /24s index 254 is the last one given."""
+        """The last subnet of the pool is never given: in a /16 with /24 subnets index 254 is the last."""
         self.host.start_daemon("--first-index", "253")
         self.assert_grant(self.up("alice", "--count", "2"), "alice", [253, 254])
         self.assert_refused(self.ctl("alice", "up"), 7, "192.168.0.0/16")
 
     def test_device_prefix(self):
-        """Another device name prefix names every device, and `down` knows them by it."""
+        """With another device name prefix every device has it, and `down` accepts the devices' names."""
         self.host.start_daemon("--device-prefix", "vm")
         grant = self.up("alice", "--count", "2")
         self.assert_grant(grant, "alice", [8, 9], prefix="vm")
@@ -157,7 +157,7 @@ class Good(Configuration):
         self.host.no_trace()
 
     def test_file(self):
-        """/etc/qemu-tapd.conf is read without being named: each key works as the option of its name."""
+        """/etc/qemu-tapd.conf is read by default, and each key works as the option of its name."""
         self.write("# our lab", "pool = 10.42.0.0/16", "first-index = 20", "device-prefix = lab",
                    "exclude = 10.42.21.0/24", "max-taps-per-user = 2", "prefix-length = 24",
                    "max-taps = 9", "log-level = warning")
@@ -168,7 +168,7 @@ class Good(Configuration):
         self.assert_refused(self.ctl("alice", "up"), 6, "2")
 
     def test_command_line_wins(self):
-        """What stands on the command line wins over the file; --config names another file."""
+        """Options on the command line win over the file; --config names another file."""
         self.write("first-index = 20", "device-prefix = lab")
         self.host.start_daemon("--first-index", "30")
         self.assertEqual([tap["name"] for tap in self.up("alice")["taps"]], ["lab30"])
@@ -178,7 +178,7 @@ class Good(Configuration):
         self.assertEqual([tap["name"] for tap in self.up("alice")["taps"]], ["tap40"])
 
     def test_several_exclusions_in_the_file(self):
-        """A file may exclude several prefixes, which take the place of the default ones."""
+        """A file can exclude several prefixes, which replace the default ones."""
         self.write("exclude = 192.168.8.0/24", "exclude = 192.168.10.0/24")
         self.host.start_daemon()
         self.assertEqual([tap["index"] for tap in self.up("alice", "--count", "3")["taps"]], [7, 9, 11])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The daemon dies at a bad moment, or meets what somebody else's crash left: the kernel is the lease store, so a
-daemon started anew knows everything, sweeps what is incomplete, and touches nothing that is not ours (I1, I3)."""
+"""The daemon dies at a bad moment, or finds the remains of a crash. The kernel is the lease store: a new daemon knows
+every lease, removes incomplete ones, and touches no foreign device (I1, I3)."""
 
 import random
 import subprocess
@@ -12,7 +12,7 @@ from ring import NO_LEASE, BusRing, half_made_lease, tag
 
 class Restart(BusRing):
     def test_list_is_the_same(self):
-        """Point 4: after SIGKILL with leases of both kinds held, `list --json` is byte for byte what it was (I1)."""
+        """After SIGKILL with leases of both holds, `list --json` prints byte for byte the same (I1)."""
         holder = self.run_stand_in("alice", "--count", "2", "--queues", "2", "--label", "running")
         self.up("alice", "--count", "3", "--label", "named", "--idle-timeout", "3600")
         self.up("alice", "--queues", "4", "--device", "e1000")
@@ -28,7 +28,7 @@ class Restart(BusRing):
         self.assertEqual(sum(bool(entry["tap"]) for entry in holder.tell("descriptors").values()), 4)
 
     def test_no_collision_after_restart(self):
-        """A daemon started anew gives nothing that a lease of before already has (I2)."""
+        """A restarted daemon gives nothing that an earlier lease already has (I2)."""
         first = self.up("alice", "--count", "2")
         self.host.daemon.kill()
         self.host.restart_daemon()
@@ -37,7 +37,7 @@ class Restart(BusRing):
         self.assertEqual(self.leases("alice"), [first, second])
 
     def test_limits_after_restart(self):
-        """A restart does not forget what a user holds: the limit per user still counts it (I8)."""
+        """After a restart the limit per user counts the leases from before (I8)."""
         self.up("alice", "--count", "31")
         self.host.daemon.kill()
         self.host.restart_daemon()
@@ -45,7 +45,7 @@ class Restart(BusRing):
         self.up("alice")
 
     def test_release_after_restart(self):
-        """Leases of before are released as usual, by label and by device."""
+        """After a restart earlier leases can be released by label and by device."""
         self.up("alice", "--count", "2", "--label", "old")
         self.up("alice")
         self.host.daemon.kill()
@@ -57,11 +57,11 @@ class Restart(BusRing):
         return {tap["name"] for lease in self.leases("alice") if lease["label"] == label for tap in lease["taps"]}
 
     def test_killed_at_any_moment(self):
-        """I1: killed again and again amid requests, the daemon leaves nothing or complete leases."""
+        """Killed again and again during requests, the daemon leaves no leases or complete ones (I1)."""
         for round_number in range(8):
             callers = [self.host.ctl_start(user, "up", "--count", "4", stdout=subprocess.DEVNULL,
                                            stderr=subprocess.DEVNULL) for user in ("alice", "bob", "carol")]
-            # The moment is what is varied here: nothing announces "amid".
+            # The random delay is what the test varies: no event marks a moment during a request.
             time.sleep(random.uniform(0.005, 0.06))
             self.host.daemon.kill()
             for caller in callers:
@@ -79,26 +79,26 @@ class Restart(BusRing):
 
 class Sweep(BusRing):
     def test_incomplete_lease(self):
-        """What is left of a lease that lost a tap while no daemon ran is removed at the next start (I1, I9)."""
+        """A lease that lost a tap while no daemon ran is removed at the next start (I1, I9)."""
         self.up("alice", "--count", "3")
         whole = self.up("bob", "--count", "2")
         self.host.daemon.kill()
         kernel.ip("link", "delete", "tap9")
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is swept")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is removed")
         self.assertEqual(self.leases("root", "--all"), [whole])
         self.assertEqual(sorted(kernel.ours()), ["tap11", "tap12"])
 
     def test_half_made_lease(self):
-        """A tap of ours whose siblings were never made, as after a crash, is removed at the next start (I1)."""
+        """A tap of this service whose siblings were never made is removed at the next start (I1)."""
         self.host.daemon.kill()
         half_made_lease("tap40")
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap40"), 2, "the half-made lease is swept")
+        kernel.wait_for(kernel.absent("tap40"), 2, "the incomplete lease is removed")
         self.host.no_trace()
 
     def test_persistent_descriptor_lease(self):
-        """A tap that its holder made persistent and then left while no daemon ran is removed at the next start (I6)."""
+        """A tap that its holder made persistent and closed while no daemon ran is removed at the next start (I6)."""
         holder = self.run_stand_in("alice", "--count", "2")
         self.host.daemon.kill()
         for number in (0, 1):
@@ -106,19 +106,19 @@ class Sweep(BusRing):
         holder.kill()
         self.assertTrue(kernel.present("tap8", "tap9")())
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the abandoned taps are swept")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the abandoned taps are removed")
         self.host.no_trace()
 
 
 class Foreign(BusRing):
-    """Devices of others that look like ours."""
+    """Foreign devices that look like this service's."""
 
     def assert_untouched(self, *names):
         for name in names:
             self.assertEqual(kernel.link(name), self.before[name], f"{name} was changed or deleted")
 
     def test_copied_alias(self):
-        """A foreign tap with the very alias of a tap of ours is not listed, changed or deleted, now or later (I3)."""
+        """A foreign tap with a copied alias of this service's tap is never listed, changed or deleted (I3)."""
         grant = self.up("alice", "--count", "2")
         for copy, original in (("mine0", "tap8"), ("mine1", "tap9")):
             kernel.ip("tuntap", "add", copy, "mode", "tap")
@@ -135,7 +135,7 @@ class Foreign(BusRing):
         self.assert_untouched("mine0", "mine1")
 
     def test_other_kinds(self):
-        """A device of another kind is left alone even with a perfect alias of an incomplete lease of ours (I3)."""
+        """A device of another kind is left alone, even with a valid alias of an incomplete lease (I3)."""
         self.host.daemon.kill()
         kernel.ip("link", "add", "br0", "type", "bridge")
         kernel.ip("tuntap", "add", "tun0", "mode", "tun")
@@ -149,7 +149,7 @@ class Foreign(BusRing):
         self.assert_untouched("br0", "tun0")
 
     def test_broken_aliases(self):
-        """Aliases that only begin like ours do not stop the daemon from starting; their devices stay (I3)."""
+        """Aliases that only begin like the service's do not stop the daemon from starting; the devices stay (I3)."""
         self.host.daemon.kill()
         aliases = ["qemu-tap1", "qemu-tap1 ", "qemu-tap1 lease=x", "qemu-tap1 lease=" + "0" * 16, "qemu-tap1" * 25,
                    f"qemu-tap1 lease={NO_LEASE} tap=0/0 index=7 ifindex=0 uid=0 hold=name mac= queues=0 vhost=0 idle= "
@@ -164,7 +164,7 @@ class Foreign(BusRing):
         self.assert_untouched(*(f"odd{number}" for number in range(len(aliases))))
 
     def test_same_group(self):
-        """Foreign devices in our link group survive every deletion: groups are only a way to delete fast (I3)."""
+        """Foreign devices in the service's link group survive every deletion by the service (I3)."""
         kernel.ip("tuntap", "add", "mine0", "mode", "tap")
         kernel.ip("link", "set", "mine0", "group", str(kernel.GROUP))
         self.before = kernel.links()
@@ -175,12 +175,12 @@ class Foreign(BusRing):
 
 class LostEvents(BusRing):
     def test_overflow(self):
-        """A holder that floods the daemon until the kernel drops events (ENOBUFS) hides nothing from it (I2, I8)."""
+        """A holder that floods the daemon until the kernel drops events (ENOBUFS) hides no change from it (I2, I8)."""
         first = self.up("bob")
         holder = self.run_stand_in("alice")
         self.host.daemon.freeze()
         holder.tell("flood", holder.fds(0)[0], users.USERS["alice"], 60_000)
-        # What happens now is not announced to the daemon any more.
+        # The kernel no longer announces the following changes to the daemon.
         kernel.ip("tuntap", "add", "lan0", "mode", "tun")
         kernel.ip("address", "add", "192.168.10.1/24", "dev", "lan0")
         kernel.ip("tuntap", "add", "tap11", "mode", "tap")
@@ -198,7 +198,7 @@ class LostEvents(BusRing):
 
 class TwoDaemons(BusRing):
     def test_second_daemon(self):
-        """A second daemon on the same bus ends with an error, and the first and its leases do not notice."""
+        """A second daemon on the same bus ends with an error; the first daemon and its leases are not affected."""
         grant = self.up("alice")
         done = self.host.failing_daemon()
         self.assertNotEqual(done.status, 0)
@@ -207,7 +207,7 @@ class TwoDaemons(BusRing):
         self.assertEqual(self.leases("alice"), [grant])
 
     def test_first_does_not_answer(self):
-        """A daemon that does not answer loses the name to a second one, and ends when it runs on; leases stay (I1)."""
+        """A daemon that hangs loses its name to a second daemon and ends when it continues; leases stay (I1)."""
         grant, first = self.up("alice"), self.host.daemon
         self.addCleanup(first.close)
         first.freeze()

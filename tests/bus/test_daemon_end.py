@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the daemon itself ends and begins: by signal, by losing its bus, and beside a service manager or without."""
+"""How the daemon ends and starts: by signal, by losing its bus, with and without a service manager."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from ring import BusRing, error_name
 
 class End(BusRing):
     def test_signals(self):
-        """SIGTERM and SIGINT end the daemon with status 0; leases of both kinds stay and are known again (I1)."""
+        """SIGTERM and SIGINT end the daemon with 0; leases of both holds stay, and the next daemon knows them (I1)."""
         holder = self.run_stand_in("alice", "--count", "2")
         self.up("bob", "--count", "2", "--label", "b")
         before, devices = self.ok("root", "list", "--all", "--json"), kernel.snapshot()
@@ -26,7 +26,7 @@ class End(BusRing):
         self.assertIsNone(holder.popen.poll())
 
     def test_signal_while_asking(self):
-        """SIGTERM while polkit has a question open ends the daemon at once; the caller gets an error, not a hang."""
+        """SIGTERM during an open polkit question ends the daemon at once; the caller gets an error, not a hang."""
         self.host.polkit.freeze()
         with self.host.connect() as ear:
             ear.watch("type='method_call',member='CheckAuthorization'")
@@ -41,17 +41,17 @@ class End(BusRing):
         self.host.no_trace()
 
     def ask(self, user, count):
-        """Requests that wait for polkit, every second one of them for a prompt."""
+        """Sends requests that wait for polkit; every second one waits for a prompt."""
         bus = self.host.connect(user)
         self.addCleanup(bus.close)
         serials = [self.send(bus, "Acquire", "ua{sv}", 1, {"interactive": Variant("b", number % 2 == 0)})
                    for number in range(count)]
-        # Answered in order, so when this answer is here the requests have been read.
+        # The daemon answers in order: this answer proves that it has read the requests.
         self.assertEqual(self.call(bus, "List", "a{sv}", {}), [[]])
         return bus, serials
 
     def test_signal_while_many_wait(self):
-        """SIGTERM while 40 requests of one user wait for polkit: status 0, and the daemon itself tells each (I8)."""
+        """SIGTERM while 40 requests of one user wait for polkit: status 0, and the daemon answers each (I8)."""
         self.host.polkit.freeze()
         bus, serials = self.ask("alice", 40)
         self.assertEqual(self.host.daemon.terminate(timeout=5), 0)
@@ -62,7 +62,7 @@ class End(BusRing):
         self.host.no_trace()
 
     def test_bus_lost_while_many_wait(self):
-        """The bus is lost while 40 requests of one user wait: the daemon ends with status 1, not by a signal (I8)."""
+        """If the bus is lost while 40 requests of one user wait, the daemon ends with 1, not by a signal (I8)."""
         self.host.polkit.freeze()
         self.ask("alice", 40)
         self.host.stop_bus()
@@ -70,7 +70,7 @@ class End(BusRing):
         self.host.no_trace()
 
     def test_bus_lost(self):
-        """A daemon that loses its bus ends with an error status, so that its unit restarts it; leases stay (I1)."""
+        """A daemon that loses its bus ends with an error status, so its unit restarts it; leases stay (I1)."""
         self.run_stand_in("alice", "--count", "2")
         self.up("bob")
         before, devices = self.ok("root", "list", "--all", "--json"), kernel.snapshot()
@@ -84,7 +84,7 @@ class End(BusRing):
         self.assertEqual(self.ok("root", "list", "--all", "--json"), before)
 
     def test_without_manager(self):
-        """Started by hand, with nobody to notify, the daemon works the same and logs to stderr."""
+        """Started by hand, without a service manager, the daemon works the same and logs to stderr."""
         self.host.stop_daemon()
         log = f"{furnish.RIG}/by-hand.log"
         daemon = Process(self.host.daemon_command(), log, env=program_environment("root"))
@@ -106,24 +106,24 @@ class End(BusRing):
 
 
 class EndAndRelease(BusRing):
-    """SIGTERM and releases at once: whoever is told that the lease has ended can rely on it, and whoever is told of
-    an error still has it."""
+    """SIGTERM and releases at the same time: a caller that gets success can rely on the lease's end, and a caller that
+    gets an error still has the lease."""
 
     def release(self, bus, grants):
-        """Sends a release of each; returns when the bus has passed them on."""
+        """Sends a release of each; returns when the bus has forwarded them."""
         serials = [self.send(bus, "Release", "s", grant["lease"]) for grant in grants]
         bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
         return serials
 
     def assert_all_or_nothing(self, bus, grants, serials):
-        """Compares what was answered with the kernel's devices, and with what the next daemon finds."""
+        """Compares the answers with the kernel's devices, and with what the next daemon lists."""
         self.assertEqual(self.host.daemon.wait(5), 0)
         kept = []
         for grant, serial in zip(grants, serials):
             try:
                 self.assertEqual(bus.reply(serial), [])
             except BusError as error:
-                # The second is the bus's word for a request that the daemon's end left unread.
+                # The bus itself answers NoReply to a request that the daemon's end left unread.
                 self.assertIn(error.name, (error_name("Failed"), "org.freedesktop.DBus.Error.NoReply"))
                 kept.append(grant)
         self.assertEqual(sorted(kernel.ours()), sorted(tap["name"] for grant in kept for tap in grant["taps"]))
@@ -133,7 +133,7 @@ class EndAndRelease(BusRing):
             self.ok("root", "down", *[grant["lease"] for grant in kept])
 
     def test_both_unread(self):
-        """The daemon finds releases and SIGTERM at the same moment: each is done and told, or neither (I9)."""
+        """If the daemon reads releases and SIGTERM together, each release is done and confirmed, or neither (I9)."""
         for _ in range(5):
             grants = [self.up("root", "--count", "2") for _ in range(3)]
             with self.host.connect("root") as bus:
@@ -144,7 +144,7 @@ class EndAndRelease(BusRing):
                 self.assert_all_or_nothing(bus, grants, serials)
 
     def test_verdict_unread(self):
-        """The same when what the daemon finds beside SIGTERM is polkit's yes to the release."""
+        """If it reads polkit's approval and SIGTERM together, the release is done and confirmed, or neither (I9)."""
         for _ in range(5):
             grant = self.up("alice", "--count", "2")
             with self.host.connect("alice") as bus, self.host.connect() as ear:
@@ -161,7 +161,7 @@ class EndAndRelease(BusRing):
                 self.assert_all_or_nothing(bus, [grant], serials)
 
     def test_one_after_the_other(self):
-        """The same when SIGTERM follows the releases as fast as it can, to a daemon that is at work on them."""
+        """If SIGTERM arrives while the daemon works on releases, each is done and confirmed, or neither (I9)."""
         for count in range(1, 9):
             grants = [self.up("root") for _ in range(count)]
             with self.host.connect("root") as bus:
@@ -172,7 +172,7 @@ class EndAndRelease(BusRing):
 
 class Log(BusRing):
     def test_one_line_per_change(self):
-        """The log has one line for each change of state, with lease, taps, owner and, where given, subnet and label."""
+        """The log has one line per change, with lease, taps, owner and, where there are any, subnet and label."""
         grant = self.up("alice", "--count", "2", "--label", "shop")
         names = [tap["name"] for tap in grant["taps"]]
         self.ok("alice", "down", grant["lease"])
@@ -184,7 +184,7 @@ class Log(BusRing):
         self.assertTrue(all("64101" in line for line in lines[1:]), lines)
 
     def test_descriptors_do_not_leak(self):
-        """After many leases, refusals and ends the daemon has the descriptors open that it began with (I8)."""
+        """After many leases, refusals and ends the daemon has no more descriptors open than at first (I8)."""
         self.up("root")
         self.ok("root", "down", "--all")
         path = f"/proc/{self.host.daemon.pid}/fd"

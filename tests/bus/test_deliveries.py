@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Answers that the bus did not deliver (I7): the lease of a caller who is gone ends, and nobody else's does, whatever
-stands in the text of an error."""
+"""Answers that the bus did not deliver (I7): the lease of a caller that has left ends, and no other lease does,
+whatever the text of the bus's error contains."""
 
 import subprocess
 import sys
@@ -23,46 +23,46 @@ class Deliveries(BusRing):
         return bus
 
     def full_queue(self, user, word):
-        """A process of that user's that makes the bus refuse answers without a pause, with this word as its name."""
+        """Starts a process of that user, with this word as its name, that makes the bus refuse answers all the time."""
         popen = self.host.start(user, word, f"{self.host.source}/tests/bus/full_queue.py", executable=sys.executable,
                                 stdin=subprocess.PIPE, stderr=None)
         self.addCleanup(self._end, popen)
         self.assertEqual(popen.stdout.readline(), b"full\n")
 
     def test_quoted_name(self):
-        """Another user whose command line names the caller, and whom no answer reaches, ends none of 30 leases (I7)."""
+        """A user with undeliverable answers whose command line names another caller ends none of its 30 leases (I7)."""
         alice = self.connect("alice")
         self.full_queue("bob", f" {alice.name} ")
         leases = []
         for _ in range(ROUNDS):
             leases.append(self.call(alice, "Acquire", "ua{sv}", 1, BY_NAME)[0])
-            # Served behind all that the bus had said by then.
+            # The service handles this after everything that the bus had sent before.
             self.call(alice, "List", "a{sv}", {})
         kept = {lease["lease"] for lease in self.leases("alice")}
         self.shows = f"{len(set(leases) - kept)} of {ROUNDS} leases ended by another user"
         self.assertEqual(set(leases) - kept, set())
 
     def test_alive(self):
-        """A caller who is there keeps the lease, though its queue is full and the answer is lost (I7)."""
+        """A caller that is still connected keeps its lease, though its queue is full and the answer is lost (I7)."""
         alice = self.connect("alice")
         full_queue.fill(alice, [self.connect("bob"), self.connect("dave")])
         self.send(alice, "Acquire", "ua{sv}", 1, BY_NAME)
         kernel.wait_for(lambda: kernel.ours(), 20, "the lease is made")
         for _ in range(3):
             self.assertEqual(len(self.leases("alice")), 1)
-        kernel.stays(kernel.present("tap8"), 0.5, "a living caller keeps its lease")
+        kernel.stays(kernel.present("tap8"), 0.5, "a connected caller keeps its lease")
         alice.close()
         self.assertEqual(len(self.leases("alice")), 1)
 
     def test_gone(self):
-        """A caller who left before the answer keeps no lease: it is given and ends (I1)."""
+        """If a caller leaves before the answer, its lease is made and then ends (I1)."""
         root = self.connect("root")
-        self.call(root, "List", "a{sv}", {})  # from then on the service knows who it is
+        self.call(root, "List", "a{sv}", {})  # the service now knows this caller's uid
         with self.host.connect() as watcher:
             self.host.daemon.freeze()
             for _ in range(3):
                 self.send(root, "Acquire", "ua{sv}", 1, BY_NAME)
-            # The bus has passed the calls on before it says that their sender left.
+            # The bus forwards the calls before it announces that their sender has left.
             root.close()
             watcher.wait_for_owner(root.name, present=False)
             self.host.daemon.thaw()

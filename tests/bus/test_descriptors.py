@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Leases held by descriptors: what `run` gives the program it becomes, and that the lease ends with the last
-descriptor, however that is closed."""
+"""Leases held by descriptors: what `run` gives the program that it executes. The lease ends with its last descriptor,
+however that is closed."""
 
 import os
 import random
@@ -12,7 +12,7 @@ from ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, VNET_HDR, BusRing, devi
 
 class Run(BusRing):
     def assert_words(self, holder, caller, grant):
-        """The program got the caller's words unchanged, then ours, and every descriptor is the tap it stands for."""
+        """Expects the caller's arguments unchanged, then the added ones, and each descriptor to be the right tap."""
         words = []
         for number, tap in enumerate(grant["taps"]):
             numbers = holder.fds(number)
@@ -26,7 +26,7 @@ class Run(BusRing):
         self.assertEqual(holder.argv, [*caller, *words])
 
     def test_becomes_the_program(self):
-        """`run` becomes the program, as the caller, with one descriptor per tap, each the right tap, and no other."""
+        """`run` executes the program as the caller, with one descriptor per tap, each the right tap, and no other."""
         caller = ["-m", "64", "with space", "-nographic"]
         holder = self.run_stand_in("alice", "--count", "2", command=caller)
         (lease,) = self.leases("alice")
@@ -40,7 +40,7 @@ class Run(BusRing):
             self.assertFalse(kernel.link(tap["name"])["linkinfo"]["info_data"]["persist"])
 
     def test_without_virtio_header(self):
-        """With --vnet off no virtio header is before frames, which the descriptor itself says, as QEMU asks it."""
+        """With --vnet off frames have no virtio header, and the descriptor's flags say so, as QEMU reads them."""
         holder = self.run_stand_in("alice", "--queues", "2", "--vnet", "off")
         self.assertEqual({holder.open[number]["tap"]["flags"] for number in holder.fds(0)},
                          {(TAP_FLAGS | MULTI_QUEUE) & ~VNET_HDR})
@@ -55,7 +55,7 @@ class Run(BusRing):
         self.assertEqual(len(holder.open), 4)
 
     def test_sixteen_descriptors(self):
-        """16 descriptors, the most a message carries, arrive and work, as 16 taps and as 4 taps of 4 queues."""
+        """16 descriptors, the most that one answer carries, arrive and work, as 16 taps and as 4 taps of 4 queues."""
         for options in (("--count", "16"), ("--count", "4", "--queues", "4")):
             with self.subTest(options=options):
                 holder = self.run_stand_in("alice", *options)
@@ -75,26 +75,26 @@ class Run(BusRing):
                 self.host.no_trace()
 
     def test_status(self):
-        """The status of `run` is the program's own, also when a signal ended it."""
+        """The status of `run` is the program's own, also when a signal ends it."""
         self.assertEqual(self.run_stand_in("alice").end(42), 42)
         self.assertEqual(self.run_stand_in("alice").kill(), -9)
         kernel.wait_for(kernel.absent("tap8"), 2, "the tap ends with its program")
         self.host.no_trace()
 
     def test_tun_closed_to_users(self):
-        """`run` works where /dev/net/tun is for root only: the descriptors come from the daemon."""
+        """`run` works where only root may open /dev/net/tun: the daemon passes the descriptors."""
         os.chmod("/dev/net/tun", 0o600)
         self.host.restart_daemon()
         holder = self.run_stand_in("alice")
         self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap8")
 
     def test_no_arguments_again(self):
-        """`args` has nothing to say about descriptors that belong to a running program: error 2."""
+        """`args` gives 2 for descriptors that a running program already has."""
         self.run_stand_in("alice", "--label", "vm")
         self.assert_refused(self.ctl("alice", "args", "vm"), 2, "descriptors")
 
     def test_down(self):
-        """`down` ends the lease of a running program: the devices go, the program stays."""
+        """`down` ends the lease of a running program: its devices are deleted and the program stays."""
         holder = self.run_stand_in("alice", "--count", "2", "--label", "vm")
         self.ok("alice", "down", "vm")
         self.host.no_trace()
@@ -103,7 +103,7 @@ class Run(BusRing):
 
 
 class Append(BusRing):
-    """The ip= words and the caller's -append."""
+    """The ip= words in the caller's -append."""
 
     def started(self, *command):
         holder = self.run_stand_in("alice", "--count", "2", command=command)
@@ -119,7 +119,7 @@ class Append(BusRing):
         self.assertEqual(len(holder.argv), 8 + 8)
 
     def test_added(self):
-        """With -kernel and no -append one is added."""
+        """With -kernel and no -append, `run` adds one."""
         holder, words = self.started("-kernel", "bzImage")
         self.assertEqual(holder.argv.count("-append"), 1)
         place = holder.argv.index("-append")
@@ -128,13 +128,13 @@ class Append(BusRing):
         self.assertEqual((rest[:2], len(rest)), (["-kernel", "bzImage"], 2 + 8))
 
     def test_no_kernel(self):
-        """Without -kernel there is no -append and no ip=."""
+        """Without -kernel `run` adds neither -append nor ip=."""
         holder, _ = self.started("-drive", "file=disk.img")
         self.assertNotIn("-append", holder.argv)
         self.assertNotIn("ip=", " ".join(holder.argv))
 
     def test_beside_another_nic(self):
-        """Beside the caller's own NIC our netdevs have ids of their own, and ip= names the NICs that are ours."""
+        """Beside the caller's own NIC the added netdevs have ids of their own, and ip= names the added NICs."""
         command = ["-kernel", "bzImage", "-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0"]
         holder, _ = self.started(*command)
         (lease,) = self.leases("alice")
@@ -149,7 +149,7 @@ class Append(BusRing):
                                        f"virtio-net-pci,netdev={ADDED}1,mac={second['mac']}"])
 
     def test_ip_already_there(self):
-        """An -append that has ip= is left alone, and a warning of one line says so."""
+        """An -append that already has ip= is left alone, and a warning of one line says so."""
         command = ["-kernel", "bzImage", "-append", "ip=dhcp console=ttyS0"]
         holder, _ = self.started(*command)
         self.assertEqual(holder.argv[:4], command)
@@ -159,7 +159,7 @@ class Append(BusRing):
 
 
 class Ends(BusRing):
-    """Point 3: nothing outlives the program by more than a second."""
+    """No device outlives the program by more than a second."""
 
     def assert_gone_in_time(self, holder):
         names = [tap["name"] for tap in self.leases_before]
@@ -175,12 +175,12 @@ class Ends(BusRing):
         return holder
 
     def test_killed(self):
-        """Point 3: taps, addresses and routes are gone within 1 s of the program's SIGKILL."""
+        """Taps, addresses and routes are gone within 1 s of the program's SIGKILL."""
         self.assert_gone_in_time(self.start_two())
         self.assertEqual(self.leases("alice"), [])
 
     def test_killed_after_the_daemon(self):
-        """Point 3: also when the daemon was killed before; no process of ours is needed for it."""
+        """The taps end with the program even if the daemon was killed before: no other process is needed."""
         holder = self.start_two()
         self.host.daemon.kill()
         self.assert_gone_in_time(holder)
@@ -188,7 +188,7 @@ class Ends(BusRing):
         self.assertEqual(self.leases("alice"), [])
 
     def test_frozen_daemon(self):
-        """Point 3: also while the daemon does not run, and it has understood what happened when it runs again."""
+        """The taps end while the daemon is stopped, and it knows of their end when it continues."""
         holder = self.start_two()
         self.host.daemon.freeze()
         self.assert_gone_in_time(holder)
@@ -196,14 +196,14 @@ class Ends(BusRing):
         self.assertEqual(self.leases("alice"), [])
 
     def test_made_persistent(self):
-        """A holder that makes its tap persistent does not extend the lease: the daemon deletes it (I6)."""
+        """A holder that makes its tap persistent does not extend the lease: the daemon deletes the tap (I6)."""
         holder = self.start_two()
         holder.tell("persist", holder.fds(0)[0], 1)
         flags = holder.tell("descriptors")[str(holder.fds(0)[0])]["tap"]["flags"]
         self.assertEqual(flags & PERSIST, PERSIST)
         kernel.stays(kernel.present("tap8", "tap9"), 0.3, "a persistent tap in use is left alone")
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "nobody holds the taps any more")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "the taps that no process holds are deleted")
         self.host.no_trace()
 
     def test_given_away(self):
@@ -213,18 +213,18 @@ class Ends(BusRing):
             holder.tell("owner", holder.fds(number)[0], 64102)
             holder.tell("persist", holder.fds(number)[0], 1)
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "nobody holds the taps any more")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), 1, "the taps that no process holds are deleted")
         self.host.no_trace()
 
     def test_one_closed(self):
-        """A program that closes one of its two taps loses that one only."""
+        """A program that closes one of its two taps loses only that one."""
         holder = self.start_two()
         holder.tell("close", holder.fds(1)[0])
         kernel.wait_for(kernel.absent("tap9"), 1, "the closed tap is gone")
         self.assertTrue(kernel.present("tap8")())
 
     def test_not_for_others(self):
-        """A held tap is attached by nobody else: not by another user, and not a second time by its owner (I4)."""
+        """No other process can attach to a held tap: not another user's, and not another one of its owner (I4)."""
         self.start_two()
         other, owner = self.run_stand_in("bob", alone=True), self.run_stand_in("alice", alone=True)
         with self.assertRaises(PermissionError):
@@ -236,7 +236,7 @@ class Ends(BusRing):
 
 class Path(BusRing):
     def test_empty_element(self):
-        """An empty element of PATH means the current directory, as execvp(3) has it, wherever it stands."""
+        """An empty element anywhere in PATH means the current directory, as for execvp(3)."""
         home = f"{users.HOMES}/alice"
         with open(f"{home}/from-here", "w", encoding="ascii") as file:
             file.write("#!/bin/sh\nexit 42\n")
@@ -255,14 +255,14 @@ class Path(BusRing):
 
 class CannotStart(BusRing):
     def test_not_found(self):
-        """A command that does not exist is 127, and the lease is gone again."""
+        """A command that does not exist gives 127, and the lease ends."""
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", "no-such-program", "-m", "64"), 127,
                             "no-such-program")
         kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the client")
         self.host.no_trace()
 
     def test_not_executable(self):
-        """A command that may not be executed is 126, and the lease is gone again."""
+        """A command that cannot be executed gives 126, and the lease ends."""
         for command in ("/etc/passwd", "/tmp"):
             with self.subTest(command=command):
                 self.assert_refused(self.ctl("alice", "run", "--", command), 126, command)
@@ -270,7 +270,7 @@ class CannotStart(BusRing):
                 self.host.no_trace()
 
     def test_no_interpreter(self):
-        """A script whose interpreter does not exist fails only when it is started: 127, and the lease is gone again."""
+        """A script whose interpreter does not exist, which only execve reports, gives 127, and the lease ends."""
         script = f"{furnish.RIG}/no-interpreter"
         with open(script, "w", encoding="ascii") as file:
             file.write("#!/no/such/interpreter\n")
@@ -281,20 +281,20 @@ class CannotStart(BusRing):
         self.host.no_trace()
 
     def test_killed_at_any_moment(self):
-        """A client that is killed anywhere between asking and becoming the program leaves nothing (I1)."""
+        """A client that is killed at any moment between its request and execve leaves nothing (I1)."""
         for _ in range(25):
             client = self.host.ctl_start("alice", "run", "--count", "4", "--", "sleep", "60")
-            # The moment is what is varied here: nothing announces "anywhere".
+            # The random delay is what the test varies: no event marks the moments in between.
             time.sleep(random.uniform(0, 0.03))
             client.kill()
             client.communicate()
-        # Answered in order, so after this answer the daemon is done with all of them.
+        # The daemon answers in order: after this answer it has handled all of them.
         self.leases("root", "--all")
         kernel.wait_for(lambda: not kernel.ours(), 1, "the leases end with their clients")
         self.host.no_trace()
 
     def test_no_command(self):
-        """`run` without a command is 2, and nothing is asked for."""
+        """`run` without a command gives 2 and sends no request."""
         for words in ((), ("--",), ("--count", "2"), ("--count", "2", "--")):
             with self.subTest(words=words):
                 self.assert_refused(self.ctl("alice", "run", *words), 2)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The examples of the bus interface, as they stand: what people copy must work. libvirt's is called here as libvirt
-would; a libvirtd calls it in the guest ring."""
+"""The shipped examples of the bus API work unchanged, because users copy them. This test calls the libvirt hook as
+libvirt would; the guest ring runs it under a real libvirtd."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class ExamplesRing(BusRing):
 
 class Shell(ExamplesRing):
     def test_two_taps(self):
-        """While the command runs there are two taps under the label, which List shows; afterwards nothing is left."""
+        """While the command runs, List shows two taps under the label; afterwards nothing is left."""
         done = self.host.run("alice", self.example("with-taps.sh"), "web", "qemu-tapctl", "list", "--json")
         self.assertEqual((done.status, done.err), (0, ""), done)
         shown, told = done.out.split("\n", 1)
@@ -36,7 +36,7 @@ class Shell(ExamplesRing):
         self.assert_gone()
 
     def test_status(self):
-        """The status is the command's, and the lease ends also when that fails."""
+        """The exit status is the command's, and the lease ends even if the command fails."""
         done = self.host.run("alice", self.example("with-taps.sh"), "web", "sh", "-c", "exit 42")
         self.assertEqual((done.status, done.err), (42, ""))
         self.assert_gone()
@@ -49,7 +49,7 @@ class Shell(ExamplesRing):
         self.assert_gone()
 
     def test_refused(self):
-        """Who may have no taps gets the service's text, and the command is not run."""
+        """A user without permission gets the service's error text, and the command is not run."""
         done = self.host.run("dave", self.example("with-taps.sh"), "web", "echo", "run")
         self.assertNotEqual(done.status, 0)
         self.assertEqual(done.out, "")
@@ -59,7 +59,7 @@ class Shell(ExamplesRing):
 
 class Python(ExamplesRing):
     def test_becomes_qemu(self):
-        """The program has become QEMU with a tap of its own, and the lease ends with it."""
+        """The script executes QEMU with a tap of its own, and the lease ends with QEMU."""
         qemu = self.host.start("alice", self.example("with-tap.py"), "qemu-system-x86_64", "-machine", "pc,accel=tcg",
                                "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", stdin=subprocess.PIPE)
         self.addCleanup(self._end, qemu)
@@ -73,7 +73,7 @@ class Python(ExamplesRing):
         self.assert_gone()
 
     def test_refused(self):
-        """Who may have no taps is told the error's name and text, in one line."""
+        """A user without permission gets the error's name and text in one line."""
         done = self.host.run("dave", self.example("with-tap.py"), "true")
         self.assertEqual((done.status, done.out), (1, ""))
         name = re.escape(error_name("NotAuthorized"))
@@ -82,7 +82,7 @@ class Python(ExamplesRing):
 
 
 class Hook(ExamplesRing):
-    """As root, with the domain's XML on its standard input."""
+    """The hook runs as root and reads the domain's XML from standard input."""
 
     def call_hook(self, operation, part, *devices, domain="web", kind="ethernet", managed="no"):
         nics = "".join(f"<interface type='{kind}'><target dev='{device}' managed='{managed}'/></interface>"
@@ -99,7 +99,7 @@ class Hook(ExamplesRing):
         return [tap["name"] for tap in grant["taps"]]
 
     def test_from_first_to_last(self):
-        """Two NICs: one lease from `prepare` to `release`; what libvirt calls between changes nothing."""
+        """A domain with two NICs has one lease from `prepare` to `release`; the calls in between change nothing."""
         devices = self.devices_of("web", 2)
         self.assertEqual(self.call_hook("prepare", "begin", *devices), (0, "", ""))
         (lease,) = self.leases("root")
@@ -112,7 +112,7 @@ class Hook(ExamplesRing):
         self.host.no_trace()
 
     def test_left_over(self):
-        """A lease that is there from a last time is taken again."""
+        """A lease that was left over from an earlier start is used again."""
         devices = self.devices_of("web", 1)
         for _ in range(2):
             self.assertEqual(self.call_hook("prepare", "begin", *devices), (0, "", ""))
@@ -121,7 +121,7 @@ class Hook(ExamplesRing):
         self.host.no_trace()
 
     def test_another_device(self):
-        """A domain with a device that its label does not find is told which it finds, and not started."""
+        """A domain whose device is not the one of its label does not start, and the error names the right device."""
         (device,) = self.devices_of("web", 1)
         status, _, err = self.call_hook("prepare", "begin", "tap9999")
         self.assertEqual((status, err), (1, f"domain web has dev tap9999; what is free for it is dev {device}\n"))
@@ -129,7 +129,7 @@ class Hook(ExamplesRing):
         self.host.no_trace()
 
     def test_other_domains(self):
-        """Domains without such NICs start without the service, and end nobody's lease."""
+        """Domains without such NICs start without the service and end no lease."""
         (device,) = self.devices_of("web", 1)
         grant = self.up("root", "--label", "web")
         self.assertEqual(self.call_hook("release", "end", device, domain="other"), (0, "", ""))
@@ -141,7 +141,7 @@ class Hook(ExamplesRing):
         self.assertEqual(self.call_hook("prepare", "begin", "vnet0", managed="yes"), (0, "", ""))
 
     def test_refused(self):
-        """A domain whose name can be no label is not started, and told why."""
+        """A domain whose name is not a valid label does not start, and the error says why."""
         status, _, err = self.call_hook("prepare", "begin", "tap8", domain="two words")
         self.assertEqual(status, 1)
         self.assertRegex(err, rf"\A{re.escape(error_name('InvalidArgument'))}: [^\n]+\n\Z")

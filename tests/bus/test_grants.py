@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `up` grants: the exact JSON, the kernel's devices behind it, and which index is given when."""
+"""What `up` grants: the exact JSON, the kernel's devices, and which index is given when."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Grants(BusRing):
                          "ip=192.168.8.2::192.168.8.1:255.255.255.0::eth0:off net.ifnames=0")
 
     def test_alias(self):
-        """The alias of each tap holds everything the kernel does not know about the lease, in the fixed order."""
+        """The alias of each tap holds every fact of the lease that no other kernel field holds, in a fixed order."""
         grant = self.up("alice", "--count", "2", "--label", "web:1", "--idle-timeout", "600")
         for position, tap in enumerate(grant["taps"]):
             link = kernel.link(tap["name"])
@@ -37,7 +37,7 @@ class Grants(BusRing):
                              "idle=600 label=web:1")
 
     def test_device_settings(self):
-        """Each tap is closed to tricks before it is handed over (I5): strict reverse path, no IPv6, no redirects."""
+        """Each tap is restricted before it is handed over (I5): strict reverse path filter, no IPv6, no redirects."""
         self.up("alice")
         expected = {"ipv4/conf/tap8/rp_filter": "1", "ipv4/conf/tap8/arp_ignore": "1",
                     "ipv4/conf/tap8/accept_redirects": "0", "ipv4/conf/tap8/send_redirects": "0",
@@ -49,7 +49,7 @@ class Grants(BusRing):
         self.assertEqual(found, expected)
 
     def test_lowest_free_index(self):
-        """Without a label the lowest free index is taken, and a reused index has the same addresses and MAC again."""
+        """Without a label the lowest free index is given, and it has the same addresses and MAC each time."""
         first, second = self.up("alice"), self.up("bob")
         self.assert_grant(first, "alice", [8])
         self.assert_grant(second, "bob", [9])
@@ -60,7 +60,7 @@ class Grants(BusRing):
         self.assertNotEqual(again["lease"], first["lease"])
 
     def test_list(self):
-        """`list --json` shows exactly what `up --json` said, sorted by index, own leases only."""
+        """`list --json` shows the user's own leases exactly as `up --json` printed them, sorted by index."""
         one, theirs, two = self.up("alice", "--count", "2"), self.up("bob"), self.up("alice", "--label", "b")
         mine = sorted([one, two], key=lambda grant: grant["taps"][0]["index"])
         self.assertEqual(self.leases("alice"), mine)
@@ -70,7 +70,7 @@ class Grants(BusRing):
         self.assertEqual(self.leases("root", "--all"), everyone)
 
     def test_list_in_columns(self):
-        """List in columns says what it says in rows, of each lease and of each tap in turn."""
+        """`list` in columns shows the same facts as in rows, for each lease and each tap."""
         self.up("alice", "--count", "2", "--label", "two")
         bobs = self.up("bob", "--idle-timeout", "60")["taps"][0]["name"]
         holder = self.run_stand_in("alice", "--queues", "2")
@@ -91,7 +91,7 @@ class Grants(BusRing):
         self.assertEqual(empty, {key: [] for key in columns[0]})
 
     def test_list_for_people(self):
-        """`list` without --json names lease, label, device and address."""
+        """`list` without --json shows lease, label, device and address."""
         grant = self.up("alice", "--label", "shop")
         text = self.ok("alice", "list")
         for word in (grant["lease"], "shop", grant["taps"][0]["name"], grant["taps"][0]["client"]):
@@ -107,7 +107,7 @@ class Grants(BusRing):
         self.assertTrue(kernel.link("tap8")["linkinfo"]["info_data"]["multi_queue"])
 
     def test_device_model(self):
-        """`--device` puts any NIC model on the command line, with mq= only on virtio ones."""
+        """`--device` puts any NIC model on the command line, with mq= only on virtio models."""
         grant = self.up("alice", "--device", "e1000", "--queues", "2")
         self.assertEqual(grant["qemu_args"], name_arguments(grant["taps"], "e1000"))
         self.assertEqual(grant["qemu_args"][3], f"e1000,netdev=net0,mac={grant['taps'][0]['mac']}")
@@ -117,14 +117,14 @@ class Grants(BusRing):
         self.assertTrue(grant["qemu_args"][3].endswith(",mq=on,vectors=8"))
 
     def test_mmio_devices(self):
-        """virtio-net-device has no vectors= and is tied to its bus: mmio NICs come up in reverse order otherwise."""
+        """virtio-net-device has no vectors= and names its bus: mmio NICs appear in reverse order otherwise."""
         grant = self.up("alice", "--device", "virtio-net-device", "--queues", "2", "--count", "2")
         self.assertEqual([grant["qemu_args"][3], grant["qemu_args"][7]],
                          [f"virtio-net-device,netdev=net{number},mac={tap['mac']},mq=on,bus=virtio-mmio-bus.{number}"
                           for number, tap in enumerate(grant["taps"])])
 
     def test_largest_request(self):
-        """32 taps in one lease, the most one call and one user may have, are one lease of 32 complete taps (I8, I9)."""
+        """One lease of 32 taps, the limit of one call and of one user, has 32 complete taps (I8, I9)."""
         grant = self.up("alice", "--count", "32")
         self.assertEqual(grant["taps"], self.expected_taps(grant, range(8, 40)))
         self.assertEqual(sorted(kernel.ours()), sorted(f"tap{index}" for index in range(8, 40)))
@@ -133,7 +133,7 @@ class Grants(BusRing):
 
 
 class Untold(BusRing):
-    """Results that nobody can be told: what was given is given back, as nobody would know of it."""
+    """Results that `up` cannot write: it releases the lease, because no caller knows of it."""
 
     def assert_given_back(self, *argv, words=(), **options):
         done = self.host.run("alice", *argv, **options)
@@ -142,7 +142,7 @@ class Untold(BusRing):
         self.host.no_trace()
 
     def test_reader_gone(self):
-        """`up` into a pipe whose reader is gone is error 1, not the end by a signal, and no lease remains."""
+        """`up` into a pipe without a reader fails with 1, is not ended by a signal, and leaves no lease."""
         for form in ((), ("--json",), ("--count", "32", "--format", "env")):
             with self.subTest(form=form):
                 reader, writer = os.pipe()
@@ -151,7 +151,7 @@ class Untold(BusRing):
                     self.assert_given_back("qemu-tapctl", "up", *form, stdout=pipe)
 
     def test_reader_leaves(self):
-        """A reader that leaves while `up` waits for room in the pipe is the same."""
+        """`up` fails with 1 and leaves no lease if the reader closes the pipe while `up` waits for room in it."""
         reader, writer = os.pipe()
         self.addCleanup(os.close, writer)
         os.set_blocking(writer, False)
@@ -170,14 +170,14 @@ class Untold(BusRing):
         self.host.no_trace()
 
     def test_stdout_closed(self):
-        """`up` with stdout closed is error 1, and no lease remains; so it is with all three closed."""
+        """`up` with stdout closed, or with all three standard descriptors closed, fails with 1 and leaves no lease."""
         self.assert_given_back("sh", "-c", "exec qemu-tapctl up >&-")
         self.assertEqual(self.host.run("alice", "sh", "-c", "exec qemu-tapctl up <&- >&- 2>&-").status, 1)
         self.assertEqual(self.leases("alice"), [])
         self.host.no_trace()
 
     def test_device_full(self):
-        """`up` into a full device is error 1 by its name, and no lease remains."""
+        """`up` into a full device fails with 1 and the name of that error, and leaves no lease."""
         with open("/dev/full", "wb") as full:
             self.assert_given_back("qemu-tapctl", "up", "--json", stdout=full, words=("No space left on device",))
 
@@ -196,15 +196,15 @@ class Formats(BusRing):
         self.assertEqual(json.loads(self.ok("alice", "args", self.grant["lease"], "--format", "json")), self.grant)
 
     def test_qemu(self):
-        """`--format qemu` is shell-quoted words that give back the exact argument list."""
+        """`--format qemu` prints shell-quoted words that give back the exact argument list."""
         self.assertEqual(shlex.split(self.args("qemu")), self.grant["qemu_args"])
 
     def test_cmdline(self):
-        """`--format cmdline` is the ip= words in one line."""
+        """`--format cmdline` prints the ip= words in one line."""
         self.assertEqual(self.args("cmdline"), self.grant["kernel_cmdline"] + "\n")
 
     def test_env(self):
-        """`--format env` is KEY=value lines that a shell's eval reads back unchanged."""
+        """`--format env` prints KEY=value lines that a shell's eval reads back unchanged."""
         text = self.args("env")
         for line in text.splitlines():
             self.assertRegex(line, r"\A[A-Z][A-Z0-9_]*=")
@@ -231,7 +231,7 @@ class Formats(BusRing):
             self.assertIn(word, text)
 
     def test_text(self):
-        """The text for people names lease, devices and addresses and has a QEMU line to copy."""
+        """The text format names lease, devices and addresses and has a QEMU command line to copy."""
         text = self.args("text")
         self.assertIn(self.grant["lease"], text)
         for tap in self.grant["taps"]:
@@ -241,7 +241,7 @@ class Formats(BusRing):
             self.assertIn(word, text)
 
     def test_defaults(self):
-        """Without --format `args` prints QEMU's words and `up` the text for people."""
+        """Without --format `args` prints QEMU's words and `up` the text format."""
         self.assertEqual(self.ok("alice", "args", "vm"), self.args("qemu"))
         text = self.ok("alice", "up", "--label", "other")
         self.assertEqual(self.ok("alice", "args", "other", "--format", "text"), text)
@@ -249,7 +249,7 @@ class Formats(BusRing):
 
 class Labels(BusRing):
     def test_label_finds_its_index_again(self):
-        """The same user and label get the same name, addresses and MAC again, also from another daemon process."""
+        """The same user and label get the same name, addresses and MAC again, even from another daemon process."""
         self.up("bob")
         first = self.up("alice", "--count", "2", "--label", "build-vm")
         self.assert_grant(first, "alice", [tap["index"] for tap in first["taps"]], label="build-vm")
@@ -261,7 +261,7 @@ class Labels(BusRing):
         self.assertNotIn(other["taps"][0]["index"], [tap["index"] for tap in again["taps"]])
 
     def test_label_whose_index_is_taken(self):
-        """When its old index is taken a label gets another, and the old one again as soon as it is free (I2)."""
+        """A label whose old index is taken gets another one, and the old one again as soon as it is free (I2)."""
         first = self.up("alice", "--label", "db")
         name = first["taps"][0]["name"]
         self.ok("alice", "down", "db")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""I10: what a guest may do to its host. The test is the guest and writes frames into its tap; and it is the other
-program that changes settings of live taps, which the daemon puts back within a second and logs."""
+"""I10: what a guest may do to its host. The test plays the guest and writes frames into its tap. It also plays another
+program that changes settings of live taps, which the daemon restores and logs within a second."""
 
 import fcntl
 import os
@@ -15,9 +15,9 @@ from ring import BusRing
 from frames import Guest, UDP, is_arp_answer_for, is_multicast, mac_of, redirect, udp
 
 NET = "/proc/sys/net"
-LIMIT = 1  # s, until a change is put back
+LIMIT = 1  # s, until a change is reverted
 PUT_BACK = "put back "
-# Settings whose change the kernel announces, with a value that is not the promised one.
+# Settings whose change the kernel announces, each with a value that is not the promised one.
 ANNOUNCED = {"ipv4/conf/{}/rp_filter": 2, "ipv4/conf/{}/proxy_arp": 1, "ipv4/conf/{}/ignore_routes_with_linkdown": 0,
              "ipv6/conf/{}/disable_ipv6": 0}
 PROMISED = {"ipv4/conf/{}/rp_filter": 1, "ipv4/conf/{}/arp_ignore": 1, "ipv4/conf/{}/accept_redirects": 0,
@@ -38,13 +38,13 @@ def write(path, value):
 
 
 def broken(name):
-    """The settings of a tap that are not as promised."""
+    """The settings of a tap that differ from the promised ones."""
     found = [path.format(name) for path, value in PROMISED.items() if read(path.format(name)) != value]
     return found + (["multicast"] if "MULTICAST" in kernel.link(name)["flags"] else [])
 
 
 def await_until(condition, limit, what):
-    """Not by announcements: of most settings the kernel makes none."""
+    """Polls, because the kernel does not announce a change of most settings."""
     end = time.monotonic() + limit
     while not condition():
         if time.monotonic() > end:
@@ -60,14 +60,14 @@ class Limits(BusRing):
         self.addCleanup(self.root.close)
 
     def set_all(self, path, value):
-        """A setting of the whole scratch host, until the end of the test."""
+        """Sets a setting of the whole scratch host until the end of the test."""
         if path not in self.restored:
             self.restored[path] = read(path)
             self.addCleanup(write, path, self.restored[path])
         write(path, value)
 
     def take(self, count=1, hold="fd", profile="standard"):
-        """A lease of root's; the guests on its taps, or the names of those."""
+        """Acquires a lease as root; returns the guests on its taps, or the names of taps held by name."""
         options = {"hold": Variant("s", hold), "profile": Variant("s", profile)}
         _, taps, descriptors = self.call(self.root, "Acquire", "ua{sv}", count, options)
         for descriptor in descriptors:
@@ -84,8 +84,8 @@ class Limits(BusRing):
 
 class Kept(Limits):
     def test_given(self):
-        """Each setting is as promised when a lease of either kind is given; of runqemu's the first tap alone answers
-        ARP requests for others."""
+        """A lease of either hold is given with each setting as promised.
+        Of runqemu's taps the first alone answers ARP requests for other addresses."""
         for hold in ("fd", "name"):
             for tap in self.take(2, hold):
                 self.assertEqual(broken(tap if hold == "name" else tap.name), [])
@@ -93,7 +93,7 @@ class Kept(Limits):
         self.assertEqual((broken(runqemus), broken(further)), ([f"ipv4/conf/{runqemus}/proxy_arp"], []))
 
     def test_each_announced(self):
-        """A change that the kernel announces is put back within a second, and logged with both values."""
+        """A change that the kernel announces is reverted within a second, and logged with both values."""
         (guest,) = self.take()
         for path, value in ANNOUNCED.items():
             path = path.format(guest.name)
@@ -108,16 +108,16 @@ class Kept(Limits):
         await_until(self.settled(guest.name), LIMIT, "the flag MULTICAST")
 
     def test_vpn(self):
-        """`sysctl -w net.ipv6.conf.all.disable_ipv6=0`, as VPN clients do it: off again on all taps in a second."""
+        """After `sysctl -w net.ipv6.conf.all.disable_ipv6=0`, as by VPN clients, IPv6 is off on all taps within 1 s."""
         names = [guest.name for guest in self.take(8)]
         self.set_all("ipv6/conf/all/disable_ipv6", 1)
         write("ipv6/conf/all/disable_ipv6", 0)
         await_until(self.settled(*names), LIMIT, "IPv6 is off on the taps")
         await_until(lambda: self.lines("disable_ipv6"), LIMIT, "it is logged")
-        self.assertLessEqual(len(self.lines("disable_ipv6")), 2)  # not one for each tap
+        self.assertLessEqual(len(self.lines("disable_ipv6")), 2)  # one line per change, not one per tap
 
     def test_sysctl_system(self):
-        """`sysctl --system` with net.ipv4.conf.*: announced or not, all settings of all taps are back in a second."""
+        """After `sysctl --system` with net.ipv4.conf.*, all settings of all taps are restored within a second."""
         names = self.take(3, "name") + [guest.name for guest in self.take(2)]
         for name in names:
             for setting in ("accept_redirects", "route_localnet", "arp_ignore", "accept_local", "rp_filter"):
@@ -125,7 +125,7 @@ class Kept(Limits):
         await_until(self.settled(*names), LIMIT, "all settings")
 
     def test_unannounced(self):
-        """A change that the kernel does not announce is put back at the next call, whoever makes it."""
+        """A change that the kernel does not announce is reverted at the next call of any user."""
         (name,) = self.take(1, "name")
         for setting in ("arp_ignore", "accept_redirects", "route_localnet", "accept_local"):
             path = f"ipv4/conf/{name}/{setting}"
@@ -134,7 +134,8 @@ class Kept(Limits):
             await_until(self.settled(name), LIMIT, path)
 
     def test_loop(self):
-        """A program that changes a setting in a loop: a line or two, no spinning, and put back when it stops."""
+        """A program that changes a setting in a loop costs a line or two in the log and no busy loop of the daemon.
+        The daemon restores the setting when the program stops."""
         (guest,) = self.take()
         path, daemon = f"ipv4/conf/{guest.name}/rp_filter", self.host.daemon
         before, began, writes = self.cpu_seconds(), time.monotonic(), 0
@@ -156,7 +157,7 @@ class Kept(Limits):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def test_no_wakeups(self):
-        """Beside leases whose settings are kept the daemon sleeps."""
+        """The daemon sleeps while it watches the settings of idle leases."""
         self.take(4, "name")
         self.leases("root")
 
@@ -168,11 +169,11 @@ class Kept(Limits):
             before = switches()
             time.sleep(3)
             return switches() == before
-        # The daemon first hears what the kernel says of the new taps, which takes a while on a loaded machine.
+        # The daemon first reads the kernel's messages about the new taps, which takes a while on a loaded machine.
         await_until(sleeps, 20, "three seconds without a wakeup")
 
     def test_start(self):
-        """What changed while no daemon was there is put right at the start; new settings alone without a word."""
+        """A change made while no daemon ran is reverted at the start; new settings alone are not logged."""
         (name,) = self.take(1, "name")
         self.host.stop_daemon()
         kernel.ip("link", "set", name, "multicast", "on")
@@ -188,7 +189,7 @@ class Kept(Limits):
 
 
 class Frames(Limits):
-    """What gets through, and for each the control: that the same frame does where a setting is not as promised."""
+    """What reaches the host. For each case a control shows that the frame does where a setting is not as promised."""
 
     PORT = 4711
 
@@ -214,7 +215,7 @@ class Frames(Limits):
         return [line for line in self.lines(f"net.ipv4.conf.all.{name}") if PUT_BACK not in line]
 
     def assert_host_wide(self, setting, value, arrives, otherwise=0):
-        """The frame does not arrive; with the setting for all devices it does, and there is one warning that says so."""
+        """The frame does not arrive; with the setting for all devices it does, and one warning names that setting."""
         self.assertFalse(arrives())
         self.assertEqual(self.warnings(setting), [])
         self.set_all(f"ipv4/conf/all/{setting}", value)
@@ -239,26 +240,26 @@ class Frames(Limits):
         self.assertTrue(guest.received(is_arp_answer_for("192.168.8.1"), 2))
 
     def test_spoofed(self):
-        """Under another guest's address nothing arrives, but with all.rp_filter=2, which is warned of."""
+        """A frame from another guest's address arrives only with all.rp_filter=2, and a warning names that setting."""
         self.set_all("ipv4/conf/all/rp_filter", 0)
         guest, _ = self.take(2)
         listener = self.listen("0.0.0.0")
         self.assert_host_wide("rp_filter", 2, lambda: self.arrives(guest, listener, "192.168.9.2", "192.168.8.1"))
 
     def test_loopback(self):
-        """What is sent to 127.0.0.1 does not arrive, but with all.route_localnet=1, which is warned of."""
+        """A frame to 127.0.0.1 arrives only with all.route_localnet=1, and a warning names that setting."""
         (guest,) = self.take()
         listener = self.listen("127.0.0.1")
         self.assert_host_wide("route_localnet", 1, lambda: self.arrives(guest, listener, "192.168.8.2", "127.0.0.1"))
 
     def test_gateways_own_address(self):
-        """Under the host's own address nothing arrives, but with all.accept_local=1, which is warned of."""
+        """A frame from the host's own address arrives only with all.accept_local=1, and a warning names it."""
         (guest,) = self.take()
         listener = self.listen("0.0.0.0")
         self.assert_host_wide("accept_local", 1, lambda: self.arrives(guest, listener, "192.168.8.1", "192.168.8.1"))
 
     def test_proxied_addresses(self):
-        """The host answers for no address but its own, but with all.proxy_arp=1 where it forwards: warned of."""
+        """The host answers ARP for other addresses only if it forwards and all.proxy_arp=1, and a warning says so."""
         self.set_all("ipv4/conf/default/forwarding", 1)
         self.set_all("ipv4/ip_forward", 1)
         guest, _ = self.take(2)
@@ -269,8 +270,8 @@ class Frames(Limits):
         self.assert_host_wide("proxy_arp", 1, answered)
 
     def test_runqemus_neighbours(self):
-        """Guests of runqemu, who take all of 192.168.7.0/24 for their own network, reach each other through the host
-        where it forwards packets, and not otherwise; it answers no other guest for them."""
+        """Guests of runqemu's taps reach each other through the host if it forwards packets, and only then.
+        Each takes all of 192.168.7.0/24 for its own network. The host answers no other guest's ARP for them."""
         self.set_all("ipv4/conf/default/forwarding", 1)
         self.set_all("ipv4/ip_forward", 1)
         first, second, other = *self.take(profile="runqemu"), *self.take(profile="runqemu"), *self.take()
@@ -302,9 +303,9 @@ class Frames(Limits):
         return Guest(name, descriptor, b"")
 
     def test_redirects(self):
-        """A redirect changes no route, also with all.accept_redirects=1, the kernel's default: it counts only from the
-        gateway itself, whose address a guest can't use. The control: the gateway's own does, and with all.rp_filter=2
-        the guest's."""
+        """A redirect from a guest changes no route, even with the kernel's default all.accept_redirects=1.
+        It would count only from the gateway's address, which a guest cannot use. The control: a redirect from the
+        gateway itself changes the route, and with all.rp_filter=2 the guest's does too."""
         self.set_all("ipv4/conf/all/accept_redirects", 1)
         self.set_all("ipv4/conf/all/rp_filter", 0)
         uplink = self.uplink()
@@ -329,8 +330,8 @@ class Frames(Limits):
         self.assertIn("via 10.9.0.77", send(guest, "10.9.0.254", "10.9.0.77", "10.9.0.1"))
 
     def test_router_advertisements(self):
-        """While another program switches IPv6 on for all devices, again and again, Router Advertisements bring neither
-        a default route nor an address. The control: on a device of its own they do."""
+        """Router Advertisements bring no default route or address while a program enables IPv6 again and again.
+        The control: on a device of that program's own they bring both."""
         (guest,) = self.take()
         self.set_all("ipv6/conf/all/disable_ipv6", 1)
         uplink = self.uplink()
@@ -354,12 +355,12 @@ class Frames(Limits):
         self.assertEqual(gained(guest.name), ("", ""))
 
     def test_names(self):
-        """A program that asks all networks for names by the rules, mDNS and LLMNR, does not ask a guest: the tap is no
-        network with MULTICAST. The control: with the flag it would be asked."""
+        """A program that queries all multicast networks for names (mDNS, LLMNR) does not query a guest.
+        The tap lacks the flag MULTICAST. The control: with the flag the guest would be queried."""
         (guest,) = self.take()
 
         def ask():
-            """As avahi and systemd-resolved choose: up, running, MULTICAST, no loopback."""
+            """Chooses devices as avahi and systemd-resolved do: UP, LOWER_UP, MULTICAST, not LOOPBACK."""
             for name, facts in kernel.links().items():
                 if {"UP", "LOWER_UP", "MULTICAST"} <= set(facts["flags"]) and "LOOPBACK" not in facts["flags"]:
                     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Callers who want to hurt (I8): whatever users without any right send, the daemon's descriptors, memory and log stay
-bounded, and nobody else waits for them. Mostly with a frozen polkit, as that is when the daemon has to keep what it
-was sent."""
+"""Hostile callers (I8): whatever users without any right send, the daemon's descriptors, memory and log stay bounded,
+and no other user waits for them. Most tests freeze polkit, because the daemon then has to keep what it was sent."""
 
 import os
 import socket
@@ -21,7 +20,7 @@ BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus")
 class Descriptors(HostileCallers):
     @staticmethod
     def send_with(bus, descriptors, member, signature, *arguments):
-        """A call that carries descriptors its arguments do not even mention."""
+        """Sends a call that carries descriptors which its arguments do not mention."""
         body = Encoder().values(signature, arguments).body
         fields = [(PATH, Variant("o", MANAGER[1])), (MEMBER_OF, Variant("s", MANAGER[2])),
                   (MEMBER, Variant("s", member)), (DESTINATION, Variant("s", MANAGER[0])),
@@ -47,7 +46,7 @@ class Descriptors(HostileCallers):
 
 class OwnConnections(HostileCallers):
     def own_names(self):
-        """The unique names of all the daemon's connections, as anybody can learn them."""
+        """The unique names of all the daemon's connections, which any user can read."""
         with self.host.connect("dave") as bus:
             names = [name for name in bus.call(*BUS, f"{BUS[0]}.ListNames")[0] if name.startswith(":")]
             return [name for name in names if name != bus.name
@@ -68,14 +67,14 @@ class Memory(OwnConnections):
 
     def setUp(self):
         super().setUp()
-        # A sanitizer keeps what was freed for a while, which is not what is measured here.
+        # A sanitizer keeps freed memory for a while, which must not count here.
         sanitizer = os.environ.get("ASAN_OPTIONS", "")
         self.host.start_daemon(environment={"ASAN_OPTIONS": f"{sanitizer}:quarantine_size_mb=1"})
         self.before = self.memory("VmHWM")
         self.host.polkit.freeze()
 
     def test_no_lease_ids(self):
-        """200 MB of what can be no lease id: NoSuchLease at once, nothing kept, others answered meanwhile (I8)."""
+        """200 MB of malformed lease ids get NoSuchLease at once and are not kept; others are served meanwhile (I8)."""
         connections, bob, sent = self.connections("dave", 20), self.connect("bob"), []
         for _ in range(10):
             sent += [(bus, self.send(bus, "Release", "s", NO_ID)) for bus in connections]
@@ -86,7 +85,7 @@ class Memory(OwnConnections):
         self.assertEqual(names, {error_name("NoSuchLease"): 200})
 
     def test_new_callers(self):
-        """100 MB that wait behind calls of callers never seen before are not read ahead, but one by one (I8)."""
+        """100 MB of queued calls of callers not seen before are read one by one, not all at once (I8)."""
         connections = self.connections("dave", 20)
         self.host.daemon.freeze()
         for bus in connections:
@@ -98,7 +97,7 @@ class Memory(OwnConnections):
         self.assertLess(self.memory("VmHWM") - self.before, 50)
 
     def test_signals(self):
-        """40 MB of small signals to each of the daemon's connections are not kept when it asks who calls (I8)."""
+        """40 MB of small signals to each of the daemon's connections are not kept while it asks for a uid (I8)."""
         bus, names = self.connect("dave"), self.own_names()
         self.assertEqual(len(names), 2)
         self.host.daemon.freeze()
@@ -112,7 +111,7 @@ class Memory(OwnConnections):
 
 class Asking(OwnConnections):
     def limit_connections(self, root):
-        """From now on the bus takes no further connections, until the returned function was called."""
+        """Makes the bus refuse further connections until the returned function is called."""
         with open(f"{BUS_POLICY}/zz-limit.conf", "w", encoding="ascii") as file:
             file.write('<busconfig><limit name="max_connections_per_user">1</limit></busconfig>')
 
@@ -126,8 +125,8 @@ class Asking(OwnConnections):
         return end
 
     def test_no_further_connection(self):
-        """Somebody writes to the connection on which the daemon asks who calls, and the bus gives it no other: the
-        request that met this fails, the daemon goes on, and the next request is served when there is one (I8)."""
+        """A foreign message on the connection for uid queries, and no further connection, fail only that request.
+        The daemon drops the connection and survives. Once the bus gives it another, requests are served again (I8)."""
         root, dave, bob = self.connect("root"), self.connect("dave"), self.connect("bob")
         (asking,) = {*self.own_names()} - {root.owner_of(MANAGER[0])}
         end = self.limit_connections(root)
@@ -138,12 +137,12 @@ class Asking(OwnConnections):
         self.assertTrue(self.host.daemon.alive())
         end()
         self.settled(bob)
-        self.assertIsNone(root.owner_of(asking), "the connection that others write to is left")
+        self.assertIsNone(root.owner_of(asking), "the connection that others write to is closed")
 
 
 class Limits(HostileCallers):
     def refusal(self, bus):
-        """The text by which one more request is LimitExceeded, at once."""
+        """The text of the LimitExceeded with which one more request is refused at once."""
         serials = self.acquire(bus, 1)
         self.settled(bus)
         answers = self.answers(bus, serials)
@@ -151,7 +150,7 @@ class Limits(HostileCallers):
         return answers[0].body[0]
 
     def test_present_per_user(self):
-        """A user's 129th waiting request is refused, with number and uid; another user's waits for polkit (I8)."""
+        """A user's 129th waiting request is refused with number and uid; another user's still waits for polkit (I8)."""
         self.host.polkit.freeze()
         mine, theirs = self.connections("alice", 2), self.connect("bob")
         accepted = [self.acquire(bus, PRESENT // 2) for bus in mine]
@@ -172,7 +171,7 @@ class Limits(HostileCallers):
         self.assertEqual(len(self.leases("alice")), 32)
 
     def test_four_users(self):
-        """Four users who ask as much as they can do not keep a fifth from being heard (I8)."""
+        """Four users with as many requests as they can have do not delay a fifth (I8)."""
         self.host.polkit.freeze()
         *greedy, fifth = self.strangers(5)
         for user in greedy:
@@ -187,7 +186,7 @@ class Limits(HostileCallers):
         self.assertEqual(self.answers(bus, serials), [])
 
     def test_present_in_all(self):
-        """With 1024 requests waiting the next user's is refused by a text of its own, and lists are answered (I8)."""
+        """With 1024 waiting requests the next user's is refused with a text of its own; lists are answered (I8)."""
         self.host.polkit.freeze()
         *greedy, late = self.strangers(PRESENT_IN_ALL // PRESENT + 1)
         for user in greedy:
@@ -207,15 +206,15 @@ class Prompts(HostileCallers):
         self.agent = self.silent_agent()
 
     def prompts(self, count):
-        """Waits for so many prompts to be open, and makes sure that there are no more."""
+        """Waits until so many prompts are open, and checks that there are no more."""
         self.prompts_opened(self.agent, count)
-        # polkit answers in order, so a prompt that was asked for before this question would be here before its answer.
+        # polkit answers in order: a prompt requested before this request would be open before its answer.
         self.ok("bob", "down", self.up("bob")["lease"])
         self.agent.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
         self.assertEqual([message.member for message in self.agent.waiting if message.kind == CALL], [])
 
     def test_per_user(self):
-        """Of a user's 10 prompts one is open at a time and holds up nothing else; when it ends, all are answered (I8)."""
+        """Of a user's 10 prompts one is open at a time and delays nothing else; when it ends all are answered (I8)."""
         prompting, plain = self.connect("dave"), self.connect("dave")
         serials = self.acquire(prompting, 10, ASKING)
         self.prompts(PROMPTS)
@@ -227,7 +226,7 @@ class Prompts(HostileCallers):
         self.host.no_trace()
 
     def test_in_all(self):
-        """However many users prompt, 48 prompts are open at once, and requests without one pass beside them (I8)."""
+        """At most 48 prompts of all users are open at once, and requests without a prompt are served (I8)."""
         for user in self.strangers(PROMPTS_IN_ALL // PROMPTS + 3):
             bus = self.connect(user)
             self.acquire(bus, PROMPTS, ASKING)
@@ -237,7 +236,7 @@ class Prompts(HostileCallers):
 
 class Vanished(HostileCallers):
     def test_no_log_lines(self):
-        """Callers who leave before they are read (200 calls) or before polkit answers (100) leave no log line (I8)."""
+        """Callers that leave before they are read (200 calls) or before polkit answers (100) are not logged (I8)."""
         self.call_and_vanish(self.host.daemon, 50, 4)
         self.call_and_vanish(self.host.polkit, 100, 1)
         self.host.no_trace()
@@ -247,7 +246,7 @@ class Vanished(HostileCallers):
         self.assertEqual((len(others), others[:1]), (0, []))
 
     def call_and_vanish(self, frozen, calls, connections):
-        """Returns when the daemon has dealt with the calls of callers who left while `frozen` was frozen."""
+        """Makes callers leave while `frozen` is frozen; returns when the daemon has handled their calls."""
         everyone = {"all": Variant("b", True)}
         kinds = (("Acquire", "ua{sv}", 1, BY_NAME), ("Release", "s", NO_LEASE), ("List", "a{sv}", everyone))
         with self.host.connect() as watcher:
@@ -258,10 +257,10 @@ class Vanished(HostileCallers):
                         self.send(bus, *kinds[number % 3])
                     if frozen is self.host.polkit:
                         self.settled(bus)
-                # The bus has passed on all that was sent before it says so.
+                # The bus forwards all that a caller has sent before it announces that the caller has left.
                 watcher.wait_for_owner(bus.name, present=False)
             frozen.thaw()
-            # One user's requests pass polkit in their order, so this is behind all of them.
+            # polkit gets one user's requests in order, so this one comes after all of them.
             with self.host.connect("alice") as bus:
                 self.errors(bus, [self.send(bus, "Release", "s", NO_LEASE)])
             self.assertEqual(self.call(watcher, "List", "a{sv}", everyone), [[]])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Leaving when idle: when the daemon does and when it does not, and that whoever calls in the very moment is answered.
-The service manager is the test, which reads the daemon's notifications when it likes."""
+"""Exit when idle: when the daemon exits and when not. A caller at that very moment is still answered.
+The test plays the service manager, which can delay reading the daemon's notifications."""
 
 import os
 import select
@@ -20,17 +20,17 @@ class Idle(BusRing):
     options = IDLE
 
     def told(self, timeout=10):
-        """The next notification, as a list of lines."""
-        self.assertTrue(select.select([self.host.notify], [], [], timeout)[0], "the daemon told its manager nothing")
+        """The next notification to the service manager, as a list of lines."""
+        self.assertTrue(select.select([self.host.notify], [], [], timeout)[0], "the daemon sent no notification")
         return self.host.notify.recv(4096).decode().splitlines()
 
     def told_of_the_end(self):
-        """Waits until the daemon says that it is about to leave. It goes no further before it is read on."""
+        """Waits until the daemon announces its exit. The daemon then waits until the test reads further."""
         while self.told() != ["STOPPING=1"]:
             pass
 
     def assert_leaves(self):
-        """Within the time that it was told and with status 0, its name given back before."""
+        """Expects that it exits in time with status 0, after releasing its bus name."""
         with self.host.connect() as bus:
             self.told_of_the_end()
             self.assertEqual(self.told(), ["BARRIER=1"])
@@ -39,18 +39,18 @@ class Idle(BusRing):
         self.assertIn("idle", self.host.daemon.log().splitlines()[-1])
 
     def assert_stays(self, seconds=2.0):
-        """It does not leave, though no call comes for longer than it would wait for one."""
+        """Expects that it does not exit, though no call comes for longer than its idle limit."""
         self.assertFalse(select.select([self.host.notify, self.host.daemon.pidfd], [], [], seconds)[0],
-                         "the daemon is leaving")
+                         "the daemon exits")
 
 
 class Leaving(Idle):
     def test_without_leases(self):
-        """A daemon that nobody calls leaves, with status 0."""
+        """A daemon without calls exits with status 0."""
         self.assert_leaves()
 
     def test_calls_put_it_off(self):
-        """Each call counts: the time begins anew with the last one."""
+        """Each call restarts the idle time."""
         self.host.restart_daemon("--idle-exit=5")
         for _ in range(4):
             self.assert_stays(1.5)
@@ -60,7 +60,7 @@ class Leaving(Idle):
         self.assertGreater(time.monotonic() - called, 4.9)
 
     def test_named_lease_is_watched(self):
-        """I10: beside a lease held by name the daemon stays, as its settings are kept; when it ended, it leaves."""
+        """The daemon stays while a lease is held by name, to keep its settings (I10), and exits after it has ended."""
         self.host.restart_daemon("--idle-exit=3")
         grant = self.up("alice", "--count", "2")
         self.assert_stays(4.0)
@@ -70,7 +70,7 @@ class Leaving(Idle):
         self.host.no_trace()
 
     def test_descriptors_are_watched(self):
-        """While a lease is held by descriptors the daemon stays; when the last one ended, it leaves."""
+        """The daemon stays while a lease is held by descriptors, and exits after the last one has ended."""
         self.host.restart_daemon("--idle-exit=3")
         first, second = self.run_stand_in("alice"), self.run_stand_in("bob")
         self.assert_stays(4.0)
@@ -81,7 +81,7 @@ class Leaving(Idle):
         self.host.no_trace()
 
     def test_idle_timeout_is_watched(self):
-        """It ends a lease with an idle timeout before it leaves."""
+        """The daemon ends a lease with an idle timeout before it exits."""
         self.host.restart_daemon("--idle-exit=3")
         self.up("alice", "--idle-timeout", "9")
         self.assert_stays(5.0)
@@ -89,7 +89,7 @@ class Leaving(Idle):
         self.host.no_trace()
 
     def test_attendants_are_watched(self):
-        """While the caller of an attended lease is there the daemon stays, ends the lease with it, and then leaves."""
+        """The daemon stays while an attended lease's caller is connected, ends the lease with it, and then exits."""
         self.host.restart_daemon("--idle-exit=3")
         with self.host.connect("alice") as bus:
             _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
@@ -99,7 +99,7 @@ class Leaving(Idle):
         self.host.no_trace()
 
     def test_strangers_put_nothing_off(self):
-        """It is not told of connections that end where no lease depends on one, also when one did before."""
+        """Without attended leases the daemon is not woken by connections that end, even if it had one before."""
         self.host.restart_daemon("--idle-exit=3")
         with self.host.connect("alice") as bus:
             _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
@@ -107,11 +107,11 @@ class Leaving(Idle):
         began = time.monotonic()
         while not select.select([self.host.notify], [], [], 0.3)[0]:
             self.host.connect("bob").close()
-            self.assertLess(time.monotonic() - began, 8, "the daemon hears of strangers")
+            self.assertLess(time.monotonic() - began, 8, "connections of strangers delay the exit")
         self.assert_leaves()
 
     def test_waiting_callers(self):
-        """It does not leave while a call waits for polkit, and answers it."""
+        """The daemon does not exit while a call waits for polkit, and answers the call."""
         self.host.restart_daemon("--idle-exit=3")
         self.host.polkit.freeze()
         with self.host.connect("alice") as bus:
@@ -126,16 +126,16 @@ class Leaving(Idle):
 
 class NotLeaving(Idle):
     def test_told_so(self):
-        """When told 0 it never leaves by itself."""
+        """With --idle-exit=0 the daemon never exits by itself."""
         self.host.restart_daemon("--idle-exit=0")
         self.assert_stays()
 
 
 class InTheMoment(Idle):
-    """Calls that come after the daemon has decided to leave and before its name is given back."""
+    """Calls that come after the daemon has decided to exit and before it has released its bus name."""
 
     def test_all_are_answered(self):
-        """Each of 30 calls of several kinds is answered as ever, and then it leaves (no call is ever lost)."""
+        """Each of 30 calls of several kinds at that moment is answered as usual, and then the daemon exits."""
         self.host.restart_daemon(*IDLE)
         self.told_of_the_end()
         with self.host.connect("alice") as alice, self.host.connect("root") as root:
@@ -156,7 +156,7 @@ class InTheMoment(Idle):
         self.assertEqual(len(self.leases("root", "--all")), 20)
 
     def test_waiting_for_polkit(self):
-        """A call that came in that moment and waits for polkit is answered, however long that takes."""
+        """A call at that moment that waits for polkit is answered, however long that takes."""
         self.told_of_the_end()
         self.host.polkit.freeze()
         with self.host.connect("alice") as bus:
@@ -170,7 +170,7 @@ class InTheMoment(Idle):
         self.assertEqual(self.host.daemon.wait(5), 0)
 
     def test_prompt(self):
-        """Nobody's password is waited for in that moment, as everybody else would have to wait too: an error."""
+        """A call at that moment that needs a password prompt gets an error, so that no other caller waits for it."""
         self.told_of_the_end()
         self.host.polkit.freeze()
         with self.host.connect("alice") as bus:
@@ -184,7 +184,7 @@ class InTheMoment(Idle):
         self.host.no_trace()
 
     def test_successor(self):
-        """A lease that is given in that moment makes the daemon ask the bus for its successor."""
+        """If a lease is given at that moment, the daemon asks the bus to start a new instance."""
         with self.host.connect() as ear:
             ear.watch("type='method_call',member='StartServiceByName'")
             self.told_of_the_end()
@@ -200,7 +200,7 @@ class InTheMoment(Idle):
                 self.assertIn(taps[0]["name"], kernel.ours())
 
     def test_signal(self):
-        """SIGTERM in that moment ends it with status 0."""
+        """SIGTERM at that moment ends the daemon with status 0."""
         self.told_of_the_end()
         self.host.daemon.send(signal.SIGTERM)
         self.assertEqual(self.told(), ["BARRIER=1"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Labels and the index they lead to: another user's computed label does not take it while its owner restarts, a
-reservation keeps it, and root's `down` of a label ends nobody's lease by accident."""
+"""Labels and their indexes. Another user cannot take an index with a computed label while its owner restarts, a
+reservation keeps an index, and root's `down LABEL` ends no other user's lease by accident."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ ROUNDS = 12
 
 
 def start_of(user, label):
-    """Where the search for an index begins: FNV-1a of uid and label, as everybody can compute it."""
+    """Where the search for an index starts: FNV-1a of uid and label, which any user can compute."""
     number = 0xcbf29ce484222325
     for byte in f"{users.USERS[user]}:{label}".encode():
         number = (number ^ byte) * 0x100000001b3 % 2**64
@@ -30,7 +30,7 @@ class Labels(BusRing):
         return grant["taps"][0]["index"]
 
     def test_computed_label(self):
-        """While alice's VM restarts bob asks by a label that leads to its index: it is alice's again each time."""
+        """While alice's VM restarts, bob asks with a label that leads to its index; alice gets it back each time."""
         taken = found = 0
         for number in range(ROUNDS):
             first = self.index(self.up("alice", "--label", f"vm{number}"))
@@ -43,7 +43,7 @@ class Labels(BusRing):
         self.assertEqual((taken, found), (0, ROUNDS), self.shows)
 
     def test_computed_label_of_a_running_vm(self):
-        """The same of a lease by descriptors, whose end the service learns from the kernel alone."""
+        """The same holds for a lease by descriptors, whose end the service learns from the kernel alone."""
         vm = self.run_stand_in("alice", "--label", "web")
         (lease,) = self.leases("alice")
         self.assertEqual(self.index(lease), start_of("alice", "web"))
@@ -57,7 +57,7 @@ class Labels(BusRing):
         again.kill()
 
     def test_without_a_label(self):
-        """A lease without a label passes over what another user had a moment ago, and its owner finds it again."""
+        """A lease without a label avoids the index that another user just released, and the owner gets it again."""
         first = self.up("alice")
         self.ok("alice", "down", first["lease"])
         self.assertEqual(self.index(self.up("bob")), self.index(first) + 1)
@@ -68,7 +68,7 @@ class Reserved(BusRing):
     options = ("--reserve", "alice", "web", "42", "--reserve", str(users.USERS["carol"]), "db", "8")
 
     def test_reserved(self):
-        """The index is its user's and label's alone, first of all, and no other lease's, free as it is."""
+        """A reserved index is given first to its user and label, and to no other lease even while it is free."""
         self.assertEqual([tap["index"] for tap in self.up("bob", "--count", "2")["taps"]], [9, 10])
         self.assertNotEqual(self.up("bob", "--label", label_leading_to("bob", 42))["taps"][0]["index"], 42)
         self.assertNotEqual(self.up("bob", "--label", "web")["taps"][0]["index"], 42)
@@ -78,7 +78,7 @@ class Reserved(BusRing):
         self.assertEqual(self.up("carol", "--label", "db")["taps"][0]["index"], 8)
 
     def test_taken(self):
-        """Where something else has the subnet there is no lease, and the text says what has it."""
+        """If another device has the reserved subnet there is no lease, and the error names the device."""
         kernel.ip("address", "add", "192.168.42.9/24", "dev", "lo")
         self.addCleanup(kernel.ip, "address", "del", "192.168.42.9/24", "dev", "lo")
         self.assert_refused(self.ctl("alice", "up", "--label", "web"), 7, "tap42", "192.168.42.9/24 on lo")
@@ -88,7 +88,7 @@ class Reserved(BusRing):
 
 class Reload(BusRing):
     def test_reload(self):
-        """A reservation comes by a reload: a lease that has the index stays, and no other gets it after that."""
+        """After a reload with a new reservation a lease that has the index stays; later no other lease gets it."""
         self.addCleanup(lambda: os.path.exists(CONFIGURATION) and os.unlink(CONFIGURATION))
         bobs = self.up("bob")
         index = bobs["taps"][0]["index"]
@@ -106,7 +106,7 @@ class Reload(BusRing):
 
 class RootsDown(BusRing):
     def test_own_label_first(self):
-        """`down web` of root ends root's own, whoever else has the label; of the others' no label alone is enough."""
+        """Root's `down web` ends root's own lease of that label; another user's needs more than the label."""
         mine, alices, bobs = (self.up(user, "--label", "web") for user in ("root", "alice", "bob"))
         self.ok("root", "down", "web")
         left = self.leases("root", "--all")
@@ -120,7 +120,7 @@ class RootsDown(BusRing):
         self.assertEqual(self.leases("root", "--all"), [])
 
     def test_label_like_a_tap(self):
-        """A label that is the name of another user's tap does not stand in the way of `down TAP`."""
+        """A label that is the name of another user's tap does not prevent `down TAP`."""
         alices = self.up("alice")
         name = alices["taps"][0]["name"]
         bobs = self.up("bob", "--label", name)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The largest messages that the bus lets through, from a user without any right: each costs the service the message
-itself and no more, is refused in a small part of the time that the bus takes, and keeps no other user waiting (I8)."""
+"""The largest messages that the bus forwards, from a user without any right. Each costs the service no more memory than
+the message itself and a small part of the bus's own time, and delays no other user (I8)."""
 
 import os
 import statistics
@@ -28,13 +28,13 @@ def encoded(signature, *values):
 
 
 def dictionary(entries, before=b""):
-    """An a{sv} behind `before`, of entries that are encoded already."""
+    """An a{sv} that follows `before`, of entries that are already encoded."""
     body = before + struct.pack("<I", len(entries))
     return body + bytes(-len(body) % 8) + entries
 
 
 def entries_of(keys, value):
-    """Entries whose keys have seven letters; `value` is the variant, from the byte behind the key's end."""
+    """Entries with keys of seven letters; `value` is the encoded variant from the byte after the key's end."""
     padding = bytes(-(4 + 8 + len(value)) % 8)
     return (value + padding).join(b"\7\0\0\0" + key + b"\0" for key in keys) + value
 
@@ -48,7 +48,7 @@ NUMBERED = entries_of((b"%07x" % number for number in range(ENTRIES)), b"\1y\0\1
 REPEATED = entries_of((b"columns" for _ in range(ENTRIES)), b"\1b\0\0" + struct.pack("<I", 1))
 NESTED = Variant("av", [Variant("s", "x" * 20)] * 200_000)
 
-# A name for the case, member, signature, body, and the error (None: any answer will do).
+# For each case: name, member, signature, body and error (None: any answer is right).
 INVALID = error_name("InvalidArgument")
 CASES = (
     ("List, unknown keys", f"{INTERFACE}.List", "a{sv}", dictionary(NUMBERED), INVALID),
@@ -84,7 +84,7 @@ CASES = (
 
 class LargeCalls(BusRing):
     def send(self, bus, member, signature, body, path=OBJECT, kind=CALL):
-        """Sends a body that is encoded already; returns the number to fetch the reply by."""
+        """Sends a body that is already encoded; returns the serial of the call."""
         serial = next(bus.serials)
         interface, _, method = member.rpartition(".")
         fields = [(1, Variant("o", path)), (2, Variant("s", interface)), (3, Variant("s", method)),
@@ -99,7 +99,7 @@ class LargeCalls(BusRing):
         return bus.next(lambda message: message.reply_to == serial, timeout=120)
 
     def assert_within(self, figure, bound):
-        """A sanitizer keeps what was freed and takes its time: then the answers alone are looked at."""
+        """Under a sanitizer only the answers count: it keeps freed memory and slows the service down."""
         if "ASAN_OPTIONS" not in os.environ:
             self.assertLessEqual(figure, bound)
 
@@ -116,7 +116,7 @@ class LargeCalls(BusRing):
             file.write("5")
 
     def warm_up(self, bus):
-        """Each way through the service once, so that what it loads once for all is there."""
+        """Calls each method once, so that memory that the service allocates only once does not count."""
         for member, signature, values in ((f"{INTERFACE}.List", "a{sv}", [{}]), (f"{PROPERTIES}.GetAll", "s", ["x"]),
                                           (f"{INTERFACE}.List", "a{sv}", [{"x": Variant("s", "")}]),
                                           (f"{INTERFACE}.Release", "s", [NO_LEASE]),
@@ -124,12 +124,12 @@ class LargeCalls(BusRing):
             self.answer(bus, bus.send(SERVICE, OBJECT, member, signature, *values))
 
     def settled(self, bus):
-        """Returns when the service has handled all that came before."""
+        """Returns when the service has handled all earlier messages."""
         self.answer(bus, bus.send(SERVICE, OBJECT, f"{INTERFACE}.List", "a{sv}", {}))
 
     def assert_bounded(self, cases):
         for name, member, signature, body, error in cases:
-            # Each in a service just started, or one that keeps memory would hide what the next one takes.
+            # A fresh service for each case: memory kept from an earlier case would hide the growth of this one.
             self.host.restart_daemon()
             with self.subTest(call=name), self.host.connect("dave") as bus:
                 self.warm_up(bus)
@@ -149,15 +149,15 @@ class LargeCalls(BusRing):
         self.host.no_trace()
 
     def test_options(self):
-        """Whatever the options, the service's peak is the message and 2 MiB, and then the memory is given back (I8)."""
+        """For any options the service's peak is the message and 2 MiB, and then the memory is released (I8)."""
         self.assert_bounded(case for case in CASES if case[2].endswith("a{sv}"))
 
     def test_other_arguments(self):
-        """The same of every other method, those that sd-bus answers by itself among them (I8)."""
+        """The same bound holds for every other method, including those that sd-bus itself answers (I8)."""
         self.assert_bounded(case for case in CASES if not case[2].endswith("a{sv}"))
 
     def test_given_back(self):
-        """Nor does anything stay after many large messages of different lengths: malloc keeps what it learns to reuse."""
+        """No memory is kept after large messages of different lengths, though malloc adapts its thresholds."""
         with self.host.connect("dave") as bus:
             self.warm_up(bus)
             idle = self.memory("VmRSS")
@@ -170,7 +170,7 @@ class LargeCalls(BusRing):
                     self.assert_within(kept, ALLOWED)
 
     def test_long_path(self):
-        """The same of an object path, which no argument limits, for every kind of call."""
+        """The same bound holds for a long object path, which no argument limits, in every kind of call."""
         for path in (b"/" + b"x" * LARGE, OBJECT.encode() + b"/x" * (LARGE // 2), b"/" + b"y" * 60000):
             for member, signature, body in ((f"{INTERFACE}.List", "a{sv}", dictionary(b"")),
                                             (f"{PROPERTIES}.GetAll", "s", encoded("s", INTERFACE)),
@@ -184,7 +184,7 @@ class LargeCalls(BusRing):
                     self.assert_within(self.memory("VmHWM") - before, len(path) + ALLOWED)
 
     def test_signals(self):
-        """Nor does a signal cost more, that of a name's new owner among them."""
+        """The same bound holds for signals, including NameOwnerChanged."""
         for signature, body in (("s", encoded("s", TEXT)), ("sss", encoded("sss", TEXT, "x", "")),
                                 ("a{sv}", dictionary(NUMBERED))):
             with self.subTest(signature=signature), self.host.connect("dave") as bus:
@@ -196,7 +196,7 @@ class LargeCalls(BusRing):
                 self.assert_within(self.memory("VmHWM") - before, len(body) + ALLOWED)
 
     def test_nothing_waits_with_it(self):
-        """Large calls that come one upon the other, whose sender reads nothing, are never held together."""
+        """Large calls in quick succession, whose sender reads nothing, are never held in memory together."""
         with self.host.connect("dave") as bus, self.host.connect("bob") as other:
             self.warm_up(bus)
             self.reset_peak()
@@ -209,7 +209,7 @@ class LargeCalls(BusRing):
             self.assert_within(self.memory("VmHWM") - before, LARGE + ALLOWED)
 
     def cpu(self, process):
-        """Seconds of processor time that it has used."""
+        """The processor time of the process in seconds."""
         with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as file:
             return int(file.read().split()[0]) / 1e9
 
@@ -229,7 +229,7 @@ class LargeCalls(BusRing):
     def test_others_are_served(self):
         """While such a message is handled, another user's List takes at most 100 ms more than the bus itself needs."""
         listing = (*MANAGER[:2], f"{INTERFACE}.List", "a{sv}", {})
-        # The same way through the bus, there and back, to a service that the message is not for.
+        # The control takes the same way through the bus, to a service that does not get the large message.
         ping = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", f"{PEER}.Ping")
         body = dictionary(NUMBERED)
         worst, control = [], []
@@ -253,7 +253,7 @@ class LargeCalls(BusRing):
 
     @staticmethod
     def slowest(client, call, going_on):
-        """Of one call after the other, at least one."""
+        """The longest time of calls made one after the other; it makes at least one."""
         times = []
         while not times or going_on():
             start = time.monotonic()
@@ -263,7 +263,7 @@ class LargeCalls(BusRing):
 
 
 class Limits(BusRing):
-    """What the texts of the refusals say."""
+    """The texts of the refusals."""
 
     def refusal(self, member, signature, body):
         with self.host.connect("dave") as bus:
@@ -280,7 +280,7 @@ class Limits(BusRing):
         return dictionary(body, COUNT)
 
     def test_unknown(self):
-        """An unknown option is named, in quotes and cut short, beside those that there are."""
+        """The error for an unknown option quotes it, cut short, and lists the known ones."""
         for key, shown in (("colour", '"colour"'), ("x" * 1000, '"' + "x" * 80 + '"...')):
             name, text = self.refusal("Acquire", "ua{sv}", self.with_options((key, Variant("u", 1))))
             self.assertEqual(name, INVALID)
@@ -288,13 +288,13 @@ class Limits(BusRing):
                                    "label, profile, queues, vhost, vnet")
 
     def test_twice(self):
-        """An option that is there twice is refused by name, also with the same value."""
+        """An option that is given twice is refused by name, even with the same value."""
         twice = [("queues", Variant("u", 1))] * 2
         self.assertEqual(self.refusal("Acquire", "ua{sv}", self.with_options(*twice)),
                          (INVALID, "option queues is given twice"))
 
     def test_first(self):
-        """Of several mistakes the first is answered."""
+        """If there are several mistakes the error names the first."""
         entries = [("queues", Variant("s", "two")), ("colour", Variant("s", "red"))]
         self.assertIn("queues", self.refusal("Acquire", "ua{sv}", self.with_options(*entries))[1])
         self.assertIn("colour", self.refusal("Acquire", "ua{sv}", self.with_options(*reversed(entries)))[1])

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Point 5: the devices, addresses and routes of others are neither taken, attached to, changed nor deleted (I2, I3),
-whether they were there before the daemon or came while it ran."""
+"""Foreign devices, addresses and routes are not taken, attached to, changed or deleted (I2, I3), whether they exist
+before the daemon starts or appear while it runs."""
 
 from rig import kernel
 from ring import BusRing
 
 
 def lan(name, *addresses):
-    """A foreign device with addresses; a tun device, which every machine of this ring can make."""
+    """Makes a foreign device with addresses. It is a tun device, which every test machine can make."""
     kernel.ip("tuntap", "add", name, "mode", "tun")
     for address in addresses:
         kernel.ip("addr", "add", address, "dev", name)
@@ -22,14 +22,14 @@ class Neighbours(BusRing):
     options = None
 
     def start(self):
-        """Without runqemu's network excluded, so that the indexes begin at 7."""
+        """Starts the daemon without the exclusion of runqemu's network, so that the indexes begin at 7."""
         self.host.start_daemon("--exclude", "192.168.122.0/24")
 
     def indexes(self, count):
         return [tap["index"] for tap in self.up("alice", "--count", str(count))["taps"]]
 
     def assert_given(self, *expected):
-        """Exactly these indexes are given, then all of ours goes and all of theirs is as it was."""
+        """Expects exactly these indexes; after their release every foreign device is as before."""
         self.host.mark()
         theirs = kernel.links()
         self.assertEqual(self.indexes(len(expected)), list(expected))
@@ -52,7 +52,7 @@ class Neighbours(BusRing):
 
 class Devices(Neighbours):
     def test_names(self):
-        """A device `tap8`, an alternative name `tap9` and a persistent foreign tap `tap10` are passed over (I2, I3)."""
+        """A device `tap8`, an alternative name `tap9` and a persistent foreign tap `tap10` are skipped (I2, I3)."""
         def furnish():
             kernel.ip("link", "add", "tap8", "type", "bridge")
             lan("lan0")
@@ -61,7 +61,7 @@ class Devices(Neighbours):
         self.both_orders(furnish, 7, 11, 12)
 
     def test_not_attached(self):
-        """An ownerless persistent foreign tap in the way is not attached to at any time (I3)."""
+        """The daemon never attaches to a persistent foreign tap without an owner that has the next name (I3)."""
         self.start()
         for name in ("tap7", "tap8"):
             kernel.ip("tuntap", "add", name, "mode", "tap")
@@ -78,11 +78,11 @@ class Devices(Neighbours):
 
 class Addresses(Neighbours):
     def test_same(self):
-        """An address in a subnet of ours, of the same, a narrower or a broader prefix, takes that subnet away (I2)."""
+        """An address in a subnet of the pool, with the same, a longer or a shorter prefix, blocks that subnet (I2)."""
         self.both_orders(lambda: lan("lan0", "192.168.7.77/24", "192.168.9.130/25", "192.168.12.1/23"), 8, 10, 11, 14)
 
     def test_single(self):
-        """A single address counts, also on loopback, and also its peer on a point-to-point link (I2)."""
+        """A single address blocks its subnet, also on loopback, and also as the peer of a point-to-point link (I2)."""
         def furnish():
             kernel.ip("addr", "add", "192.168.8.200/32", "dev", "lo")
             lan("ppp0")
@@ -90,7 +90,7 @@ class Addresses(Neighbours):
         self.both_orders(furnish, 7, 9, 11)
 
     def test_all(self):
-        """An address whose prefix covers the whole pool leaves nothing: pool exhausted (7), and it is named (I2)."""
+        """An address whose prefix covers the whole pool blocks all: pool exhausted (7), and the error names it (I2)."""
         self.start()
         lan("corp0", "192.168.200.1/16")
         self.host.mark()
@@ -98,11 +98,11 @@ class Addresses(Neighbours):
         self.host.no_trace()
 
     def test_outside(self):
-        """Addresses outside the pool take nothing away."""
+        """Addresses outside the pool block nothing."""
         self.both_orders(lambda: lan("lan0", "10.7.0.1/8", "172.16.7.1/12", "192.167.7.1/24", "192.169.7.1/24"), 7, 8)
 
     def test_gone_again(self):
-        """What others give back is free again, without a restart."""
+        """A subnet that a foreign address blocked is free again without a restart once the address is removed."""
         self.start()
         lan("lan0", "192.168.7.77/24")
         self.assertEqual(self.indexes(1), [8])
@@ -115,7 +115,7 @@ class Addresses(Neighbours):
 
 class Routes(Neighbours):
     def test_prefixes(self):
-        """Routes in the main table take away what they overlap: the same, a narrower, a broader prefix, a host (I2)."""
+        """Routes in the main table block the subnets they overlap: same, longer or shorter prefix, host routes (I2)."""
         def furnish():
             lan("lan0", "10.0.0.1/24")
             route("192.168.7.0/24", "via", "10.0.0.2")
@@ -125,7 +125,7 @@ class Routes(Neighbours):
         self.both_orders(furnish, 8, 12, 14)
 
     def test_other_tables(self):
-        """A route in another table counts like one in the main table (I2)."""
+        """A route in another table blocks like one in the main table (I2)."""
         def furnish():
             lan("lan0", "10.0.0.1/24")
             route("192.168.7.0/24", "dev", "lan0", "table", "100")
@@ -133,14 +133,14 @@ class Routes(Neighbours):
         self.both_orders(furnish, 8, 10)
 
     def test_vpn(self):
-        """A VPN's 192.168.0.0/20 takes away all that lies in it: the first free index is 16 (I2)."""
+        """A VPN's route to 192.168.0.0/20 blocks all subnets in it: the first free index is 16 (I2)."""
         def furnish():
             lan("vpn0", "10.8.0.2/24")
             route("192.168.0.0/20", "dev", "vpn0")
         self.both_orders(furnish, 16, 17)
 
     def test_without_device(self):
-        """Routes that lead nowhere (blackhole, unreachable, prohibit) count too: somebody wants that space (I2)."""
+        """Routes without a device (blackhole, unreachable, prohibit) block too (I2)."""
         def furnish():
             route("blackhole", "192.168.7.0/24")
             route("unreachable", "192.168.9.0/24")
@@ -148,7 +148,7 @@ class Routes(Neighbours):
         self.both_orders(furnish, 8, 10, 12)
 
     def test_default(self):
-        """Default routes, in the main and in another table, take nothing away."""
+        """Default routes block nothing, neither in the main table nor in another one."""
         def furnish():
             lan("lan0", "10.0.0.1/24")
             route("default", "via", "10.0.0.2")
@@ -156,7 +156,7 @@ class Routes(Neighbours):
         self.both_orders(furnish, 7, 8)
 
     def test_default_in_halves(self):
-        """A default route in two halves, as OpenVPN's `redirect-gateway def1` sets it, takes nothing away either."""
+        """A default route in two halves, as set by OpenVPN's `redirect-gateway def1`, blocks nothing either."""
         def furnish():
             lan("vpn0", "10.8.0.2/24")
             route("0.0.0.0/1", "via", "10.8.0.1")
@@ -164,7 +164,7 @@ class Routes(Neighbours):
         self.both_orders(furnish, 7, 8)
 
     def test_broader(self):
-        """A route of any other prefix that covers the pool leaves nothing: pool exhausted (7), and it is named (I2)."""
+        """Any other route that covers the pool blocks all: pool exhausted (7), and the error names it (I2)."""
         self.start()
         lan("corp0", "10.0.0.1/24")
         for prefix in ("192.0.0.0/2", "192.168.0.0/16"):
@@ -177,7 +177,7 @@ class Routes(Neighbours):
         self.assertEqual(self.indexes(1), [7])
 
     def test_gone_again(self):
-        """A route that is withdrawn, by hand or with its device's end, gives its space back without a restart."""
+        """A subnet is free again without a restart once the route is deleted, by hand or with its device."""
         self.start()
         lan("lan0", "10.0.0.1/24")
         route("192.168.7.0/24", "dev", "lan0")
@@ -190,7 +190,7 @@ class Routes(Neighbours):
         self.assertEqual(self.indexes(2), [8, 9])
 
     def test_everything(self):
-        """Point 5, all at once: nothing of others is taken, attached to, changed or deleted (I2, I3)."""
+        """Beside all of these together the service takes, attaches to, changes or deletes nothing foreign (I2, I3)."""
         def furnish():
             kernel.ip("tuntap", "add", "tap8", "mode", "tap", "user", "bob")
             lan("lan0", "192.168.17.1/24", "10.0.0.1/24")
@@ -206,16 +206,16 @@ class Routes(Neighbours):
 
 class Excluded(Neighbours):
     def test_libvirt(self):
-        """libvirt's default network is excluded out of the box, also when libvirt is not there (I2)."""
+        """libvirt's default network is excluded by default, even if libvirt is not installed (I2)."""
         self.host.start_daemon("--first-index", "121")
         self.assertEqual(self.indexes(3), [121, 123, 124])
 
     def test_runqemu(self):
-        """Where Yocto's runqemu has the addresses of its taps no subnet is given, also when it does not run (I2)."""
+        """The addresses of Yocto's runqemu are excluded by default, even if runqemu is not running (I2)."""
         self.host.start_daemon("--first-index", "6")
         self.assertEqual(self.indexes(3), [6, 8, 9])
 
     def test_configured(self):
-        """Excluded prefixes take the default one's place and count in both directions, narrower and broader (I2)."""
+        """Configured exclusions replace the default ones and block longer and shorter prefixes (I2)."""
         self.host.start_daemon("--exclude", "192.168.8.128/25", "--exclude", "192.168.10.0/23")
         self.assertEqual(self.indexes(4), [7, 9, 12, 13])

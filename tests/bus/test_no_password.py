@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Who is not asked for a password: those who need none, those who said so, and where nobody could answer. What it
-costs the others is counted too."""
+"""When the client does not ask for a password: the user needs none, the user forbade it, or there is no terminal to
+answer at. The calls to polkit are counted too."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from terminal import BACKGROUND
 
 class NotAsked(Asked):
     def assert_quiet(self, terminal, status):
-        """It ended by itself, and the terminal shows the one line of the error and no question."""
+        """Expects that it ended by itself and that the terminal shows one error line and no question."""
         self.assertEqual(terminal.ended(), status, terminal.said)
         self.assertNotIn("AUTHENTICAT", terminal.said)
         self.assertEqual(terminal.said.count("qemu-tapctl: "), 1, terminal.said)
@@ -21,7 +21,7 @@ class NotAsked(Asked):
         self.host.no_trace()
 
     def test_no_ask_password(self):
-        """With --no-ask-password nobody is asked, no agent is started, and the status is 4."""
+        """With --no-ask-password the client starts no agent, the terminal shows no question, and the status is 4."""
         for verb in (("up",), ("run", "--", "true"), ("list", "--all")):
             with self.subTest(verb=verb):
                 words = (verb[0], "--no-ask-password", *verb[1:])
@@ -30,7 +30,7 @@ class NotAsked(Asked):
                                  [(action, False)])
 
     def test_no_terminal(self):
-        """Without a terminal at its standard input, though it has one otherwise, the client asks nobody."""
+        """If standard input is no terminal the client does not ask, even if it has a controlling terminal."""
         self.host.programs()
         script = 'out=$1; shift; "$@" </dev/null >"$out"; printf "\\nended %d\\n" $?; read -r _'
 
@@ -41,17 +41,17 @@ class NotAsked(Asked):
         self.assertEqual(self.questions(act), [(ACTIONS["acquire"], False)] * 2)
 
     def test_background(self):
-        """A job in the background is not stopped by a question that it can't put: error 4."""
+        """A background job is not stopped by a question that it cannot ask: the status is 4."""
         self.assert_quiet(self.terminal(USER, "up", script=BACKGROUND), 4)
 
     def test_no_agent_installed(self):
-        """Where there is no pkttyagent the status is 4, as where nobody can be asked."""
+        """Without pkttyagent the status is 4, as without a terminal."""
         environment = {"PATH": BIN}
         terminal = self.terminal(USER, "up", environment=environment)
         self.assert_quiet(terminal, 4)
 
     def test_unasked(self):
-        """Who needs no password costs one question and no agent: a member of the group; root costs none."""
+        """A group member costs one question to polkit and no agent; root costs no question."""
         def act(user):
             terminal = self.terminal(user, "run", "--", "true")
             self.assertEqual(terminal.ended(), 0, terminal.said)
@@ -61,7 +61,7 @@ class NotAsked(Asked):
         self.assertEqual(self.questions(lambda: act("root")), [])
 
     def test_asked_once(self):
-        """Who needs one costs two: the second lets polkit ask, after the agent is there."""
+        """A user who needs a password costs two questions: the second, after the agent has started, may prompt."""
         def act():
             terminal = self.terminal(USER, "run", "--", "true")
             terminal.wait_for_prompt()
@@ -73,7 +73,7 @@ class NotAsked(Asked):
 
 class Texts(Asked):
     def test_accepted(self):
-        """polkit takes the file of actions whole: it drops one that it does not understand without a word."""
+        """polkit loads every action of the shipped file: it silently drops actions that it does not understand."""
         for action in ACTIONS.values():
             done = self.host.run(USER, "pkaction", "--verbose", "--action-id", action)
             self.assertEqual((done.status, done.err), (0, ""))
