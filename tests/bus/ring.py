@@ -56,7 +56,7 @@ class StandIn:
         self.popen = popen
         line = popen.stdout.readline()
         if not line:
-            popen.wait(10)
+            popen.wait()
             raise AssertionError(f"the stand-in did not start: {popen.returncode}, {popen.stderr.read()!r}")
         self.report = json.loads(line)
         self.argv = self.report["argv"]
@@ -75,11 +75,11 @@ class StandIn:
         """Makes the stand-in end by itself; returns its exit status."""
         self.popen.stdin.write(f"exit {status}\n".encode())
         self.popen.stdin.close()
-        return self.popen.wait(10)
+        return self.popen.wait()
 
     def kill(self):
         self.popen.kill()
-        return self.popen.wait(10)
+        return self.popen.wait()
 
     def fds(self, netdev):
         """The descriptor numbers in the netdev's fds= option."""

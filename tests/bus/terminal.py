@@ -14,13 +14,12 @@ import termios
 import time
 
 from rig import users
-from rig.process import until
+from rig.process import HANGS, until
 
 # The shell keeps the terminal open until the test has seen all it needs. Its first argument is the file for the
 # program's output, which must not reach the terminal. Without the trap ^C would end the shell with the program.
 SHELL = 'trap : INT; out=$1; shift; "$@" >"$out"; printf "\\nended %d\\n" $?; read -r _'
 BACKGROUND = 'out=$1; shift; "$@" >"$out" & wait $!; printf "\\nended %d\\n" $?; read -r _'
-LIMIT = 20
 
 
 def processes(*names):
@@ -67,7 +66,7 @@ class Terminal:
         for child in children(self.shell.pid):
             os.kill(child, signal.SIGKILL)
         self.shell.kill()
-        self.shell.wait(LIMIT)
+        self.shell.wait()
         os.close(self.master)
 
     def program(self):
@@ -75,7 +74,7 @@ class Terminal:
         until(lambda: children(self.shell.pid), "the shell starts the program")
         return children(self.shell.pid)[0]
 
-    def wait_for(self, pattern, limit=LIMIT):
+    def wait_for(self, pattern, limit=HANGS):
         """The first match of the pattern in the terminal's output so far."""
         deadline = time.monotonic() + limit
         while True:
@@ -102,7 +101,7 @@ class Terminal:
         self.wait_for("Password: ")
         until(lambda: not self.echoes(), "the terminal's echo is off")
 
-    def ended(self, limit=LIMIT):
+    def ended(self, limit=HANGS):
         """The program's exit status as its shell reports it: 128 plus the number of a signal that ended it."""
         return int(self.wait_for(r"ended (\d+)\r?\n", limit).group(1))
 

@@ -148,17 +148,16 @@ class NoAnswer(BusRing):
         self.host.no_trace()
 
     def test_others_are_served(self):
-        """While polkit is frozen with a question open, other users' lists and root's requests are answered at once."""
+        """While polkit is frozen with a question open, other users' lists and root's requests are answered."""
         theirs = self.up("bob")
         self.host.polkit.freeze()
         waiting = self.ctl_waiting("alice", "up", "--json")
-        start = time.monotonic()
         self.assertEqual(self.leases("bob"), [theirs])
         self.ok("root", "down", self.up("root")["lease"])
-        self.assertLess(time.monotonic() - start, 3)
+        # The question is still open: nothing that was answered has waited for polkit, or for the end of its time.
         self.assertIsNone(waiting.poll())
         self.host.polkit.thaw()
-        out, err = waiting.communicate(timeout=10)
+        out, err = waiting.communicate()
         self.assertEqual((waiting.returncode, err), (0, b""))
         self.assertIn(b'"lease"', out)
 
@@ -180,7 +179,7 @@ class NoAnswer(BusRing):
                                  and message.destination == question.sender)
                         # The daemon handles one connection in order: this answer proves that it has read polkit's.
                         self.call(bus, "List", "a{sv}", {})
-                kernel.wait_for(lambda: not kernel.ours(), 2, "the lease whose caller is gone ends")
+                kernel.wait_for(lambda: not kernel.ours(), "the lease whose caller is gone ends")
                 self.host.no_trace()
 
     def test_bounded(self):
@@ -211,14 +210,15 @@ class NoAnswer(BusRing):
     def test_queue_behind_no_answer(self):
         """When polkit's time limit ends for a user's first request, all requests that wait with it are answered."""
         self.host.polkit.freeze()
-        with self.host.connect("alice", timeout=2 * LIMIT) as bus:
+        with self.host.connect("alice", timeout=3 * LIMIT) as bus:
             calls = [("Acquire", "ua{sv}", 1, {}), ("Release", "s", NO_LEASE), ("List", "a{sv}", ALL)] * 3
             start = time.monotonic()
             sent = [self.send(bus, *call) for call in calls]
             answers = [bus.next(lambda message, serial=serial: message.reply_to == serial) for serial in sent]
             took = time.monotonic() - start
         self.assertEqual([answer.error_name for answer in answers], [error_name("AuthorityUnavailable")] * len(calls))
-        self.assertTrue(LIMIT <= took < LIMIT + 3, f"answered after {took:.1f} s")
+        # Each in its turn would take nine times the limit.
+        self.assertTrue(LIMIT <= took < 2 * LIMIT, f"answered after {took:.1f} s")
         self.host.polkit.thaw()
         self.host.no_trace()
 

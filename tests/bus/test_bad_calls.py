@@ -211,16 +211,16 @@ class Answers(BusRing):
             (leases,) = self.call(bus, "List", "a{sv}", {})
             self.assertEqual([(entry["lease"], entry["hold"]) for entry in leases], [(lease, "fd")])
             close(fds)
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptors")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with its descriptors")
         self.host.no_trace()
 
     def test_unread_answer(self):
         """A caller that never reads its answer holds no lease once its connection is closed (I1)."""
         with self.host.connect("alice") as bus:
             serial = self.send(bus, "Acquire", "ua{sv}", 4, {})
-            kernel.wait_for(kernel.present("tap8", "tap9", "tap10", "tap11"), 5, "the request is served")
+            kernel.wait_for(kernel.present("tap8", "tap9", "tap10", "tap11"), "the request is served")
             self.assertGreater(serial, 0)
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptors")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with its descriptors")
         self.host.no_trace()
 
 

@@ -28,7 +28,7 @@ class Concurrency(BusRing):
         ended = []
         for user, popen in started:
             self.addCleanup(self._end, popen)
-            out, err = popen.communicate(timeout=50)
+            out, err = popen.communicate()
             ended.append((user, popen.returncode, out.decode(), err.decode()))
         return ended
 
@@ -76,7 +76,7 @@ class Concurrency(BusRing):
         loops = [self.host.start(user, "sh", "-ec", UP_AND_DOWN) for user in FOUR for _ in range(2)]
         held = [self.up("alice") for _ in range(4)]
         for loop in loops:
-            _, err = loop.communicate(timeout=50)
+            _, err = loop.communicate()
             self.assertEqual((loop.returncode, err), (0, b""))
         self.assert_distinct([grant["taps"][0] for grant in held], 4)
         self.assertEqual(sorted(kernel.ours()), sorted(grant["taps"][0]["name"] for grant in held))

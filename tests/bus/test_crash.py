@@ -65,7 +65,7 @@ class Restart(BusRing):
             time.sleep(random.uniform(0.005, 0.06))
             self.host.daemon.kill()
             for caller in callers:
-                caller.wait(10)
+                caller.wait()
             self.host.restart_daemon()
             leases = self.leases("root", "--all")
             with self.subTest(round=round_number, leases=len(leases)):
@@ -85,7 +85,7 @@ class Sweep(BusRing):
         self.host.daemon.kill()
         kernel.ip("link", "delete", "tap9")
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is removed")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), "the rest of the lease is removed")
         self.assertEqual(self.leases("root", "--all"), [whole])
         self.assertEqual(sorted(kernel.ours()), ["tap11", "tap12"])
 
@@ -94,7 +94,7 @@ class Sweep(BusRing):
         self.host.daemon.kill()
         half_made_lease("tap40")
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap40"), 2, "the incomplete lease is removed")
+        kernel.wait_for(kernel.absent("tap40"), "the incomplete lease is removed")
         self.host.no_trace()
 
     def test_persistent_descriptor_lease(self):
@@ -106,7 +106,7 @@ class Sweep(BusRing):
         holder.kill()
         self.assertTrue(kernel.present("tap8", "tap9")())
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the abandoned taps are removed")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), "the abandoned taps are removed")
         self.host.no_trace()
 
 
@@ -193,7 +193,7 @@ class LostEvents(BusRing):
         self.assert_refused(self.ctl("bob", "down", first["lease"]), 8, first["lease"])
         self.assertEqual([tap["index"] for tap in self.up("bob", "--count", "3")["taps"]], [8, 12, 13])
         holder.kill()
-        kernel.wait_for(kernel.absent("tap9"), 2, "the flooding holder's lease ends")
+        kernel.wait_for(kernel.absent("tap9"), "the flooding holder's lease ends")
 
 
 class TwoDaemons(BusRing):

@@ -3,12 +3,15 @@
 
 import os
 import signal
+import time
 
 from rig import furnish, kernel
 from rig.bus import BusError, Variant
 from rig.process import Process
 from rig.host import DAEMON_NAME, program_environment
 from ring import BusRing, error_name
+
+LIMIT = 20  # seconds that the daemon waits for polkit
 
 
 class End(BusRing):
@@ -33,8 +36,10 @@ class End(BusRing):
             caller = self.host.ctl_start("alice", "up")
             self.addCleanup(self._end, caller)
             ear.next(lambda message: message.member.endswith(".CheckAuthorization"))
-        self.assertEqual(self.host.daemon.terminate(timeout=3), 0)
-        out, err = caller.communicate(timeout=5)
+        started = time.monotonic()
+        self.assertEqual(self.host.daemon.terminate(), 0)
+        out, err = caller.communicate()
+        self.assertLess(time.monotonic() - started, LIMIT, "the daemon has waited for polkit")
         self.assertNotEqual(caller.returncode, 0)
         self.assertEqual(out, b"")
         self.assertRegex(err.decode(), r"\Aqemu-tapctl: [^\n]+\n\Z")
@@ -54,7 +59,7 @@ class End(BusRing):
         """SIGTERM while 40 requests of one user wait for polkit: status 0, and the daemon answers each (I8)."""
         self.host.polkit.freeze()
         bus, serials = self.ask("alice", 40)
-        self.assertEqual(self.host.daemon.terminate(timeout=5), 0)
+        self.assertEqual(self.host.daemon.terminate(), 0)
         for serial in serials:
             with self.assertRaises(BusError) as caught:
                 bus.reply(serial)
@@ -66,7 +71,7 @@ class End(BusRing):
         self.host.polkit.freeze()
         self.ask("alice", 40)
         self.host.stop_bus()
-        self.assertEqual(self.host.daemon.wait(5), 1)
+        self.assertEqual(self.host.daemon.wait(), 1)
         self.host.no_trace()
 
     def test_bus_lost(self):
@@ -75,7 +80,7 @@ class End(BusRing):
         self.up("bob")
         before, devices = self.ok("root", "list", "--all", "--json"), kernel.snapshot()
         self.host.stop_bus()
-        self.assertGreater(self.host.daemon.wait(5), 0)
+        self.assertGreater(self.host.daemon.wait(), 0)
         self.assertEqual(kernel.snapshot(), devices)
         self.host.polkit.close()
         self.host.start_bus()
@@ -117,7 +122,7 @@ class EndAndRelease(BusRing):
 
     def assert_all_or_nothing(self, bus, grants, serials):
         """Compares the answers with the kernel's devices, and with what the next daemon lists."""
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)
         kept = []
         for grant, serial in zip(grants, serials):
             try:

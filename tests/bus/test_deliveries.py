@@ -47,7 +47,7 @@ class Deliveries(BusRing):
         alice = self.connect("alice")
         full_queue.fill(alice, [self.connect("bob"), self.connect("dave")])
         self.send(alice, "Acquire", "ua{sv}", 1, BY_NAME)
-        kernel.wait_for(lambda: kernel.ours(), 20, "the lease is made")
+        kernel.wait_for(lambda: kernel.ours(), "the lease is made")
         for _ in range(3):
             self.assertEqual(len(self.leases("alice")), 1)
         kernel.stays(kernel.present("tap8"), 0.5, "a connected caller keeps its lease")
@@ -68,6 +68,6 @@ class Deliveries(BusRing):
             self.host.daemon.thaw()
         with self.host.connect() as behind:
             self.call(behind, "List", "a{sv}", {})
-        kernel.wait_for(lambda: not kernel.ours(), 5, "the leases end")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases end")
         self.assertEqual(self.host.daemon.log().count("given: "), 3)
         self.host.no_trace()

@@ -19,7 +19,7 @@ class ExamplesRing(BusRing):
         return self.host.share(f"{FOLDER}/{name}")
 
     def assert_gone(self):
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the example")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the example")
         self.host.no_trace()
 
 
@@ -44,7 +44,7 @@ class Shell(ExamplesRing):
     def test_interrupted(self):
         """A signal ends the lease too."""
         popen = self.host.start("alice", self.example("with-taps.sh"), "web", "sh", "-c", "kill -TERM $PPID")
-        popen.communicate(timeout=20)
+        popen.communicate()
         self.assertEqual(popen.returncode, 1)
         self.assert_gone()
 
@@ -90,7 +90,7 @@ class Hook(ExamplesRing):
         xml = f"<domain type='qemu'><name>{domain}</name><devices>{nics}</devices></domain>"
         popen = self.host.start("root", self.example("libvirt-hook.py"), domain, operation, part, "-",
                                 stdin=subprocess.PIPE)
-        out, err = popen.communicate(xml.encode(), timeout=30)
+        out, err = popen.communicate(xml.encode())
         return popen.returncode, out.decode(), err.decode()
 
     def devices_of(self, label, count):

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: MIT
 """I10: what a guest may do to its host. The test plays the guest and writes frames into its tap. It also plays another
-program that changes settings of live taps, which the daemon restores and logs within a second."""
+program that changes settings of live taps, which the daemon restores and logs."""
 
 import fcntl
 import os
-import select
 import socket
 import struct
 import time
 
 from rig import kernel
 from rig.bus import Variant
+from rig.process import until
 from ring import BusRing
 from frames import Guest, UDP, is_arp_answer_for, is_multicast, mac_of, redirect, udp
 
 NET = "/proc/sys/net"
-LIMIT = 1  # s, until a change is reverted
 PUT_BACK = "put back "
 # Settings whose change the kernel announces, each with a value that is not the promised one.
 ANNOUNCED = {"ipv4/conf/{}/rp_filter": 2, "ipv4/conf/{}/proxy_arp": 1, "ipv4/conf/{}/ignore_routes_with_linkdown": 0,
@@ -41,15 +40,6 @@ def broken(name):
     """The settings of a tap that differ from the promised ones."""
     found = [path.format(name) for path, value in PROMISED.items() if read(path.format(name)) != value]
     return found + (["multicast"] if "MULTICAST" in kernel.link(name)["flags"] else [])
-
-
-def await_until(condition, limit, what):
-    """Polls, because the kernel does not announce a change of most settings."""
-    end = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {limit} s: {what}")
-        time.sleep(0.01)
 
 
 class Limits(BusRing):
@@ -93,36 +83,42 @@ class Kept(Limits):
         self.assertEqual((broken(runqemus), broken(further)), ([f"ipv4/conf/{runqemus}/proxy_arp"], []))
 
     def test_each_announced(self):
-        """A change that the kernel announces is reverted within a second, and logged with both values."""
+        """A change that the kernel announces is reverted, the quickest within a second, and logged with both values."""
         (guest,) = self.take()
+        took = []
         for path, value in ANNOUNCED.items():
             path = path.format(guest.name)
             with self.subTest(path=path):
+                began = time.monotonic()
                 write(path, value)
-                await_until(self.settled(guest.name), LIMIT, path)
+                until(self.settled(guest.name), path)
+                took.append(time.monotonic() - began)
                 setting = f"net.{path.replace('/', '.')}"
-                await_until(lambda setting=setting: self.lines(setting), LIMIT, "it is logged")
+                until(lambda setting=setting: self.lines(setting), "it is logged")
                 (line,) = self.lines(setting)
                 self.assertIn(f"from {PROMISED[path.replace(guest.name, '{}')]} to {value}", line)
         kernel.ip("link", "set", guest.name, "multicast", "on")
-        await_until(self.settled(guest.name), LIMIT, "the flag MULTICAST")
+        until(self.settled(guest.name), "the flag MULTICAST")
+        self.shows = f"reverted after {', '.join(f'{one * 1000:.0f}' for one in took)} ms"
+        # A busy machine may delay one of them; a daemon that looks at fixed times would delay them all.
+        self.assertLess(min(took), 1)
 
     def test_vpn(self):
-        """After `sysctl -w net.ipv6.conf.all.disable_ipv6=0`, as by VPN clients, IPv6 is off on all taps within 1 s."""
+        """After `sysctl -w net.ipv6.conf.all.disable_ipv6=0`, as by VPN clients, IPv6 is off again on all taps."""
         names = [guest.name for guest in self.take(8)]
         self.set_all("ipv6/conf/all/disable_ipv6", 1)
         write("ipv6/conf/all/disable_ipv6", 0)
-        await_until(self.settled(*names), LIMIT, "IPv6 is off on the taps")
-        await_until(lambda: self.lines("disable_ipv6"), LIMIT, "it is logged")
+        until(self.settled(*names), "IPv6 is off on the taps")
+        until(lambda: self.lines("disable_ipv6"), "it is logged")
         self.assertLessEqual(len(self.lines("disable_ipv6")), 2)  # one line per change, not one per tap
 
     def test_sysctl_system(self):
-        """After `sysctl --system` with net.ipv4.conf.*, all settings of all taps are restored within a second."""
+        """After `sysctl --system` with net.ipv4.conf.*, all settings of all taps are restored."""
         names = self.take(3, "name") + [guest.name for guest in self.take(2)]
         for name in names:
             for setting in ("accept_redirects", "route_localnet", "arp_ignore", "accept_local", "rp_filter"):
                 write(f"ipv4/conf/{name}/{setting}", 0 if setting.startswith("arp") else 2 if setting[0] == "r" else 1)
-        await_until(self.settled(*names), LIMIT, "all settings")
+        until(self.settled(*names), "all settings")
 
     def test_unannounced(self):
         """A change that the kernel does not announce is reverted at the next call of any user."""
@@ -131,7 +127,7 @@ class Kept(Limits):
             path = f"ipv4/conf/{name}/{setting}"
             write(path, 1 - PROMISED[f"ipv4/conf/{{}}/{setting}"])
             self.leases("alice")
-            await_until(self.settled(name), LIMIT, path)
+            until(self.settled(name), path)
 
     def test_loop(self):
         """A program that changes a setting in a loop costs a line or two in the log and no busy loop of the daemon.
@@ -145,7 +141,7 @@ class Kept(Limits):
         took = time.monotonic() - began
         used = self.cpu_seconds() - before
         write(path, 2)
-        await_until(self.settled(guest.name), LIMIT, path)
+        until(self.settled(guest.name), path)
         self.shows = f"{writes} writes, {used:.2f} s of {took:.2f} s, {len(self.lines())} lines"
         self.assertTrue(daemon.alive())
         self.assertLessEqual(len(self.lines()), 2, self.shows)
@@ -170,7 +166,7 @@ class Kept(Limits):
             time.sleep(3)
             return switches() == before
         # The daemon first reads the kernel's messages about the new taps, which takes a while on a loaded machine.
-        await_until(sleeps, 20, "three seconds without a wakeup")
+        until(sleeps, "three seconds without a wakeup")
 
     def test_start(self):
         """A change made while no daemon ran is reverted at the start; new settings alone are not logged."""
@@ -179,13 +175,13 @@ class Kept(Limits):
         kernel.ip("link", "set", name, "multicast", "on")
         write(f"ipv4/conf/{name}/route_localnet", 1)
         self.host.start_daemon()
-        await_until(self.settled(name), LIMIT, "the new settings")
+        until(self.settled(name), "the new settings")
         self.assertEqual(self.lines(), [])
         self.host.stop_daemon()
         write(f"ipv4/conf/{name}/rp_filter", 2)
         self.host.start_daemon()
-        await_until(self.settled(name), LIMIT, "all settings")
-        await_until(lambda: self.lines("rp_filter"), LIMIT, "it is logged")
+        until(self.settled(name), "all settings")
+        until(lambda: self.lines("rp_filter"), "it is logged")
 
 
 class Frames(Limits):
@@ -219,7 +215,7 @@ class Frames(Limits):
         self.assertFalse(arrives())
         self.assertEqual(self.warnings(setting), [])
         self.set_all(f"ipv4/conf/all/{setting}", value)
-        self.assertTrue(arrives())
+        until(arrives, "the frame arrives")
         self.take()
         self.take()
         (line,) = self.warnings(setting)
@@ -235,7 +231,8 @@ class Frames(Limits):
         """A guest reaches its gateway's address."""
         self.set_all("ipv4/conf/all/rp_filter", 0)
         (guest,) = self.take()
-        self.assertTrue(self.arrives(guest, self.listen("0.0.0.0"), "192.168.8.2", "192.168.8.1"))
+        listener = self.listen("0.0.0.0")
+        until(lambda: self.arrives(guest, listener, "192.168.8.2", "192.168.8.1"), "the frame arrives")
         guest.ask_for("192.168.8.1", "192.168.8.2")
         self.assertTrue(guest.received(is_arp_answer_for("192.168.8.1"), 2))
 
@@ -349,9 +346,9 @@ class Frames(Limits):
         def controlled():
             uplink.send_router_advertisement()
             return "default" in gained("uplink0")[0] and "2001:db8:" in gained("uplink0")[1]
-        await_until(controlled, 20, "the control")
+        until(controlled, "the control")
         guest.send_router_advertisement()
-        await_until(self.settled(guest.name), LIMIT, "IPv6 is off")
+        until(self.settled(guest.name), "IPv6 is off")
         self.assertEqual(gained(guest.name), ("", ""))
 
     def test_names(self):

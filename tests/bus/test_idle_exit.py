@@ -10,6 +10,7 @@ import time
 from rig import kernel
 from rig.bus import CALL, BusError, Variant
 from rig.host import DAEMON_NAME
+from rig.process import HANGS
 from ring import BusRing, error_name
 
 IDLE = ("--idle-exit=1",)
@@ -19,7 +20,7 @@ BY_NAME = {"hold": Variant("s", "name")}
 class Idle(BusRing):
     options = IDLE
 
-    def told(self, timeout=10):
+    def told(self, timeout=HANGS):
         """The next notification to the service manager, as a list of lines."""
         self.assertTrue(select.select([self.host.notify], [], [], timeout)[0], "the daemon sent no notification")
         return self.host.notify.recv(4096).decode().splitlines()
@@ -35,7 +36,7 @@ class Idle(BusRing):
             self.told_of_the_end()
             self.assertEqual(self.told(), ["BARRIER=1"])
             bus.wait_for_owner(DAEMON_NAME, present=False)
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)
         self.assertIn("idle", self.host.daemon.log().splitlines()[-1])
 
     def assert_stays(self, seconds=2.0):
@@ -94,7 +95,7 @@ class Leaving(Idle):
         with self.host.connect("alice") as bus:
             _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
             self.assert_stays(4.0)
-        kernel.wait_for(kernel.absent(taps[0]["name"]), 2, "the attended lease ends")
+        kernel.wait_for(kernel.absent(taps[0]["name"]), "the attended lease ends")
         self.assert_leaves()
         self.host.no_trace()
 
@@ -103,11 +104,11 @@ class Leaving(Idle):
         self.host.restart_daemon("--idle-exit=3")
         with self.host.connect("alice") as bus:
             _, taps, _ = self.call(bus, "Acquire", "ua{sv}", 1, {**BY_NAME, "attended": Variant("b", True)})
-        kernel.wait_for(kernel.absent(taps[0]["name"]), 2, "the attended lease ends")
+        kernel.wait_for(kernel.absent(taps[0]["name"]), "the attended lease ends")
         began = time.monotonic()
         while not select.select([self.host.notify], [], [], 0.3)[0]:
             self.host.connect("bob").close()
-            self.assertLess(time.monotonic() - began, 8, "connections of strangers delay the exit")
+            self.assertLess(time.monotonic() - began, HANGS, "connections of strangers delay the exit")
         self.assert_leaves()
 
     def test_waiting_callers(self):
@@ -149,7 +150,7 @@ class InTheMoment(Idle):
             names += [root.reply(serial)[1][0]["name"] for serial in serials[10:]]
             for serial in lists:
                 alice.reply(serial)
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)
         self.assertEqual(sorted(names), sorted(kernel.ours()))
         self.assertEqual(len(set(names)), 20)
         self.host.restart_daemon()
@@ -167,7 +168,7 @@ class InTheMoment(Idle):
             self.assertTrue(self.host.daemon.alive())
             self.host.polkit.thaw()
             self.assertEqual(bus.reply(serial)[1][0]["name"], "tap8")
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)
 
     def test_prompt(self):
         """A call at that moment that needs a password prompt gets an error, so that no other caller waits for it."""
@@ -180,7 +181,7 @@ class InTheMoment(Idle):
             with self.assertRaises(BusError) as caught:
                 bus.reply(serial)
         self.assertEqual(caught.exception.name, error_name("Failed"))
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)
         self.host.no_trace()
 
     def test_successor(self):
@@ -194,7 +195,7 @@ class InTheMoment(Idle):
                 self.assertEqual(self.told(), ["BARRIER=1"])
                 _, taps, descriptors = root.reply(serial)
                 self.addCleanup(os.close, *descriptors)
-                self.assertEqual(self.host.daemon.wait(5), 0)
+                self.assertEqual(self.host.daemon.wait(), 0)
                 asked = ear.next(lambda message: message.kind == CALL and message.member.endswith("StartServiceByName"))
                 self.assertEqual(asked.body[0], DAEMON_NAME)
                 self.assertIn(taps[0]["name"], kernel.ours())
@@ -204,4 +205,4 @@ class InTheMoment(Idle):
         self.told_of_the_end()
         self.host.daemon.send(signal.SIGTERM)
         self.assertEqual(self.told(), ["BARRIER=1"])
-        self.assertEqual(self.host.daemon.wait(5), 0)
+        self.assertEqual(self.host.daemon.wait(), 0)

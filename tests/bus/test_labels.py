@@ -48,7 +48,7 @@ class Labels(BusRing):
         (lease,) = self.leases("alice")
         self.assertEqual(self.index(lease), start_of("alice", "web"))
         vm.kill()
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with its program")
+        kernel.wait_for(lambda: not kernel.ours(), "the tap ends with its program")
         bobs = self.up("bob", "--label", label_leading_to("bob", self.index(lease)))
         self.assertNotEqual(self.index(bobs), self.index(lease))
         again = self.run_stand_in("alice", "--label", "web")
@@ -96,7 +96,7 @@ class Reload(BusRing):
             file.write(f"reserve = alice web {index}\n")
         self.host.daemon.send(signal.SIGHUP)
         changed = f"reloaded: reserve nothing is alice web {index} now"
-        kernel.wait_for(lambda: changed in self.host.daemon.log(), 10, "the reload is in the log")
+        kernel.wait_for(lambda: changed in self.host.daemon.log(), "the reload is in the log")
         self.assertEqual(self.leases("bob"), [bobs])
         self.assert_refused(self.ctl("alice", "up", "--label", "web"), 7, "web", bobs["taps"][0]["name"])
         self.ok("bob", "down", "--all")

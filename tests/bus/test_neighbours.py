@@ -72,7 +72,7 @@ class Devices(Neighbours):
             self.assertIn("NO-CARRIER", kernel.link(name)["flags"])
             self.assertNotIn("ifalias", kernel.link(name))
         holder.kill()
-        kernel.wait_for(kernel.absent("tap9", "tap10"), 1, "our taps end")
+        kernel.wait_for(kernel.absent("tap9", "tap10"), "our taps end")
         self.assertTrue(kernel.present("tap7", "tap8")())
 
 

@@ -121,7 +121,7 @@ class Answers(Asked):
             self.assertEqual(int(status[mask], 16), 0, mask)
         terminal.type("\x04")
         self.assertEqual(terminal.ended(), 0, terminal.said)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
+        kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_what_the_agent_inherits(self):
         """The agent has none of the caller's files, and not the client's standard output, which is for results."""
@@ -141,7 +141,7 @@ class Answers(Asked):
             terminal.type(password + "\n")
             self.assertEqual(terminal.ended(), status, terminal.said)
             self.assert_left_as_before(terminal)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
+        kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
 
 class InSession(Asked):

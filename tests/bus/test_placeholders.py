@@ -55,7 +55,7 @@ class Filled(BusRing):
         holder, _ = self.started("{tap0}")
         self.assertEqual(holder.argv, ["tap8"])
         self.assertEqual(holder.end(3), 3)
-        kernel.wait_for(kernel.absent("tap8"), 2, "the tap ends with its program")
+        kernel.wait_for(kernel.absent("tap8"), "the tap ends with its program")
         self.host.no_trace()
 
     def test_text(self):

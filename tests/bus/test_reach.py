@@ -74,4 +74,4 @@ class Reach(BusRing):
         self.assertEqual(holder.popen.stderr.read().decode(),
                          "qemu-tapctl: no -kernel is in the command, so no ip= was added; the guest would need "
                          f"{kernel_cmdline(lease['taps'])}\n")
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its holder")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with its holder")

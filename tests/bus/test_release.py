@@ -120,8 +120,8 @@ class IdleTimeout(BusRing):
     def test_never_opened(self):
         """A `name` lease that nobody opens ends by itself after its idle timeout, not before."""
         self.up("alice", "--count", "2", "--idle-timeout", "1")
-        took = kernel.seconds_until(kernel.absent("tap8", "tap9"), 3)
-        self.assertIsNotNone(took, "still there after 3 s")
+        took = kernel.seconds_until(kernel.absent("tap8", "tap9"))
+        self.assertIsNotNone(took, "still there")
         self.assertGreater(took, 0.7)
         self.host.no_trace()
         self.assertEqual(self.leases("alice"), [])
@@ -134,8 +134,8 @@ class IdleTimeout(BusRing):
         holder.tell("attach", "tap9", "0x5002")
         kernel.stays(kernel.present("tap8", "tap9"), 3, "the lease stays while in use")
         self.assertEqual(holder.end(), 0)
-        took = kernel.seconds_until(kernel.absent("tap8", "tap9"), 5)
-        self.assertIsNotNone(took, "still there 5 s after it was closed")
+        took = kernel.seconds_until(kernel.absent("tap8", "tap9"))
+        self.assertIsNotNone(took, "still there after it was closed")
         self.assertGreater(took, 1.7)
         self.host.no_trace()
 
@@ -154,7 +154,7 @@ class IdleTimeout(BusRing):
         self.host.daemon.kill()
         self.host.restart_daemon()
         self.assertTrue(kernel.present("tap8")())
-        kernel.wait_for(kernel.absent("tap8"), 4, "the idle lease ends after the restart")
+        kernel.wait_for(kernel.absent("tap8"), "the idle lease ends after the restart")
         self.host.no_trace()
 
 
@@ -168,7 +168,7 @@ class Attach(BusRing):
         with self.assertRaises(PermissionError):
             other.tell("attach", "tap8", "0x5002")
         owner.tell("attach", "tap8", "0x5002")
-        kernel.wait_for(lambda: "LOWER_UP" in kernel.link("tap8")["flags"], 2, "carrier while attached")
+        kernel.wait_for(lambda: "LOWER_UP" in kernel.link("tap8")["flags"], "carrier while attached")
         with self.assertRaises(PermissionError):
             other.tell("attach", "tap8", "0x5002")
 

@@ -103,7 +103,7 @@ class RunAs(BusRing):
         self.assert_grant(lease, "alice", [lease["taps"][0]["index"]], label="vm", hold="fd", qemu_args=[])
         self.assertEqual(self.leases("root"), [])
         self.assertEqual(stand_in.end(), 0)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
+        kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
         self.host.no_trace()
 
     def test_limit(self):
@@ -198,7 +198,7 @@ class AwayFromRoot(BusRing):
         """Without a terminal, as from a script or a service: a session of its own, in the same process."""
         popen = self.host.start("root", *self.attack(), environment={"SECRET": SECRET})
         self.addCleanup(BusRing._end, popen)
-        self.assertEqual(popen.wait(20), 0, popen.stderr)
+        self.assertEqual(popen.wait(), 0, popen.stderr)
         found = self.found()
         self.assertEqual((found["terminals"], found["tty"]), ({}, None))
         self.assertEqual((found["session"], found["pid"]), (popen.pid, popen.pid))
@@ -269,7 +269,7 @@ class Relayed(BusRing):
         self.assertNotIn("/dev/net/tun", held)
         os.kill(program, signal.SIGKILL)
         self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the tap ends with the program")
+        kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_by_name(self):
         """A program that opens its taps itself is attended beyond the relay, to the same end."""
@@ -327,7 +327,7 @@ class Relayed(BusRing):
         self.addCleanup(os.close, program)
         os.kill(relay, signal.SIGKILL)
         self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the lease ends with the relay")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the relay")
 
     def test_stopped(self):
         """A program that is stopped stops its job: the shell gets its terminal back, and `fg` lets the program go on."""

@@ -120,7 +120,7 @@ class Taps(RunqemuRing):
         self.bus.close()
         for descriptor in descriptors:
             os.close(descriptor)
-        kernel.wait_for(kernel.absent(taps[0]["name"]), 2, "the lease ends with its descriptor")
+        kernel.wait_for(kernel.absent(taps[0]["name"]), "the lease ends with its descriptor")
         self.host.no_trace()
 
     def test_idle_and_attended(self):
@@ -128,16 +128,16 @@ class Taps(RunqemuRing):
         with self.host.connect("alice") as other:
             _, (idle,) = self.acquire(**{"idle-timeout": Variant("t", 1)})
             _, (left,) = self.acquire(bus=other, attended=Variant("b", True))
-            kernel.wait_for(kernel.absent(idle["name"]), 5, "the idle lease ends")
+            kernel.wait_for(kernel.absent(idle["name"]), "the idle lease ends")
             self.assertTrue(kernel.present(left["name"])())
-        kernel.wait_for(kernel.absent(left["name"]), 2, "the attended lease ends")
+        kernel.wait_for(kernel.absent(left["name"]), "the attended lease ends")
         self.host.no_trace()
 
     def test_no_longer_whole(self):
         """A tap of it that somebody deletes takes the rest of the lease along (I1)."""
         _, taps = self.acquire(2)
         kernel.ip("link", "delete", taps[0]["name"])
-        kernel.wait_for(kernel.absent(taps[1]["name"]), 2, "the rest of the lease ends")
+        kernel.wait_for(kernel.absent(taps[1]["name"]), "the rest of the lease ends")
         self.host.no_trace()
 
 

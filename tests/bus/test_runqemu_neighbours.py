@@ -86,7 +86,7 @@ class Runqemu:
     def answer(self):
         line = self.popen.stdout.readline()
         if not line:
-            raise AssertionError(f"it ended with {self.popen.wait(10)}")
+            raise AssertionError(f"it ended with {self.popen.wait()}")
         return json.loads(line)
 
     def choose(self):
@@ -238,7 +238,7 @@ class Interleaved(Beside):
                 os.close(descriptor)
             if not descriptors:
                 self.call(self.bus, "Release", "s", lease)
-            self.assertTrue(kernel.absent(*names)())
+            kernel.wait_for(kernel.absent(*names), "the taps of the lease end")
         # Half of what it leaves is deleted, as its ifdown does; the rest stays for its next start.
         for name in self.dice.sample(sorted(self.theirs), max(0, len(self.theirs) - self.dice.randint(0, 6))):
             self.theirs.pop(name).leave(name)
@@ -268,7 +268,7 @@ class Cleaned(Beside):
         ended = [self.up("alice", "--count", "2"), self.up("alice", "--label", "web")]
         gone = [tap["name"] for grant in ended for tap in grant["taps"]]
         delete_taps()
-        kernel.wait_for(kernel.absent(*gone), 2, "they are deleted")
+        kernel.wait_for(kernel.absent(*gone), "they are deleted")
         self.assertEqual([grant["lease"] for grant in self.leases("root", "--all")], [lease])
         self.assertEqual(skips(), set(names))
         for name in gone:
@@ -282,7 +282,7 @@ class Cleaned(Beside):
         """Of a lease of three that lost one tap to a cleaner nothing is left, neither devices nor files."""
         self.up("alice", "--count", "3")
         kernel.ip("tuntap", "del", "dev", "tap9", "mode", "tap")
-        kernel.wait_for(kernel.absent("tap8", "tap10"), 2, "the rest of the lease is swept")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), "the rest of the lease is swept")
         self.assertEqual(self.leases("alice"), [])
         self.assertEqual(skips(), set())
 
@@ -295,7 +295,7 @@ class Restart(Beside):
         self.assertEqual(skips(), numbers(8, 9, 10, 11))
         self.host.daemon.kill()
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8", "tap9"), 2, "the holder's taps end with it")
+        kernel.wait_for(kernel.absent("tap8", "tap9"), "the holder's taps end with it")
         self.assertEqual(skips(), numbers(8, 9, 10, 11))
         os.unlink(f"{LOCKS}/tap10.skip")
         open(f"{LOCKS}/tap50.skip", "wb").close()

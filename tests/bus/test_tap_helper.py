@@ -10,6 +10,7 @@ import socket
 import subprocess
 
 from rig import kernel
+from rig.process import HANGS
 from ring import MANAGER, TAP_FLAGS, BusRing
 from stand_in import tap_of
 
@@ -27,7 +28,7 @@ class Qemu:
         self.popen = popen
         self.greeting = self.line()
 
-    def line(self, limit=20):
+    def line(self, limit=HANGS):
         ready, _, _ = select.select([self.popen.stdout], [], [], limit)
         if not ready:
             raise AssertionError(f"QEMU said nothing within {limit} s")
@@ -44,7 +45,7 @@ class Qemu:
 
     def refused(self):
         """Its status and what it said, of a QEMU that has ended by itself."""
-        _, errors = self.popen.communicate(timeout=20)
+        _, errors = self.popen.communicate()
         return self.popen.returncode, errors.decode()
 
 
@@ -66,7 +67,7 @@ class HelperRing(BusRing):
     def assert_end_leaves_nothing(self, *qemus):
         for qemu in qemus:
             qemu.popen.kill()
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the taps end with their QEMU")
+        kernel.wait_for(lambda: not kernel.ours(), "the taps end with their QEMU")
         self.host.no_trace()
 
     def index_of(self, label):
@@ -149,7 +150,7 @@ class Forms(HelperRing):
         (lease,) = self.leases("alice")
         self.assertEqual((lease["label"], lease["hold"]), ("web", "fd"))
         self.assertEqual(qemu.execute("netdev_del", id="n"), {"return": {}})
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the netdev")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the netdev")
         self.host.no_trace()
 
 
@@ -218,7 +219,7 @@ class Caller(HelperRing):
         return popen
 
     def outcome(self, popen):
-        out, err = popen.communicate(timeout=30)
+        out, err = popen.communicate()
         return popen.returncode, out.decode(), err.decode()
 
     def assert_complains(self, outcome, status, *parts):
@@ -250,7 +251,7 @@ class Caller(HelperRing):
                 tap = tap_of(descriptor)
                 self.assertEqual((tap["name"], tap["flags"] & TAP_FLAGS), ("tap8", TAP_FLAGS))
                 os.close(descriptor)
-                kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with its descriptor")
+                kernel.wait_for(lambda: not kernel.ours(), "the lease ends with its descriptor")
                 self.host.no_trace()
 
     def test_gone_before(self):
@@ -260,7 +261,7 @@ class Caller(HelperRing):
         self.its.close()
         self.ours.close()
         self.assert_complains(self.outcome(popen), 1, "tap8", "Broken pipe")
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the helper")
         self.host.no_trace()
 
     def test_gone_meanwhile(self):
@@ -273,7 +274,7 @@ class Caller(HelperRing):
             self.ours.close()
             self.host.polkit.thaw()
         self.assert_complains(self.outcome(popen), 1, "Broken pipe")
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the helper")
         self.host.no_trace()
 
     def test_never_taken(self):
@@ -282,7 +283,7 @@ class Caller(HelperRing):
         self.assertEqual(self.outcome(popen), (0, "", ""))
         self.assertEqual(len(self.leases("alice")), 1)
         self.ours.close()
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the socket")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the socket")
         self.host.no_trace()
 
     def test_killed(self):
@@ -297,7 +298,7 @@ class Caller(HelperRing):
         self.assertEqual(self.ours.recv(16), b"")
         # Answered in order, so after this answer the daemon is done with the call.
         self.leases("root", "--all")
-        kernel.wait_for(lambda: not kernel.ours(), 1, "the lease ends with the helper")
+        kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the helper")
         self.host.no_trace()
 
     def test_no_socket(self):

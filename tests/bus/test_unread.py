@@ -45,7 +45,7 @@ class Taken(Unread):
             self.assertEqual({tap_of(descriptor) for descriptor in descriptors}, {str(tap["name"])})
             for descriptor in descriptors:
                 os.close(descriptor)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the leases end with their descriptors")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases end with their descriptors")
         self.ok("alice", "run", "--", "true")
 
     def test_dropped(self):
@@ -57,8 +57,8 @@ class Taken(Unread):
         self.settled_root()
         for bus, _ in asked:
             bus.close()
-        _, _, descriptors = waiting.reply(serial, timeout=4)
-        kernel.wait_for(lambda: len(kernel.ours()) == 1, 10, "the dropped leases end")
+        _, _, descriptors = waiting.reply(serial)
+        kernel.wait_for(lambda: len(kernel.ours()) == 1, "the dropped leases end")
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -89,9 +89,9 @@ class Crowd(Unread):
         for user in ("alice", "root"):
             with self.subTest(user=user):
                 started = [self.host.ctl_start(user, "run", "--", "true") for _ in range(64)]
-                ended = [(*popen.communicate(timeout=50), popen.returncode) for popen in started]
+                ended = [(*popen.communicate(), popen.returncode) for popen in started]
                 self.assertEqual(ended, [(b"", b"", 0)] * 64)
-        kernel.wait_for(lambda: not kernel.ours(), 10, "the leases end")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases end")
 
 
 class InAll(Unread):

@@ -112,7 +112,7 @@ class Vhost(VhostRing):
         self.host.restart_daemon()
         self.assertEqual(self.ok("alice", "list", "--json"), before)
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8"), 1, "the lease ends with its descriptors")
+        kernel.wait_for(kernel.absent("tap8"), "the lease ends with its descriptors")
         self.host.no_trace()
 
 

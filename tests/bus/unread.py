@@ -13,8 +13,9 @@ NO_REPLY = 1
 MANY_QUEUES = {"queues": Variant("u", 16)}
 # Unread hand-overs of one user, and of all, that the service allows.
 UNREAD, UNREAD_IN_ALL = 4, 48
-# What a user may have to wait for any answer while others attack; the median, as the machine is shared.
-WELL_SERVED = 0.1
+# Seconds that a user waits at most for any answer while others attack, and how many times what an answer takes without
+# an attack on this machine at this moment. A service that waits for those who read nothing takes seconds, or for ever.
+WELL_SERVED, FACTOR = 0.1, 10
 
 
 class Unread(HostileCallers):
@@ -44,9 +45,9 @@ class Unread(HostileCallers):
 
     def settle(self, count):
         """As many taps as can be handed over are there."""
-        kernel.wait_for(lambda: len(kernel.ours()) >= count, 20, f"{count} taps exist")
+        kernel.wait_for(lambda: len(kernel.ours()) >= count, f"{count} taps exist")
 
     def assert_served(self, idle, *buses):
         beset = self.median(buses)
         self.shows = f"List of others: idle {idle * 1000:.1f} ms, beset {beset * 1000:.1f} ms"
-        self.assertLess(beset, max(WELL_SERVED, 2 * idle))
+        self.assertLess(beset, max(WELL_SERVED, FACTOR * idle))

@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections import Counter
 
+from rig.process import HANGS
 from rig import kernel, users
 from rig.bus import BusError, Disconnected, Variant
 from faults import MANAGER
@@ -31,7 +32,7 @@ class Asked:
         self.outcome = self.lease = self.error = self.text = None
         self.taps, self.descriptors = [], []
 
-    def fetch(self, timeout=10):
+    def fetch(self, timeout=HANGS):
         """The word for its outcome: `given`, an error's name, `nothing`, or, where the bus is gone, `cut off`."""
         if not self.outcome:
             self.outcome = self._fetch(timeout)

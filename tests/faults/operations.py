@@ -93,16 +93,13 @@ class IdleEnd(Operation):
     """Of a lease of two taps that nobody opens."""
 
     title = "idle end name, 2 x 1"
-    # What the kernel takes to delete two devices, on top of the timeout, on a busy machine.
-    LIMIT = 3
-
     def prepare(self, ring):
         super().prepare(ring)
         self.names = [tap["name"] for tap in ring.acquire(count=2, idle_timeout=1).value[1]]
 
     def act(self, ring):
         gone, daemon = kernel.absent(*self.names), ring.host.daemon
-        kernel.seconds_until(lambda: gone() or not daemon.alive(), self.LIMIT)
+        kernel.seconds_until(lambda: gone() or not daemon.alive())
         return Outcome("answered" if gone() else "cut", None)
 
 
@@ -157,4 +154,4 @@ class Leave(Operation):
         notify, daemon = ring.host.notify, ring.host.daemon
         while notify in select.select([notify, daemon.pidfd], [], [], self.LIMIT)[0]:
             notify.recv(4096)
-        return daemon.wait(0)
+        return daemon.wait()

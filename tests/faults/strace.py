@@ -46,7 +46,7 @@ class Strace:
         """The program goes on, if it is still there."""
         if self.popen.poll() is None:
             self.popen.terminate()
-        self.popen.wait(10)
+        self.popen.wait()
         self.popen.stderr.close()
 
 

@@ -126,7 +126,7 @@ class Sweep(FaultsRing):
     def let_finish(self):
         """Returns when the daemon has done all that it had to do, or is gone; whether it is there."""
         try:
-            with self.host.connect() as bus:
+            with self.host.connect(timeout=2 * UNANSWERED) as bus:
                 bus.call(*MANAGER[:2], "org.freedesktop.DBus.Peer.Ping")
         except (BusError, Disconnected):
             return False

@@ -15,6 +15,7 @@ from faults import FaultsRing, rounds
 from acquires import Asked
 from rig import furnish, kernel
 from rig.bus import Variant
+from rig.process import HANGS
 
 YEARS = 10 * 365 * 86400
 # What the library shares: by how much to shift, and how often it gave a right time, one ahead, and one behind.
@@ -22,9 +23,9 @@ SHARED = struct.Struct("=qqqq")
 SHARED_FILE = f"{furnish.RIG}/shifted-clock"
 # It must still be there when the lease has ended, however late.
 IDLE_TIMEOUT, IDLE_EXIT = 3.0, 3.0
-# The kernel tells of a carrier that went up to a second late; the daemon's own timers are 0.1 s late at most.
-EARLY, LATE = 0.1, 1.5
-WATCHDOG = 2.0
+# Seconds. The clock jumps by years: what is late because of that is not a matter of a busy machine.
+EARLY, LATE = 0.1, HANGS
+WATCHDOG = 6.0
 
 
 class WallClock:
@@ -106,11 +107,11 @@ class Clock(FaultsRing):
             self.answered += asked.fetch() == "given"
             asked.let_go()
             self.list_while((-YEARS,), 0)
-            took = kernel.seconds_until(kernel.absent(*given.names()), IDLE_TIMEOUT + 10)
+            took = kernel.seconds_until(kernel.absent(*given.names()), IDLE_TIMEOUT + LATE)
             self.idle.append(time.monotonic() - start if took is not None else float("inf"))
             self.list_while((YEARS,), 0)
             start = time.monotonic()
-            self.statuses.append(self.host.daemon.wait(IDLE_EXIT + 10))
+            self.statuses.append(self.host.daemon.wait())
             self.leaving.append(time.monotonic() - start)
         finally:
             heard.close()
@@ -135,7 +136,7 @@ class Clock(FaultsRing):
                   pending_acquires_answered=f"{self.answered} of {count}")
         self.assertGreaterEqual(min(right, ahead, behind), count, "a jump did not reach the daemon")
         self.assertEqual((self.answered, self.statuses), (count, [0] * count))
-        self.assertLess(max(self.lists), 1)
+        self.assertLess(max(self.lists), LATE)
         self.assertGreater(min(self.idle), IDLE_TIMEOUT - EARLY)
         self.assertLess(max(self.idle), IDLE_TIMEOUT + LATE)
         self.assertGreater(min(self.leaving), IDLE_EXIT - EARLY)

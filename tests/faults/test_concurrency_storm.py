@@ -80,7 +80,7 @@ class Storm(FaultsRing):
         """Point 3: 64 processes acquire and release amid others' taps, addresses and routes: no collision (I2, I3)."""
         seed, owner = random.SystemRandom().randrange(10**6), self.owner()
         records, neighbour = self.storm(seed, rounds(8, 200))
-        gone = kernel.seconds_until(lambda: not kernel.ours(), 2)
+        gone = kernel.seconds_until(lambda: not kernel.ours())
         grants = [record for record in records if "lease" in record]
         refusals = [record for record in records if "error" in record]
         duplicates = storm_judge.duplicates(grants)

@@ -39,7 +39,7 @@ class Ending(FaultsRing):
         for one in asked:
             one.let_go()
             one.release(self.root)
-        kernel.wait_for(lambda: not kernel.ours(), 5, "the leases end with their callers")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases end with their callers")
 
     def usual_seconds(self):
         """How long so many acquires take when nothing happens to the daemon."""
@@ -73,7 +73,7 @@ class Terminated(Ending):
         asked = self.ask()
         self.wait_for_any_moment()
         self.host.daemon.send(signal.SIGTERM)
-        self.statuses[self.host.daemon.wait(10)] += 1
+        self.statuses[self.host.daemon.wait()] += 1
         self.tally.count(asked)
         self.host.polkit.thaw()
         self.host.restart_daemon()
@@ -104,7 +104,7 @@ class BusGone(Ending):
         asked = self.ask()
         self.wait_for_any_moment()
         self.host.bus.send(signal.SIGTERM if told_to else signal.SIGKILL)
-        self.statuses[self.host.daemon.wait(5)] += 1
+        self.statuses[self.host.daemon.wait()] += 1
         self.reasons += "error: the bus is lost: " in self.host.daemon.log()
         self.tally.count(before + asked)
         self.begin_anew()

@@ -55,7 +55,7 @@ class Environment(FaultsRing):
         with self.host.connect() as root:
             for one in asked:
                 one.release(root)
-        kernel.wait_for(lambda: not kernel.ours(), 5, "the leases end with their callers")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases end with their callers")
         self.host.no_trace()
 
     def assert_all_given(self, tally, times=1):

@@ -160,7 +160,7 @@ class GivenBack(Limits):
         self.acquires(self.bob, 2)
         yield
         self.settled(self.bob)
-        kernel.wait_for(lambda: not kernel.ours(), 5, "the leases of those who are gone end")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases of those who are gone end")
         after = self.cost()
         self.show(**figures, memory=f"{self.before[0]} KiB, growth while they were there "
                   f"{while_there[0] - self.before[0]} KiB, after {after[0] - self.before[0]} KiB",

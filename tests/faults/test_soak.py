@@ -24,7 +24,7 @@ CONNECTIONS = 4
 WAYS = [("name", 1, "Release"), ("fd", 1, "Release"), ("name", 2, "Release"), ("fd", 2, "close"),
         ("name", 1, "Release"), ("fd", 1, "close")]
 MOST_KIB = 1024
-LIMIT = 20
+LIMIT = 60
 # The kernel's caches are the whole machine's, and what other programs do in them moves them by a few devices' worth. A
 # device leaked by each tap would be two thousand of them in a short run and more than a hundred thousand in a full one.
 MOST_DEVICES = 100

@@ -154,7 +154,7 @@ class Vanishing(FaultsRing):
     def judge(self, root, kept):
         """Counts what differs from what was handed over, once it has had time to end, and clears the host."""
         self.dealt_with()
-        kernel.seconds_until(lambda: not self.left(kept), 2)
+        kernel.seconds_until(lambda: not self.left(kept), 20)
         self.counts["left behind"] += len(self.left(kept))
         found = leases_in_kernel()
         self.counts["passed on in vain"] += len((found - kept) & self.ear.delivered)

@@ -31,7 +31,7 @@ class Back(Figures, activation.Life):
         self.program = self.container.start("bob", "qemu-tapctl", "run", "--count", "2", "--queues", "2", "--", *HOLDER)
         self.addCleanup(self.program.wait)
         self.addCleanup(self.program.kill)
-        self.container.wait_for(lambda: len(self.held()) == 4, 10, "the program holds its descriptors")
+        self.container.wait_for(lambda: len(self.held()) == 4, "the program holds its descriptors")
         self.before = self.seen()
 
     def held(self):
@@ -53,7 +53,7 @@ class Back(Figures, activation.Life):
     def assert_ends_with_holder(self):
         """The one that came back watches over the lease."""
         self.program.kill()
-        self.container.wait_for(lambda: len(self.leases("root", "--all")) == 2, 5, "the lease ends with its holder")
+        self.container.wait_for(lambda: len(self.leases("root", "--all")) == 2, "the lease ends with its holder")
         for user in ("alice", "bob"):
             self.ok(user, "down", "--all")
         self.assertEqual(self.container.taps(), [])
@@ -65,9 +65,9 @@ class Hung(Back):
         self.assertEqual(self.container.show(UNIT, "WatchdogUSec"), WATCHDOG)
         old, start = self.container.main_pid(), time.monotonic()
         self.signal(signal.SIGSTOP)
-        self.wait_until_new(old, HANGS)
+        self.wait_until_new(old)
         took = time.monotonic() - start
-        self.container.wait_for(lambda: time.monotonic() - start > HANGS, HANGS, "it would have hung so long")
+        self.container.wait_for(lambda: time.monotonic() - start > HANGS, "it would have hung so long")
         lists, links, descriptors = self.differences()
         self.show(hung_for=f"{HANGS} s", watchdog=WATCHDOG, back_after=f"{took:.1f} s", restarts=self.started(),
                   leases=len(self.leases("root", "--all")), lists_that_differ=lists, links_changed=len(links),

@@ -23,7 +23,7 @@ def echo_request(identifier):
     return packet[:2] + struct.pack("!H", checksum(packet)) + packet[4:]
 
 
-def answers(address, limit=10):
+def answers(address, limit=60):
     """Whether the guest at this address answers a ping; it is up already, so one must do."""
     identifier = os.getpid() & 0xFFFF
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as icmp:

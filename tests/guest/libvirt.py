@@ -14,7 +14,7 @@ from rig.host import identity, program_environment
 from rig.process import Process, until
 
 # An emulated guest boots in 1 to 5 s, and libvirtd looks at all QEMUs there are before it starts its first.
-BOOT_LIMIT = 60
+BOOT_LIMIT = 180
 
 DOMAIN = """<domain type='qemu'>
   <name>{name}</name><uuid>{uuid}</uuid>

@@ -60,7 +60,7 @@ class PowerRing(GuestRing):
 
     def assert_powered_down(self, guest, done):
         self.assertEqual((done.status, done.out, done.err), (0, "", ""))
-        self.assertEqual(guest.end(10), 0)
+        self.assertEqual(guest.end(), 0)
         self.assertEqual(guest.story()[-1], "GUEST-POWERDOWN")
         self.assertEqual(guest.complaints(), "")
         self.assert_gone()
@@ -103,8 +103,8 @@ class Button(PowerRing):
                 monitor.wait_for("POWERDOWN")
             self.assertIsNone(pressing.poll(), "it returned while QEMU runs")
             guest.popen.terminate()
-            self.assertEqual(guest.end(10), 0)
-            out, err = pressing.communicate(timeout=10)
+            self.assertEqual(guest.end(), 0)
+            out, err = pressing.communicate()
         self.assertEqual((pressing.returncode, out, err), (0, b"", b""))
         self.assertNotIn("GUEST-POWERDOWN", guest.story())
         self.assert_gone()
@@ -117,7 +117,7 @@ class Button(PowerRing):
         with self.host.start("root", self.powerdown, SOCKET) as pressing:
             monitor.wait_for("POWERDOWN")
             guest.kill()
-            out, err = pressing.communicate(timeout=10)
+            out, err = pressing.communicate()
         self.assertEqual((pressing.returncode, out, err), (0, b"", b""))
         self.assert_gone()
 

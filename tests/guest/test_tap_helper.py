@@ -42,6 +42,6 @@ class Boots(GuestRing):
         helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
         guest = self.start(*self.qemu("pnp", "guest.pings=0"),
                            "-nic", f"bridge,model=virtio-net-pci,helper={helper}")
-        kernel.wait_for(kernel.present("tap8"), 10, "the helper's tap")
+        kernel.wait_for(kernel.present("tap8"), "the helper's tap")
         self.assertEqual(guest.end(), 0)
         self.assert_gone()

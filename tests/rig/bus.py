@@ -11,6 +11,7 @@ import struct
 import time
 
 from rig import users
+from rig.process import HANGS
 from rig.wire import Decoder, Encoder, Variant
 
 SOCKET = "/run/dbus/system_bus_socket"
@@ -84,7 +85,7 @@ def acting_as(user):
 class Connection:
     """Calls are sent at once and their replies fetched when wanted, so a test may have several open."""
 
-    def __init__(self, user="root", timeout=10, over=None):
+    def __init__(self, user="root", timeout=HANGS, over=None):
         """`over`: a socket that is connected already, and the uid of whoever connected it."""
         self.serials = itertools.count(1)
         self.received = bytearray()

@@ -11,7 +11,7 @@ import subprocess
 
 from rig import furnish, kernel, users
 from rig.bus import Connection
-from rig.process import Process
+from rig.process import HANGS, Process
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("QEMU_TAPCTL_BUILD") or os.path.join(TREE, "build")
@@ -204,7 +204,7 @@ class Host:
         command = [*under, *self.daemon_command(*options)]
         self.daemon = Process(command, f"{furnish.RIG}/daemon.log", env=surroundings)
         while True:
-            ready, _, _ = select.select([self.notify, self.daemon.pidfd], [], [], 10)
+            ready, _, _ = select.select([self.notify, self.daemon.pidfd], [], [], HANGS)
             if self.notify in ready:
                 if "READY=1" in self.notify.recv(4096).decode().splitlines():
                     return self.daemon
@@ -212,7 +212,7 @@ class Host:
                 status = self.daemon.wait()
                 raise RuntimeError(f"the daemon ended with {status} before it was ready: {self.daemon.log()}")
             else:
-                raise RuntimeError(f"the daemon was not ready within 10 s: {self.daemon.log()}")
+                raise RuntimeError(f"the daemon was not ready within {HANGS} s: {self.daemon.log()}")
 
     def stop_daemon(self):
         """However it is now, it is gone afterwards; leases stay."""
@@ -229,7 +229,7 @@ class Host:
 
     def failing_daemon(self, *options):
         """Runs a daemon that is expected to refuse its options."""
-        done = subprocess.run(self.daemon_command(*options), env=program_environment("root"), timeout=10,
+        done = subprocess.run(self.daemon_command(*options), env=program_environment("root"), timeout=HANGS,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="surrogateescape",
                               check=False)
         return Done(done.returncode, done.stdout, done.stderr)
@@ -243,7 +243,7 @@ class Host:
                     "cwd": environment["HOME"], **options}
         return subprocess.Popen(argv, env=environment, **identity(user), **settings)
 
-    def run(self, user, *argv, timeout=30, **options):
+    def run(self, user, *argv, timeout=HANGS, **options):
         with self.start(user, *argv, **options) as popen:
             try:
                 out, err = popen.communicate(timeout=timeout)

@@ -9,9 +9,13 @@ import socket
 import subprocess
 import time
 
+from rig.process import HANGS
+
 ALIAS = "qemu-tap1 "
 GROUP = 0x71746170
 POOL = ipaddress.ip_network("192.168.0.0/16")
+# Seconds: a condition may also depend on what the kernel does not announce.
+LOOK_AGAIN = 0.5
 # RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR and RTNLGRP_IPV4_ROUTE of linux/rtnetlink.h, as the bits bind() takes.
 ANNOUNCEMENTS = 1 << 0 | 1 << 4 | 1 << 6
 
@@ -120,7 +124,7 @@ class Announcements:
             pass
 
 
-def seconds_until(condition, limit):
+def seconds_until(condition, limit=HANGS):
     """How long it took until `condition()` was true, or None if it was not within `limit` seconds."""
     start = time.monotonic()
     with Announcements() as announcements:
@@ -130,13 +134,13 @@ def seconds_until(condition, limit):
             left = start + limit - time.monotonic()
             if left <= 0:
                 return None
-            announcements.wait(left)
+            announcements.wait(min(left, LOOK_AGAIN))
 
 
-def wait_for(condition, timeout, what):
+def wait_for(condition, what, limit=HANGS):
     """Waits until `condition()` is true, looking again whenever the kernel announces a change."""
-    if seconds_until(condition, timeout) is None:
-        raise AssertionError(f"not within {timeout} s: {what}; links now: {sorted(links())}")
+    if seconds_until(condition, limit) is None:
+        raise AssertionError(f"not within {limit} s: {what}; links now: {sorted(links())}")
 
 
 def stays(condition, seconds, what):

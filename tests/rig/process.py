@@ -8,8 +8,12 @@ import signal
 import subprocess
 import time
 
+# Seconds after which a wait for an event has failed. The limit only says that a program hangs, so no machine that is
+# slow, or busy with other work, reaches it.
+HANGS = 60
 
-def until(condition, what, limit=20):
+
+def until(condition, what, limit=HANGS):
     """For what nobody announces: how a terminal is set, what a process has become, that somebody listens."""
     deadline = time.monotonic() + limit
     while not condition():
@@ -38,7 +42,7 @@ class Process:
     def alive(self):
         return not select.select([self.pidfd], [], [], 0)[0]
 
-    def wait(self, timeout=10):
+    def wait(self, timeout=HANGS):
         """The exit status, negative for a signal."""
         if not select.select([self.pidfd], [], [], timeout)[0]:
             raise AssertionError(f"{self.argv[0]} still runs after {timeout} s")
@@ -52,7 +56,7 @@ class Process:
         self.send(signal.SIGKILL)
         return self.wait()
 
-    def terminate(self, number=signal.SIGTERM, timeout=10):
+    def terminate(self, number=signal.SIGTERM, timeout=HANGS):
         self.send(number)
         return self.wait(timeout)
 

@@ -4,7 +4,7 @@
 
 A ring is evidence, so everything that is not a success counts as a failure here: a skipped test, a test that
 succeeds though it was expected to fail, a module without tests. With QEMU_TAPCTL_JUNIT_DIR set, the results are
-also written there as JUnit XML, one file per module. QEMU_TAPCTL_TEST_LIMIT is the seconds one test may take (60).
+also written there as JUnit XML, one file per module. QEMU_TAPCTL_TEST_LIMIT is the seconds one test may take (300).
 With QEMU_TAPCTL_RELEASE set, the results are those of that Debian release, and called so.
 
 A test that has more to show than that it succeeded, a table or a figure, sets its `shows` to that text.
@@ -23,8 +23,8 @@ from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-# A test that hangs is a failed test; the longest honest one needs a guest's boot.
-DEFAULT_LIMIT = 60
+# A test that hangs is a failed test; the longest honest one needs guests to boot, on a machine with other work.
+DEFAULT_LIMIT = 300
 
 
 def plain(text):

@@ -11,6 +11,7 @@ import sys
 import threading
 
 from rig import furnish
+from rig.process import HANGS
 
 MNT_DETACH = 2
 DIRECTORY, FIRST_FILE = 1, 2
@@ -73,7 +74,7 @@ class NeverFilled:
                     self._answer(serial, bytes(SIZE))
             self.reads = {}
 
-    def wait_for_reader(self, name, limit=20):
+    def wait_for_reader(self, name, limit=HANGS):
         """Returns when a process waits for this file's content."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.reads.get(self.nodes.get(name)), limit):

@@ -30,12 +30,13 @@ import roots
 from login import KINDS, NONE, Login, Timed, TookTooLong  # noqa: F401 (for those who use containers)
 from rig import kernel
 from rig.host import Done
+from rig.process import HANGS
 
 TESTS = roots.SYSTEM.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or roots.TREE / "build")
 GUEST_IMAGES = roots.CACHE.parent / "guest"
-BOOT_SECONDS = 60
-STOP_SECONDS = 30
+BOOT_SECONDS = 180
+STOP_SECONDS = 120
 POLL_SECONDS = 0.02
 # The environment of commands that prepare something: nothing of the caller's reaches into the container.
 SURROUNDINGS = ["env", "--ignore-environment", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
@@ -165,7 +166,7 @@ class Container:
         """The words that run a command inside, as root with all of the machine's powers: for set-up only."""
         return ["nsenter", f"--target={self.leader}", "--all", "--wd=/", *SURROUNDINGS, *map(str, argv)]
 
-    def root(self, *argv, given=None, timeout=60, check=True):
+    def root(self, *argv, given=None, timeout=120, check=True):
         """Sets something up. `given` (text or bytes) is its input. Raises if it fails, unless told not to `check`."""
         given = given.encode() if isinstance(given, str) else given
         source = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
@@ -258,7 +259,7 @@ class Container:
         """As the container counts; 0 if it does not run."""
         return int(self.show(unit, "MainPID"))
 
-    def wait_for(self, condition, timeout=10, what="the condition"):
+    def wait_for(self, condition, what="the condition", timeout=HANGS):
         """Asks again and again until `condition()` is true, and returns what it gave."""
         deadline = time.monotonic() + timeout
         while not (found := condition()):
@@ -267,9 +268,9 @@ class Container:
             select.select([self.ended], [], [], POLL_SECONDS)
         return found
 
-    def wait_for_state(self, unit, *states, timeout=10):
+    def wait_for_state(self, unit, *states):
         """Until systemd calls the unit's state one of these."""
-        return self.wait_for(lambda: self.show(unit, "ActiveState") in states, timeout, f"{unit} is {states}")
+        return self.wait_for(lambda: self.show(unit, "ActiveState") in states, f"{unit} is {states}")
 
     def network(self):
         """Links, addresses and routes; rig.kernel.differences() compares two."""

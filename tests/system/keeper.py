@@ -71,7 +71,7 @@ class ControlGroups:
 
 def end_group(group):
     """Kills whoever is in it, and removes it. The kernel takes a moment to bury them."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while group.exists():
         with contextlib.suppress(OSError):
             (group / "cgroup.kill").write_text("1", encoding="ascii")

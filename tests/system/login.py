@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 from rig.host import Done
+from rig.process import HANGS
 
 # What polkit calls these, and what pkcheck says then of the action rig.login.kind (see roots.py).
 NONE, REMOTE, INACTIVE, ACTIVE = KINDS = ("none", "remote", "inactive", "active")
@@ -46,7 +47,7 @@ class Started:
     def log(self):
         return self.login.container.read(self.log_path)
 
-    def wait(self, timeout=30):
+    def wait(self, timeout=HANGS):
         """Its exit status, negative for a signal."""
         return self.login.order("wait", timeout, pid=self.pid)["status"]
 
@@ -79,11 +80,11 @@ class Login:
     def close(self):
         """The user logs out."""
         self.popen.stdin.close()
-        self.popen.wait(30)
+        self.popen.wait()
         self.forget()
         if self.id:
             known = ("loginctl", "show-session", self.id)
-            self.container.wait_for(lambda: self.container.root(*known, check=False).status, 10,
+            self.container.wait_for(lambda: self.container.root(*known, check=False).status,
                                     f"the {self.kind} login of {self.user} ends")
 
     def forget(self):
@@ -136,7 +137,7 @@ class Login:
             self.replies[None] = None
             self.changed.notify_all()
 
-    def send(self, what, timeout=30, **words):
+    def send(self, what, timeout=HANGS, **words):
         """Gives an order and returns its number."""
         with self.changed:
             self.count += 1
@@ -159,10 +160,10 @@ class Login:
             raise TookTooLong(f"not over within {timeout} s; it printed {answer['late']!r}")
         return answer
 
-    def order(self, what, timeout=30, **words):
+    def order(self, what, timeout=HANGS, **words):
         return self.reply(self.send(what, timeout, **words), timeout)
 
-    def begin(self, *argv, timeout=30, **words):
+    def begin(self, *argv, timeout=HANGS, **words):
         """Starts a command; what is returned gives its Timed when called. For several at once."""
         self.settle()
         number = self.send("run", timeout, argv=[str(word) for word in argv], **words)

@@ -18,7 +18,7 @@ OWNER_CHANGED = "org.freedesktop.DBus.NameOwnerChanged"
 RULE = f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE[0]}'"
 SPREAD = 0.050
 FREE_ROUNDS = 3
-LIMIT = 30
+LIMIT = 60
 
 
 def list_leases():

@@ -27,7 +27,7 @@ def groups(name):
 
 class Containers(SystemRing):
     def assert_gone(self, name):
-        self.container.wait_for(lambda: not groups(name), 10, f"no control group of {name} is left")
+        self.container.wait_for(lambda: not groups(name), f"no control group of {name} is left")
         self.assertEqual(list(pathlib.Path("/run/systemd/nspawn").glob(f"*/{name}")), [])
 
     def test_killed_test(self):

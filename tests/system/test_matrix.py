@@ -164,9 +164,11 @@ class Matrix(SystemRing):
         start = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(len(CALLERS)) as pool:
             asked = {caller: pool.submit(self.row, caller, leases, together=True) for caller in CALLERS}
-            self.assertLess(self.container.ctl("root", "list").seconds, 5, "root waits for others' polkit")
+            # A question to polkit has been open for some time in each row when root is answered.
+            self.container.ctl("root", "list")
+            self.assertEqual([caller for caller, answer in asked.items() if caller != "root" and answer.done()], [])
             rows = {caller: answer.result() for caller, answer in asked.items()}
-        self.assertTrue(LIMIT <= time.monotonic() - start < 2 * LIMIT, "the time limit is not that of polkit's answer")
+        self.assertGreaterEqual(time.monotonic() - start, LIMIT, "the time limit is not that of polkit's answer")
         self.compare("polkit hung", rows, WITHOUT_POLKIT)
         self.assert_done(rows, leases)
 

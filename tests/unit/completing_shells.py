@@ -14,7 +14,7 @@ BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 # A command with a completion of its own, for what stands behind `run -- `.
 COMMAND, ARGUMENTS = "stand-in-qemu", ["alpha", "beta"]
 # Seconds in which a loaded machine's zsh reads all of its completions.
-ANSWER_LIMIT = 20
+ANSWER_LIMIT = 120
 # Control-X Control-P: complete the line, tell what came of it, and clear it.
 ASK = b"\x18\x10"
 

@@ -42,7 +42,7 @@ exec sleep 1000
 
 def named_in_help(verb, option):
     """The values that a --help names in the text of an option."""
-    shown = subprocess.run([CLIENT, verb, "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
+    shown = subprocess.run([CLIENT, verb, "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
     text = re.search(rf"{option} .*?\s{{2,}}(\w+,.*)", shown).group(1)
     return set(re.findall(r"\b(?!or\b)[a-z]+", re.sub(r"\(.*?\)", "", text)))
 

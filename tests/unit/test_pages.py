@@ -35,7 +35,7 @@ NOT_ON_THE_BUS = "org.qemutap1.Error.ServiceUnavailable"
 
 def help_options(program, *verb):
     """The options of a --help, each with the default that is printed with it, or None."""
-    done = subprocess.run([program, *verb, "--help"], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([program, *verb, "--help"], capture_output=True, text=True, check=True, timeout=120)
     options = {}
     for line in done.stdout.splitlines():
         # Versions of CLI11 differ: `-h,--help`, `-h, --help`; `--count NUMBER=1`, `--count NUMBER [1]`.
@@ -109,7 +109,7 @@ class Client(Pages):
         """the synopsis has the client's verbs and no others, and each is described"""
         self.assertEqual(set(self.synopsis()), {*VERBS, ""})
         self.assertEqual([head for head, _ in self.page.items("COMMANDS")], [f"Cm {verb}" for verb in VERBS])
-        shown = subprocess.run([CLIENT, "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
+        shown = subprocess.run([CLIENT, "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
         verbs = re.search(r"^subcommands:\n(.*?)(?:\n\n|\Z)", shown, re.I | re.M | re.S).group(1)
         self.assertEqual(re.findall(r"^  ([a-z]+) ", verbs, re.MULTILINE), list(VERBS))
 
@@ -140,7 +140,7 @@ class Client(Pages):
 
     def test_formats(self):
         """the formats described are those that --help names"""
-        shown = subprocess.run([CLIENT, "up", "--help"], capture_output=True, text=True, check=True, timeout=30).stdout
+        shown = subprocess.run([CLIENT, "up", "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
         named = re.search(r"--format.*?\s{2,}(text,.*)", shown).group(1)
         self.assertEqual([head.removeprefix("Cm ") for head, _ in self.page.items("FORMATS")],
                          re.findall(r"\b(?!or\b)[a-z]+", named))
