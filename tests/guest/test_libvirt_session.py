@@ -14,7 +14,7 @@ from libvirt import Console, Libvirt
 
 HOME = f"{users.HOMES}/{USER}"
 CONFIGURATION = f"{HOME}/.config/libvirt/qemu.conf"
-PAGE = f"{TREE}/client/helper/qemu-tap-helper.8"
+PAGE = f"{TREE}/doc/man/qemu-tap-helper.8"
 MACS = {"vm1": "52:54:00:aa:00:01", "vm2": "52:54:00:aa:00:02"}
 NIC = "<interface type='bridge'><mac address='{mac}'/><source bridge='{bridge}'/><model type='{model}'/></interface>"
 

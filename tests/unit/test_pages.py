@@ -14,12 +14,7 @@ BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or ROOT / "build")
 CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd"
 HELPER = BUILD / "client" / "helper" / "qemu-tap-helper"
 PAGES = {
-    ("qemu-tapctl", "1"): ROOT / "client" / "qemu-tapctl.1",
-    ("qemu-tap-helper", "8"): ROOT / "client" / "helper" / "qemu-tap-helper.8",
-    ("qemu-tapd", "8"): ROOT / "daemon" / "qemu-tapd.8",
-    ("qemu-tapd.conf", "5"): ROOT / "daemon" / "qemu-tapd.conf.5",
-    ("org.qemutap1", "5"): ROOT / "dbus" / "org.qemutap1.5",
-    ("qemu-vm@.service", "5"): ROOT / "systemd" / "qemu-vm@.service.5",
+    (page.stem, page.suffix.removeprefix(".")): page for page in sorted((ROOT / "doc" / "man").iterdir())
 }
 INTERFACE = ROOT / "dbus" / "org.qemutap1.xml"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
