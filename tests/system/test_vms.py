@@ -265,7 +265,7 @@ class End(Vms):
 
 class Settings(Vms):
     def test_no_file(self):
-        """Without a file in /etc/qemu-vm the start fails, in the words that the README explains."""
+        """Without a file in /etc/qemu-vm the start fails, in the words that doc/troubleshooting.md explains."""
         done = self.container.run("root", "systemctl", "start", "qemu-vm@nobody")
         self.assertEqual(done.status, 1, done)
         self.assertIn("Assertion failed", self.container.journal("qemu-vm@nobody"))
