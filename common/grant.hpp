@@ -91,6 +91,7 @@ struct LeaseGrant {
     std::uint64_t idle_timeout_seconds = 0;
     bool attended = false;
     std::vector<TapGrant> taps;
+    std::optional<std::uint64_t> born_seconds{}; // CLOCK_BOOTTIME; nullopt: unknown
 
     friend bool operator==(const LeaseGrant &, const LeaseGrant &) = default;
 };

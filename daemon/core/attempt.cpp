@@ -13,6 +13,15 @@
 
 namespace qemutap {
 
+namespace {
+
+std::uint64_t seconds_of(Moment moment)
+{
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(moment).count());
+}
+
+} // namespace
+
 Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentIndexes &recent, TapCreator &creator,
                  HostLinks &host, NameMarks &marks, Terms terms)
     : plan_{plan},
@@ -74,6 +83,7 @@ std::optional<OpenTap> Attempt::create_next()
                                     .vhost = terms_.vhost,
                                     .idle_timeout_seconds = request.idle_timeout_seconds,
                                     .attendant = terms_.attendant,
+                                    .born_seconds = seconds_of(terms_.now),
                                     .label = request.label},
                              std::move(candidate->plan)});
         return tap;

@@ -15,8 +15,14 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
                     const Lease &lease)
 {
     const auto &common = table.tag(lease);
-    LeaseGrant grant{id, common.label, common.uid, common.hold, common.idle_timeout_seconds, !common.attendant.empty(),
-                     {}};
+    LeaseGrant grant{.lease = id,
+                     .label = common.label,
+                     .uid = common.uid,
+                     .hold = common.hold,
+                     .idle_timeout_seconds = common.idle_timeout_seconds,
+                     .attended = !common.attendant.empty(),
+                     .taps = {},
+                     .born_seconds = common.born_seconds};
     for (const auto &[position, ifindex] : lease.taps) {
         const auto &held = table.tap(ifindex);
         const auto &tag = held.tag;

@@ -1,86 +1,121 @@
 // SPDX-License-Identifier: MIT
 //
-// The codec of tags: `qemu-tap1 key=value ...`, in one order, single spaces; all keys but `attended`, which only
-// attended leases have. An index by another rule than our own has another key.
+// Version 2: `qemu-tap2 k=value ...` in one order with single spaces. Keys are one letter, since an alias holds only
+// 255 bytes and networks will need some of them. A field that a lease does not have is left out:
+//
+//     i lease id   t tap's position/count   x index (r: by runqemu's rule)   d ifindex (device)   u uid
+//     h hold, f or n   m MAC without colons   q queues   v vhost, 1 or absent   s idle timeout in seconds
+//     a attendant   b birth in seconds of CLOCK_BOOTTIME   l label
 
 #include "daemon/core/tap_tag.hpp"
 
 #include "common/label.hpp"
-#include "common/number.hpp"
 #include "daemon/core/address_plan.hpp"
+#include "daemon/core/tag_reader.hpp"
 
-#include <algorithm>
+#include <limits>
 
 namespace qemutap {
 
 namespace {
 
-constexpr std::string_view magic = "qemu-tap1";
-// With a longer name the longest tag would not fit. dbus-daemon's are shorter.
+constexpr std::string_view magic = "qemu-tap2";
+// dbus-daemon's unique names are shorter; a longer one would not have fitted the longest tag of version 1.
 constexpr std::size_t max_unique_name = 14;
 constexpr std::size_t bus_digits = 8;
+constexpr std::uint64_t latest_birth = std::numeric_limits<std::uint32_t>::max(); // 136 years after boot
 
 std::string_view index_key(Profile profile)
 {
-    return profile == Profile::standard ? "index" : text_of(profile);
+    return profile == Profile::standard ? "x" : "r";
 }
 
-// Reads `separator key=value` after `separator key=value`; any mismatch makes all that follows fail.
-class TagReader {
-public:
-    explicit TagReader(std::string_view rest)
-        : rest_{rest}
-    {}
+std::string_view letter_of(Hold hold)
+{
+    return text_of(hold).substr(0, 1);
+}
 
-    std::string_view value(std::string_view key, char end = ' ')
-    {
-        expect(" ");
-        expect(key);
-        expect("=");
-        return until(end);
+std::optional<Hold> hold_of(std::string_view letter)
+{
+    for (const auto hold : {Hold::fd, Hold::name})
+        if (letter == letter_of(hold))
+            return hold;
+    return std::nullopt;
+}
+
+std::string hex_text(const MacAddress &mac)
+{
+    auto text = mac.text();
+    std::erase(text, ':');
+    return text;
+}
+
+std::optional<MacAddress> mac_of(std::string_view hex)
+{
+    std::string text;
+    for (std::size_t i = 0; i < hex.size(); i += 2)
+        text.append(i == 0 ? "" : ":").append(hex.substr(i, 2));
+    return MacAddress::parse(text);
+}
+
+// Rules that version 1 left to its writer: these fields belong to one kind of hold.
+bool fits_hold(const TapTag &tag)
+{
+    return tag.hold == Hold::fd ? tag.idle_timeout_seconds == 0 && tag.attendant.empty() : !tag.vhost;
+}
+
+// Fields that only some leases have.
+void read_optional_fields(TagReader &reader, TapTag &tag)
+{
+    if (reader.is_next("v")) {
+        reader.require(reader.value("v") == "1");
+        tag.vhost = true;
     }
-
-    std::string_view until(char end)
-    {
-        const auto text = rest_.substr(0, rest_.find(end));
-        rest_.remove_prefix(text.size());
-        return text;
+    if (reader.is_next("s")) {
+        tag.idle_timeout_seconds = reader.number<std::uint64_t>("s");
+        reader.require(tag.idle_timeout_seconds != 0);
     }
-
-    bool is_next(std::string_view key) const
-    {
-        return rest_.substr(0, 1) == " " && rest_.substr(1, key.size()) == key &&
-               rest_.substr(1 + key.size(), 1) == "=";
+    if (reader.is_next("a")) {
+        tag.attendant = reader.value("a");
+        reader.require(!tag.attendant.empty());
     }
-
-    void expect(std::string_view text)
-    {
-        ok_ = ok_ && rest_.substr(0, text.size()) == text;
-        rest_.remove_prefix(std::min(text.size(), rest_.size()));
+    if (reader.is_next("b")) {
+        tag.born_seconds = reader.number<std::uint64_t>("b");
+        reader.require(*tag.born_seconds <= latest_birth);
     }
-
-    template <typename Number>
-    Number number(std::string_view key, char end = ' ')
-    {
-        return take(parse_number<Number>(value(key, end)));
+    if (reader.is_next("l")) {
+        tag.label = reader.value("l");
+        reader.require(!tag.label.empty());
     }
+}
 
-    template <typename T>
-    T take(std::optional<T> parsed)
-    {
-        ok_ = ok_ && parsed;
-        return parsed.value_or(T{});
-    }
+std::optional<TapTag> decode_version2(std::string_view alias)
+{
+    TagReader reader{alias};
+    TapTag tag;
+    reader.expect(magic);
+    tag.lease = reader.value("i");
+    tag.position = reader.number<unsigned>("t", '/');
+    reader.expect("/");
+    tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
+    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
+    tag.index = reader.number<unsigned>(index_key(tag.profile));
+    const auto ifindex = reader.number<unsigned>("d");
+    reader.require(ifindex <= std::numeric_limits<int>::max());
+    tag.ifindex = static_cast<int>(ifindex);
+    tag.uid = reader.number<uid_t>("u");
+    tag.hold = reader.take(hold_of(reader.value("h")));
+    tag.mac = reader.take(mac_of(reader.value("m")));
+    tag.queues = reader.number<unsigned>("q");
+    read_optional_fields(reader, tag);
+    if (!reader.finished() || !is_in_range(tag) || !fits_hold(tag))
+        return std::nullopt;
+    return tag;
+}
 
-    void require(bool condition) { ok_ = ok_ && condition; }
-    bool finished() const { return ok_ && rest_.empty(); }
+} // namespace
 
-private:
-    std::string_view rest_;
-    bool ok_ = true;
-};
-
-bool in_range(const TapTag &tag)
+bool is_in_range(const TapTag &tag)
 {
     return is_lease_id(tag.lease) && tag.position < tag.count && tag.count <= max_count &&
            tag.index <= (tag.profile == Profile::standard ? 0xffff : runqemu_pairs - 1) &&
@@ -89,8 +124,6 @@ bool in_range(const TapTag &tag)
            (tag.label.empty() || is_label(tag.label)) &&
            (tag.attendant.empty() || (tag.hold == Hold::name && is_attendant(tag.attendant)));
 }
-
-} // namespace
 
 // D-Bus Specification, "Valid Names": a unique name is a colon, then letters, digits and . _ -
 bool is_attendant(std::string_view text)
@@ -111,52 +144,30 @@ std::string encode(const TapTag &tag)
     const auto put = [&](std::string_view key, std::string_view value) {
         text.append(" ").append(key).append("=").append(value);
     };
-    put("lease", tag.lease);
-    put("tap", std::to_string(tag.position) + "/" + std::to_string(tag.count));
+    put("i", tag.lease);
+    put("t", std::to_string(tag.position) + "/" + std::to_string(tag.count));
     put(index_key(tag.profile), std::to_string(tag.index));
-    put("ifindex", std::to_string(tag.ifindex));
-    put("uid", std::to_string(tag.uid));
-    put("hold", text_of(tag.hold));
-    put("mac", tag.mac.text());
-    put("queues", std::to_string(tag.queues));
-    put("vhost", tag.vhost ? "1" : "0");
-    put("idle", std::to_string(tag.idle_timeout_seconds));
+    put("d", std::to_string(tag.ifindex));
+    put("u", std::to_string(tag.uid));
+    put("h", letter_of(tag.hold));
+    put("m", hex_text(tag.mac));
+    put("q", std::to_string(tag.queues));
+    if (tag.vhost)
+        put("v", "1");
+    if (tag.idle_timeout_seconds != 0)
+        put("s", std::to_string(tag.idle_timeout_seconds));
     if (!tag.attendant.empty())
-        put("attended", tag.attendant);
-    put("label", tag.label);
+        put("a", tag.attendant);
+    if (tag.born_seconds)
+        put("b", std::to_string(*tag.born_seconds));
+    if (!tag.label.empty())
+        put("l", tag.label);
     return text;
 }
 
 std::optional<TapTag> decode_tag(std::string_view alias)
 {
-    TagReader reader{alias};
-    TapTag tag;
-    reader.expect(magic);
-    tag.lease = reader.value("lease");
-    tag.position = reader.number<unsigned>("tap", '/');
-    reader.expect("/");
-    tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
-    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
-    tag.index = reader.number<unsigned>(index_key(tag.profile));
-    const auto ifindex = reader.number<unsigned>("ifindex");
-    reader.require(ifindex <= 0x7fffffff);
-    tag.ifindex = static_cast<int>(ifindex);
-    tag.uid = reader.number<uid_t>("uid");
-    tag.hold = reader.take(parse_hold(reader.value("hold")));
-    tag.mac = reader.take(MacAddress::parse(reader.value("mac")));
-    tag.queues = reader.number<unsigned>("queues");
-    const auto vhost = reader.number<unsigned>("vhost");
-    reader.require(vhost <= 1);
-    tag.vhost = vhost == 1;
-    tag.idle_timeout_seconds = reader.number<std::uint64_t>("idle");
-    if (reader.is_next("attended")) {
-        tag.attendant = reader.value("attended");
-        reader.require(!tag.attendant.empty());
-    }
-    tag.label = reader.value("label");
-    if (!reader.finished() || !in_range(tag))
-        return std::nullopt;
-    return tag;
+    return alias.starts_with(magic) ? decode_version2(alias) : decode_tag_version1(alias);
 }
 
 } // namespace qemutap

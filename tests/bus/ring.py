@@ -35,17 +35,31 @@ def error_name(word):
     return f"org.qemutap1.Error.{word}"
 
 
-def tag(name):
+def tag(name, version=2):
     """Gives a device the valid alias of the first of two taps, as if the second had never been made."""
+    device, uid = kernel.link(name)["ifindex"], users.USERS["alice"]
+    texts = {1: f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={device} uid={uid} hold=name "
+                "mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=",
+             2: f"qemu-tap2 i={OTHER_LEASE} t=0/2 x=40 d={device} u={uid} h=n m=525400010028 q=1 b=1"}
+    kernel.ip("link", "set", name, "alias", texts[version])
+
+
+def tag_as_version_1(name):
+    """Gives a tap of the daemon's the alias that a daemon before version 2 would have written."""
+    words = kernel.alias_words(name)
+    mac = ":".join(re.findall("..", words["mac"]))
+    index = "runqemu" if "runqemu" in words else "index"
+    attended = f"attended={words['attended']} " if "attended" in words else ""
     kernel.ip("link", "set", name, "alias",
-              f"qemu-tap1 lease={OTHER_LEASE} tap=0/2 index=40 ifindex={kernel.link(name)['ifindex']} "
-              f"uid={users.USERS['alice']} hold=name mac=52:54:00:01:00:28 queues=1 vhost=0 idle=0 label=")
+              f"qemu-tap1 lease={words['lease']} tap={words['tap']} {index}={words[index]} ifindex={words['ifindex']} "
+              f"uid={words['uid']} hold={'fd' if words['hold'] == 'f' else 'name'} mac={mac} queues={words['queues']} "
+              f"vhost={words.get('vhost', 0)} idle={words.get('idle', 0)} {attended}label={words.get('label', '')}")
 
 
-def half_made_lease(name):
+def half_made_lease(name, version=2):
     """The worst remainder of a crash: a complete tap whose siblings were never made."""
     kernel.ip("tuntap", "add", name, "mode", "tap", "user", "alice")
-    tag(name)
+    tag(name, version)
     kernel.ip("link", "set", name, "up", "group", str(kernel.GROUP))
 
 

@@ -159,8 +159,8 @@ class Kept(AttendedRing):
         words = kernel.alias_in(link)
         self.assertEqual(words["attended"], f"{bus.name}@{self.bus_id(bus)[:8]}")
         self.assertEqual(link["ifalias"],
-                         f"qemu-tap1 lease={lease} tap=0/1 index={words['index']} ifindex={link['ifindex']} uid=64101 "
-                         f"hold=name mac={words['mac']} queues=1 vhost=0 idle=0 attended={words['attended']} label=web")
+                         f"qemu-tap2 i={lease} t=0/1 x={words['index']} d={link['ifindex']} u=64101 h=n "
+                         f"m={words['mac']} q=1 a={words['attended']} b={words['born']} l=web")
 
     def test_listed(self):
         """List shows which leases are attended."""

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from rig import kernel, users
-from ring import NO_LEASE, BusRing, half_made_lease, tag
+from ring import NO_LEASE, BusRing, half_made_lease, tag, tag_as_version_1
 
 
 class Restart(BusRing):
@@ -97,6 +97,14 @@ class Sweep(BusRing):
         kernel.wait_for(kernel.absent("tap40"), "the incomplete lease is removed")
         self.host.no_trace()
 
+    def test_half_made_lease_of_version_1(self):
+        """The same for a tap whose alias a daemon of an earlier version wrote."""
+        self.host.daemon.kill()
+        half_made_lease("tap40", version=1)
+        self.host.restart_daemon()
+        kernel.wait_for(kernel.absent("tap40"), 2, "the half-made lease is swept")
+        self.host.no_trace()
+
     def test_persistent_descriptor_lease(self):
         """A tap that its holder made persistent and closed while no daemon ran is removed at the next start (I6)."""
         holder = self.run_stand_in("alice", "--count", "2")
@@ -107,6 +115,48 @@ class Sweep(BusRing):
         self.assertTrue(kernel.present("tap8", "tap9")())
         self.host.restart_daemon()
         kernel.wait_for(kernel.absent("tap8", "tap9"), "the abandoned taps are removed")
+        self.host.no_trace()
+
+
+class Upgrade(BusRing):
+    """The daemon is replaced by one of a newer version, which writes other aliases."""
+
+    def as_version_1(self, *names):
+        self.host.daemon.kill()
+        for name in names:
+            tag_as_version_1(name)
+        self.before = {name: kernel.link(name) for name in names}
+        self.host.restart_daemon()
+
+    def test_leases_stay(self):
+        """Leases with aliases of version 1 stay as they are, and nothing rewrites them."""
+        named = self.up("alice", "--count", "2", "--label", "web", "--idle-timeout", "600")
+        holder = self.run_stand_in("bob", "--queues", "2")
+        (held,) = self.leases("bob")
+        names = [tap["name"] for lease in (named, held) for tap in lease["taps"]]
+        self.as_version_1(*names)
+        self.assertEqual(self.leases("alice"), [named])
+        self.assertEqual(self.leases("bob"), [held])
+        for name, link in self.before.items():
+            self.assertEqual(kernel.link(name), link)
+        self.assertEqual([tap["index"] for tap in self.up("alice")["taps"]], [9])
+        holder.kill()
+        kernel.wait_for(kernel.absent("tap8"), 2, "the lease by descriptors ends")
+        self.ok("alice", "down", named["lease"])
+        self.assertEqual(sorted(kernel.ours()), ["tap9"])
+
+    def test_ends_by_its_alias(self):
+        """A lease with an alias of version 1 ends by its idle timeout."""
+        self.up("alice", "--idle-timeout", "1")
+        self.as_version_1("tap8")
+        kernel.wait_for(kernel.absent("tap8"), 5, "the idle lease ends")
+
+    def test_both_versions_in_a_lease(self):
+        """A lease is whole although its aliases have different versions."""
+        grant = self.up("alice", "--count", "2")
+        self.as_version_1("tap9")
+        self.assertEqual(self.leases("alice"), [grant])
+        self.ok("alice", "down", grant["lease"])
         self.host.no_trace()
 
 
@@ -153,7 +203,10 @@ class Foreign(BusRing):
         self.host.daemon.kill()
         aliases = ["qemu-tap1", "qemu-tap1 ", "qemu-tap1 lease=x", "qemu-tap1 lease=" + "0" * 16, "qemu-tap1" * 25,
                    f"qemu-tap1 lease={NO_LEASE} tap=0/0 index=7 ifindex=0 uid=0 hold=name mac= queues=0 vhost=0 idle= "
-                   "label=", "qemu-tap1 lease=" + "\u00fc" * 16, "qemu-tap2 lease=" + NO_LEASE]
+                   "label=", "qemu-tap1 lease=" + "\u00fc" * 16, "qemu-tap2 lease=" + NO_LEASE,
+                   "qemu-tap2", "qemu-tap2 ", "qemu-tap2 i=x", "qemu-tap2 i=" + "0" * 16, "qemu-tap2" * 25,
+                   f"qemu-tap2 i={NO_LEASE} t=0/0 x=7 d=0 u=0 h=n m= q=0", "qemu-tap2 i=" + "\u00fc" * 16,
+                   "qemu-tap3 i=" + NO_LEASE]
         for number, alias in enumerate(aliases):
             kernel.ip("tuntap", "add", f"odd{number}", "mode", "tap")
             kernel.ip("link", "set", f"odd{number}", "alias", alias)

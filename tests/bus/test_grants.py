@@ -4,6 +4,7 @@
 import json
 import os
 import shlex
+import time
 
 from rig import kernel
 from rig.host import Done
@@ -28,13 +29,16 @@ class Grants(BusRing):
 
     def test_alias(self):
         """The alias of each tap holds every fact of the lease that no other kernel field holds, in a fixed order."""
+        before = int(time.clock_gettime(time.CLOCK_BOOTTIME))
         grant = self.up("alice", "--count", "2", "--label", "web:1", "--idle-timeout", "600")
         for position, tap in enumerate(grant["taps"]):
             link = kernel.link(tap["name"])
+            born = kernel.alias_in(link)["born"]
             self.assertEqual(link["ifalias"],
-                             f"qemu-tap1 lease={grant['lease']} tap={position}/2 index={tap['index']} "
-                             f"ifindex={link['ifindex']} uid=64101 hold=name mac={tap['mac']} queues=1 vhost=0 "
-                             "idle=600 label=web:1")
+                             f"qemu-tap2 i={grant['lease']} t={position}/2 x={tap['index']} d={link['ifindex']} "
+                             f"u=64101 h=n m={tap['mac'].replace(':', '')} q=1 s=600 b={born} l=web:1")
+            self.assertLessEqual(before, int(born))
+            self.assertLessEqual(int(born), time.clock_gettime(time.CLOCK_BOOTTIME))
 
     def test_device_settings(self):
         """Each tap is restricted before it is handed over (I5): strict reverse path filter, no IPv6, no redirects."""

@@ -90,13 +90,13 @@ class Kernel:
             self.addresses.setdefault(device, []).append(address)
 
     def ours(self):
-        return sorted(name for name, link in self.links.items() if link.get("ifalias", "").startswith(kernel.ALIAS))
+        return sorted(name for name, link in self.links.items() if link.get("ifalias", "").startswith(kernel.ALIASES))
 
     def leases(self):
         """Those of which each tap is there, and those of which some are missing, as ids."""
         positions = {}
         for name in self.ours():
-            words = dict(word.split("=", 1) for word in self.links[name]["ifalias"].split(" ")[1:])
+            words = kernel.alias_in(self.links[name])
             positions.setdefault((words["lease"], int(words["tap"].split("/")[1])), set()).add(words["tap"])
         whole = {lease for (lease, count), found in positions.items() if len(found) == count}
         return whole, {lease for lease, _ in positions} - whole

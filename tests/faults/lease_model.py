@@ -14,9 +14,11 @@ LIVE_GROUP = 0x71746170
 POOL = ipaddress.ip_network("192.168.0.0/16")
 NUMBER = r"(0|[1-9][0-9]*)"
 TAG = re.compile(
-    rf"qemu-tap1 lease=([0-9a-f]{{16}}) tap={NUMBER}/{NUMBER} index={NUMBER} ifindex={NUMBER} uid={NUMBER} "
-    rf"hold=(fd|name) mac=((?:[0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}) queues={NUMBER} vhost=([01]) idle={NUMBER} "
-    r"(?:attended=(:[A-Za-z0-9._-]{1,13}@[0-9a-f]{8}) )?label=((?:[A-Za-z0-9][A-Za-z0-9._:@+-]{0,62})?)", re.ASCII)
+    rf"qemu-tap2 i=([0-9a-f]{{16}}) t={NUMBER}/{NUMBER} x={NUMBER} d={NUMBER} u={NUMBER} h=(f|n) "
+    rf"m=([0-9a-f]{{12}}) q={NUMBER}(?: v=(1))?(?: s=([1-9][0-9]*))?"
+    rf"(?: a=(:[A-Za-z0-9._-]{{1,13}}@[0-9a-f]{{8}}))?(?: b={NUMBER})?(?: l=([A-Za-z0-9][A-Za-z0-9._:@+-]{{0,62}}))?",
+    re.ASCII)
+HOLDS = {"f": "fd", "n": "name"}
 
 
 class Tag(NamedTuple):
@@ -33,12 +35,13 @@ class Tag(NamedTuple):
     idle: int
     label: str
     attendant: str = ""
+    born: int | None = None
 
     def text(self):
-        return (f"qemu-tap1 lease={self.lease} tap={self.position}/{self.count} index={self.index} "
-                f"ifindex={self.ifindex} uid={self.uid} hold={self.hold} mac={self.mac} queues={self.queues} "
-                f"vhost={self.vhost} idle={self.idle} " +
-                (f"attended={self.attendant} " if self.attendant else "") + f"label={self.label}")
+        return (f"qemu-tap2 i={self.lease} t={self.position}/{self.count} x={self.index} d={self.ifindex} u={self.uid} "
+                f"h={self.hold[:1]} m={self.mac.replace(':', '')} q={self.queues}" + (" v=1" if self.vhost else "") +
+                (f" s={self.idle}" if self.idle else "") + (f" a={self.attendant}" if self.attendant else "") +
+                (f" b={self.born}" if self.born is not None else "") + (f" l={self.label}" if self.label else ""))
 
 
 def decode(alias):
@@ -46,11 +49,13 @@ def decode(alias):
     match = TAG.fullmatch(alias)
     if not match:
         return None
-    words = match.groups()
-    tag = Tag(words[0], *map(int, words[1:6]), *words[6:8], *map(int, words[8:11]), words[12], words[11] or "")
+    lease, *numbers, hold, mac, queues, vhost, idle, attendant, born, label = match.groups()
+    tag = Tag(lease, *map(int, numbers), HOLDS[hold], ":".join(re.findall("..", mac)), int(queues), int(vhost or 0),
+              int(idle or 0), label or "", attendant or "", None if born is None else int(born))
     fits = (tag.position < tag.count <= 32 and tag.index <= 0xffff and 0 < tag.ifindex <= 0x7fffffff and
             tag.uid <= 0xffffffff and 1 <= tag.queues <= 16 and tag.idle <= 365 * 86400 and
-            not (tag.attendant and tag.hold == "fd"))
+            (tag.born or 0) <= 0xffffffff and
+            not ((tag.attendant or tag.idle) if tag.hold == "fd" else tag.vhost))
     return tag if fits else None
 
 

@@ -151,8 +151,8 @@ class Meddler:
 
     def garble(self, ifindex):
         alias = self.original[ifindex]
-        self.tag(ifindex, self.chance.choice(("mine now", "qemu-tap1 ", alias[:-8], alias + " ", alias.upper(),
-                                              alias.replace("tap=", "tap=0"), alias.replace("hold=", "hold=x"))))
+        self.tag(ifindex, self.chance.choice(("mine now", "qemu-tap2 ", alias[:-8], alias + " ", alias.upper(),
+                                              alias.replace(" t=", " t=0"), alias.replace(" h=", " h=x"))))
 
     def copy(self, ifindex):
         self.tag(ifindex, self.chance.choice([*self.original.values()]))

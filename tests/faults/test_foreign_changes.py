@@ -260,7 +260,7 @@ class Law(unittest.TestCase):
         flawless = tag()
         self.assertEqual(self.ours(link(flawless)), {LEASE: {0: [7]}})
         for changed in ({"ifindex": 8}, {"tap": False}, {"alias": ""}, {"alias": flawless.text() + " "},
-                        {"alias": flawless.text().replace("queues=1", "queues=01")}, {"alias": tag(1, 1).text()},
+                        {"alias": flawless.text().replace(" q=1", " q=01")}, {"alias": tag(1, 1).text()},
                         {"alias": tag(queues=17).text()}, {"alias": tag(label="-x").text()}):
             with self.subTest(changed=changed):
                 self.assertEqual(self.ours(link(flawless)._replace(**changed)), {})

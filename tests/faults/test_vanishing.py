@@ -25,7 +25,7 @@ IN_FLIGHT = 6
 # Between two looks at the kernel; of three users, each within the 32 taps that one may hold.
 BATCH = 48
 REPORT = re.compile(r"Sanitizer|runtime error")
-LEASE = re.compile(re.escape(kernel.ALIAS) + r"lease=([0-9a-f]{16}) ")
+LEASE = re.compile(re.escape(kernel.ALIAS) + r"i=([0-9a-f]{16}) ")
 
 
 def leases_in_kernel():

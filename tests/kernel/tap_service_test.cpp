@@ -199,7 +199,7 @@ TEST_CASE("I3 only ours: a foreign tap with a copied alias is left alone")
     const auto grant = service.acquire(1, Hold::name).grant;
     network.ip("tuntap add tap99 mode tap");
     const auto alias = service.links.refresh().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
-    REQUIRE(alias.substr(0, 9) == "qemu-tap1");
+    REQUIRE(alias.substr(0, 9) == "qemu-tap2");
     network.ip("link set tap99 up alias '" + alias + "'");
     CHECK(service.service.leases({}).size() == 1);
     service.service.release(grant.lease);

@@ -11,7 +11,12 @@ import time
 
 from rig.process import HANGS
 
-ALIAS = "qemu-tap1 "
+# How the tags begin that the daemon writes, and those that an earlier daemon wrote.
+ALIAS = "qemu-tap2 "
+ALIASES = ("qemu-tap1 ", ALIAS)
+# The keys of a tag of version 2, and the same ones of version 1.
+KEYS = {"i": "lease", "t": "tap", "x": "index", "r": "runqemu", "d": "ifindex", "u": "uid", "h": "hold", "m": "mac",
+        "q": "queues", "v": "vhost", "s": "idle", "a": "attended", "b": "born", "l": "label"}
 GROUP = 0x71746170
 POOL = ipaddress.ip_network("192.168.0.0/16")
 # Seconds: a condition may also depend on what the kernel does not announce.
@@ -43,13 +48,14 @@ def link(name):
 
 def ours():
     """The links that carry our alias, by name."""
-    return {name: facts for name, facts in links().items() if facts.get("ifalias", "").startswith(ALIAS)}
+    return {name: facts for name, facts in links().items() if facts.get("ifalias", "").startswith(ALIASES)}
 
 
 def alias_in(facts):
-    """An alias of ours as a dict, of a link as `links` gives it; empty without one. The label comes last and holds no
-    space."""
-    return dict(word.split("=", 1) for word in facts.get("ifalias", "").split(" ")[1:])
+    """The tag of a link as a dict with version 1's keys, whichever version it has; empty without one. `facts` is a link
+    as `links` gives it. No value holds a space."""
+    words = (word.split("=", 1) for word in facts.get("ifalias", "").split(" ")[1:])
+    return {KEYS.get(key, key): value for key, value in words}
 
 
 def alias_words(name):

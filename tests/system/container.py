@@ -284,7 +284,7 @@ class Container:
     def taps(self):
         """The names of the devices that carry our alias."""
         return sorted(name for name, link in self.links().items()
-                      if link.get("ifalias", "").startswith(kernel.ALIAS))
+                      if link.get("ifalias", "").startswith(kernel.ALIASES))
 
     # What is changed inside
 

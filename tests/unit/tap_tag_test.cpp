@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The alias codec, both ways: exact texts, the longest one, and everything that is not one.
+// The codec of version 2, both ways: exact texts, the longest one and the room it leaves, and everything that is no
+// tag.
 
 #include "daemon/core/tap_tag.hpp"
 
@@ -12,23 +13,24 @@ using namespace qemutap;
 
 namespace {
 
-const std::string plain = "qemu-tap1 lease=0123456789abcdef tap=0/2 index=7 ifindex=12 uid=1000 hold=name "
-                          "mac=52:54:00:ab:00:07 queues=1 vhost=0 idle=3600 label=web";
+const std::string plain = "qemu-tap2 i=0123456789abcdef t=0/2 x=7 d=12 u=1000 h=n m=525400ab0007 q=1 s=3600 b=86400 "
+                          "l=web";
+const std::string by_descriptors = "qemu-tap2 i=0123456789abcdef t=1/2 x=7 d=12 u=1000 h=f m=525400ab0007 q=4 v=1";
 
 TapTag plain_tag()
 {
-    TapTag tag;
-    tag.lease = "0123456789abcdef";
-    tag.position = 0;
-    tag.count = 2;
-    tag.index = 7;
-    tag.ifindex = 12;
-    tag.uid = 1000;
-    tag.hold = Hold::name;
-    tag.mac = *MacAddress::parse("52:54:00:ab:00:07");
-    tag.idle_timeout_seconds = 3600;
-    tag.label = "web";
-    return tag;
+    return {.lease = "0123456789abcdef",
+            .position = 0,
+            .count = 2,
+            .index = 7,
+            .ifindex = 12,
+            .uid = 1000,
+            .hold = Hold::name,
+            .mac = *MacAddress::parse("52:54:00:ab:00:07"),
+            .idle_timeout_seconds = 3600,
+            .attendant = {},
+            .born_seconds = 86400,
+            .label = "web"};
 }
 
 TapTag longest_tag()
@@ -40,16 +42,15 @@ TapTag longest_tag()
     tag.ifindex = 0x7fffffff;
     tag.uid = 0xfffffffe;
     tag.queues = 16;
-    tag.vhost = true;
     tag.idle_timeout_seconds = max_idle_timeout_seconds;
     tag.attendant = ":1.42949672950@0123abcd";
+    tag.born_seconds = 0xffffffff;
     tag.label = std::string(63, 'x');
     return tag;
 }
 
-std::string replaced(const std::string &what, const std::string &with)
+std::string replaced(const std::string &what, const std::string &with, std::string text = plain)
 {
-    auto text = plain;
     return text.replace(text.find(what), what.size(), with);
 }
 
@@ -61,29 +62,58 @@ TEST_CASE("a tag has one text")
     CHECK(decode_tag(plain) == plain_tag());
 }
 
-TEST_CASE("the longest tag fits the kernel's 255 bytes and comes back")
-{
-    const auto text = encode(longest_tag());
-    CHECK(text.size() <= 255);
-    CHECK(decode_tag(text) == longest_tag());
-}
-
-TEST_CASE("a tag without a label ends with the empty label")
+TEST_CASE("a field that a lease does not have is not in its tag")
 {
     auto tag = plain_tag();
+    tag.position = 1;
+    tag.hold = Hold::fd;
+    tag.queues = 4;
+    tag.vhost = true;
+    tag.idle_timeout_seconds = 0;
+    tag.born_seconds.reset();
     tag.label.clear();
-    CHECK(encode(tag).substr(encode(tag).size() - 7) == " label=");
-    CHECK(decode_tag(encode(tag)) == tag);
+    CHECK(encode(tag) == by_descriptors);
+    CHECK(decode_tag(by_descriptors) == tag);
 }
 
-TEST_CASE("only an attended lease's tag names an attendant, before the label")
+TEST_CASE("the longest tag has every field at its greatest, and 45 bytes remain")
+{
+    const auto text = encode(longest_tag());
+    CHECK(text == "qemu-tap2 i=0123456789abcdef t=31/32 x=65535 d=2147483647 u=4294967294 h=n m=525400ab0007 q=16 "
+                  "s=31536000 a=:1.42949672950@0123abcd b=4294967295 "
+                  "l=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    CHECK(decode_tag(text) == longest_tag());
+    // Room for a network of 32 bytes (` n=`), its mode (` o=h`), and 6 bytes more.
+    CHECK(tag_max_bytes - text.size() == 45);
+
+    // Vhost belongs to a lease by descriptors, which has neither idle timeout nor attendant and is shorter.
+    auto other = longest_tag();
+    other.hold = Hold::fd;
+    other.vhost = true;
+    other.idle_timeout_seconds = 0;
+    other.attendant.clear();
+    CHECK(encode(other).size() < text.size());
+    CHECK(decode_tag(encode(other)) == other);
+}
+
+TEST_CASE("the birth of a lease comes back to the second, also at boot")
+{
+    auto tag = plain_tag();
+    tag.born_seconds = 0;
+    CHECK(encode(tag) == replaced(" b=86400", " b=0"));
+    CHECK(decode_tag(encode(tag)) == tag);
+    CHECK_FALSE(decode_tag(replaced(" b=86400", " b=4294967296")));
+    CHECK_FALSE(decode_tag(replaced(" b=86400", " b=")));
+    CHECK_FALSE(decode_tag(replaced(" b=86400", " b=086400")));
+}
+
+TEST_CASE("only an attended lease's tag names an attendant")
 {
     auto tag = plain_tag();
     tag.attendant = ":1.23@0123abcd";
-    CHECK(encode(tag) == replaced(" label=web", " attended=:1.23@0123abcd label=web"));
+    CHECK(encode(tag) == replaced(" b=", " a=:1.23@0123abcd b="));
     CHECK(decode_tag(encode(tag)) == tag);
-    tag.hold = Hold::fd;
-    CHECK_FALSE(decode_tag(encode(tag)));
+    CHECK_FALSE(decode_tag(replaced(" v=1", " a=:1.23@0123abcd", by_descriptors)));
 }
 
 TEST_CASE("an attendant is a unique name on a bus, and nothing else")
@@ -92,7 +122,7 @@ TEST_CASE("an attendant is a unique name on a bus, and nothing else")
          {":1.0@00000000", ":1.4294967295@ffffffff", ":2147483647.1@01234567", ":a-b_C.9@89abcdef"}) {
         CAPTURE(text);
         CHECK(is_attendant(text));
-        CHECK(decode_tag(replaced(" label", " attended=" + std::string{text} + " label")));
+        CHECK(decode_tag(replaced(" b=", " a=" + std::string{text} + " b=")));
     }
     for (const auto *text :
          {"", ":1.23", "1.23@0123abcd", ":@0123abcd", "@0123abcd", ":1.23@", ":1.23@0123abc", ":1.23@0123abcde",
@@ -100,15 +130,22 @@ TEST_CASE("an attendant is a unique name on a bus, and nothing else")
           ":1.429496729501@0123abcd", "org.x@0123abcd", ":1.23@0123abcd\n", ":\xc3\xbc.1@0123abcd"}) {
         CAPTURE(text);
         CHECK_FALSE(is_attendant(text));
-        CHECK_FALSE(decode_tag(replaced(" label", " attended=" + std::string{text} + " label")));
+        CHECK_FALSE(decode_tag(replaced(" b=", " a=" + std::string{text} + " b=")));
     }
 }
 
-TEST_CASE("an index by runqemu's rule is told by its key, and is of the first tap alone")
+TEST_CASE("idle timeout and vhost belong to one kind of hold each")
+{
+    CHECK_FALSE(decode_tag(replaced(" q=1", " q=1 v=1")));
+    CHECK_FALSE(decode_tag(replaced(" v=1", " s=3600", by_descriptors)));
+    CHECK_FALSE(decode_tag(replaced(" v=1", " v=1 s=3600", by_descriptors)));
+}
+
+TEST_CASE("an index by runqemu's rule has its own key, and only a first tap has one")
 {
     auto tag = plain_tag();
     tag.profile = Profile::runqemu;
-    CHECK(encode(tag) == replaced(" index=7", " runqemu=7"));
+    CHECK(encode(tag) == replaced(" x=7", " r=7"));
     CHECK(decode_tag(encode(tag)) == tag);
     tag.index = 126;
     CHECK(decode_tag(encode(tag)) == tag);
@@ -117,22 +154,19 @@ TEST_CASE("an index by runqemu's rule is told by its key, and is of the first ta
     tag.index = 0;
     tag.position = 1;
     CHECK_FALSE(decode_tag(encode(tag)));
-    CHECK_FALSE(decode_tag(replaced(" index=7", " index=7 runqemu=7")));
-    CHECK_FALSE(decode_tag(replaced(" index=7", " runqemu=07")));
-
-    auto longest = longest_tag();
-    longest.profile = Profile::runqemu;
-    longest.index = 126;
-    longest.position = 0;
-    CHECK(encode(longest).size() <= 255);
-    CHECK(decode_tag(encode(longest)) == longest);
+    CHECK_FALSE(decode_tag(replaced(" x=7", " x=7 r=7")));
+    CHECK_FALSE(decode_tag(replaced(" x=7", " r=07")));
 }
 
-TEST_CASE("a tag cut short anywhere is none")
+TEST_CASE("a tag cut short is none, or exactly another one")
 {
-    // The last byte of the label may go: a shorter label is a label.
-    for (std::size_t size = 0; size < plain.size() - 3; ++size)
+    // After the last field that every tag has, a shorter text can be the tag of another lease.
+    const auto required = plain.find(" q=1") + 4;
+    for (std::size_t size = 0; size < required; ++size)
         CHECK_FALSE(decode_tag(plain.substr(0, size)));
+    for (auto size = required; size < plain.size(); ++size)
+        if (const auto tag = decode_tag(plain.substr(0, size)))
+            CHECK(encode(*tag) == plain.substr(0, size));
 }
 
 TEST_CASE("one byte changed to what no tag has is none")
@@ -148,43 +182,56 @@ TEST_CASE("one byte changed to what no tag has is none")
 TEST_CASE("other spellings of a tag's values are none")
 {
     const auto [what, with] = GENERATE(table<std::string, std::string>({
-        {"qemu-tap1", "qemu-tap2"},
-        {"index=7", "index=07"},
-        {"index=7", "index=+7"},
-        {"index=7", "index=-7"},
-        {"index=7", "index="},
-        {"index=7", "index=65536"},
-        {"index=7", "index=99999999999999999999"},
-        {"tap=0/2", "tap=2/2"},
-        {"tap=0/2", "tap=0/33"},
-        {"tap=0/2", "tap=0/0"},
-        {"tap=0/2", "tap=0"},
-        {"ifindex=12", "ifindex=0"},
-        {"ifindex=12", "ifindex=2147483648"},
-        {"hold=name", "hold=both"},
-        {"mac=52:54:00:ab:00:07", "mac=52:54:00:AB:00:07"},
-        {"queues=1", "queues=0"},
-        {"queues=1", "queues=17"},
-        {"vhost=0", "vhost=2"},
-        {"idle=3600", "idle=31536001"},
-        {"label=web", "label=-web"},
-        {"label=web", "label=web "},
-        {"label=web", "label=we b"},
-        {" index", "  index"},
-        {"lease=0123456789abcdef", "lease=0123456789ABCDEF"},
-        {"lease=0123456789abcdef", "lease=0123456789abcde"},
+        {"qemu-tap2", "qemu-tap1"},
+        {"qemu-tap2", "qemu-tap3"},
+        {"qemu-tap2", "qemu-tap22"},
+        {"x=7", "x=07"},
+        {"x=7", "x=+7"},
+        {"x=7", "x=-7"},
+        {"x=7", "x="},
+        {"x=7", "x=65536"},
+        {"x=7", "x=99999999999999999999"},
+        {"t=0/2", "t=2/2"},
+        {"t=0/2", "t=0/33"},
+        {"t=0/2", "t=0/0"},
+        {"t=0/2", "t=0"},
+        {"d=12", "d=0"},
+        {"d=12", "d=2147483648"},
+        {"h=n", "h=name"},
+        {"h=n", "h=b"},
+        {"h=n", "h="},
+        {"m=525400ab0007", "m=52:54:00:ab:00:07"},
+        {"m=525400ab0007", "m=525400AB0007"},
+        {"m=525400ab0007", "m=525400ab000"},
+        {"m=525400ab0007", "m=525400ab00070"},
+        {"m=525400ab0007", "m=525400ab000708"},
+        {"m=525400ab0007", "m="},
+        {"q=1", "q=0"},
+        {"q=1", "q=17"},
+        {"q=1", "q=1 v=0"},
+        {"s=3600", "s=31536001"},
+        {"s=3600", "s=0"},
+        {"l=web", "l=-web"},
+        {"l=web", "l=web "},
+        {"l=web", "l=we b"},
+        {"l=web", "l="},
+        {" x", "  x"},
+        {"i=0123456789abcdef", "i=0123456789ABCDEF"},
+        {"i=0123456789abcdef", "i=0123456789abcde"},
     }));
     CHECK_FALSE(decode_tag(replaced(what, with)));
 }
 
 TEST_CASE("keys missing, doubled or in another order make no tag")
 {
-    CHECK_FALSE(decode_tag(replaced(" vhost=0", "")));
-    CHECK_FALSE(decode_tag(replaced(" vhost=0", " vhost=0 vhost=0")));
-    CHECK_FALSE(decode_tag(replaced("queues=1 vhost=0", "vhost=0 queues=1")));
-    CHECK_FALSE(decode_tag(plain + " more=1"));
-    CHECK_FALSE(decode_tag(plain + " attended=:1.23@0123abcd"));
-    CHECK_FALSE(decode_tag(replaced(" label", " attended=:1.2@0123abcd attended=:1.2@0123abcd label")));
+    CHECK_FALSE(decode_tag(replaced(" q=1", "")));
+    CHECK_FALSE(decode_tag(replaced(" q=1", " q=1 q=1")));
+    CHECK_FALSE(decode_tag(replaced("m=525400ab0007 q=1", "q=1 m=525400ab0007")));
+    CHECK_FALSE(decode_tag(replaced("s=3600 b=86400", "b=86400 s=3600")));
+    CHECK_FALSE(decode_tag(plain + " z=1"));
+    CHECK_FALSE(decode_tag(plain + " a=:1.23@0123abcd"));
+    CHECK_FALSE(decode_tag(replaced(" b=", " a=:1.2@0123abcd a=:1.2@0123abcd b=")));
     CHECK_FALSE(decode_tag(""));
+    CHECK_FALSE(decode_tag("qemu-tap2"));
     CHECK_FALSE(decode_tag(std::string(100'000, 'x')));
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The alias codec reads what anybody with CAP_NET_ADMIN can write, and what it makes of it is all that is known of a
-// lease. Whatever it accepts it must write again in the same bytes, and any tag within its ranges must come back.
+// Every process with CAP_NET_ADMIN can write an alias, and the daemon knows of a lease only what its codec reads there.
+// The codec must write each accepted text again in the same bytes, and each tag within its ranges must come back.
 
 #include "daemon/core/tap_tag.hpp"
 #include "tests/faults/fuzz/require.hpp"
+#include "tests/unit/tag_version1.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -13,16 +14,14 @@ using namespace qemutap;
 
 namespace {
 
-constexpr std::size_t alias_max_bytes = 255; // IFALIASZ less its end
-
-// Numbers and choices out of the bytes, zeroes behind their end.
+// Makes numbers and choices from the bytes, and from zeroes after their end.
 class Chooser {
 public:
     explicit Chooser(std::string_view bytes)
         : rest_{bytes}
     {}
 
-    // From `first` to `last`, both included.
+    // From `first` to `last` inclusive.
     std::uint64_t number(std::uint64_t first, std::uint64_t last)
     {
         std::uint64_t chosen = 0;
@@ -60,8 +59,10 @@ TapTag tag_of(std::string_view bytes)
     for (auto &byte : tag.mac.bytes)
         byte = static_cast<std::uint8_t>(choose.number(0, 255));
     tag.queues = static_cast<unsigned>(choose.number(1, 16));
-    tag.vhost = choose.number(0, 1) != 0;
-    tag.idle_timeout_seconds = choose.number(0, 31'536'000);
+    tag.vhost = choose.number(0, 1) != 0 && tag.hold == Hold::fd;
+    tag.idle_timeout_seconds = tag.hold == Hold::name ? choose.number(0, 31'536'000) : 0;
+    if (choose.number(0, 1) != 0)
+        tag.born_seconds = choose.number(0, 0xffffffff);
     const std::string letters = "abcxyzABCXYZ0189";
     if (const auto size = choose.number(0, 63); size != 0)
         tag.label = choose.text(1, letters) + choose.text(size - 1, letters + "._:@+-");
@@ -85,19 +86,31 @@ void require_ranges(const TapTag &tag)
     require(tag.attendant.empty() || (tag.hold == Hold::name && tag.attendant.size() <= 23 &&
                                       std::all_of(tag.attendant.begin(), tag.attendant.end(), is_word)),
             "an attendant is a word, and of leases by name");
+    require(tag.born_seconds.value_or(0) <= 0xffffffff, "a birth has at most ten digits");
     require(tag.label.size() <= 63 && std::all_of(tag.label.begin(), tag.label.end(), is_word), "a label is a word");
 }
 
-// What is accepted is in range and has no other spelling than its own.
+// An accepted text is in range and is the only spelling of its tag in its version.
 bool check_text(std::string_view alias)
 {
     const auto tag = decode_tag(alias);
     if (!tag)
         return false;
     require_ranges(*tag);
-    require_equal(encode(*tag), std::string{alias}, "what is decoded encodes to the same text");
-    require(alias.size() <= alias_max_bytes, "what is decoded fits the kernel's alias");
+    const auto text = alias.starts_with("qemu-tap1") ? version1_text(*tag) : encode(*tag);
+    require_equal(text, std::string{alias}, "what is decoded encodes to the same text");
+    require(alias.size() <= tag_max_bytes, "what is decoded fits the kernel's alias");
     return true;
+}
+
+// One byte of a good text changed, and the text cut short: another tag or none.
+void check_variants(std::string text, const std::uint8_t *bytes, std::size_t size)
+{
+    require(check_text(text), "a tag within its ranges is accepted");
+    const std::size_t place = size < 2 ? 0 : (bytes[0] * 256u + bytes[1]) % text.size();
+    check_text(std::string_view{text}.substr(0, place));
+    text[place] = size < 3 ? ' ' : static_cast<char>(bytes[2]);
+    check_text(text);
 }
 
 } // namespace
@@ -107,15 +120,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     const auto given = text_of(bytes, size);
     check_text(given);
 
-    const auto tag = tag_of(given);
-    auto text = encode(tag);
-    require(decode_tag(text) == tag, "a tag within its ranges comes back");
-    require(check_text(text), "a tag within its ranges is accepted");
-
-    // One byte of a good text changed, and it cut short: another tag or none, but nothing in between.
-    const std::size_t place = size < 2 ? 0 : (bytes[0] * 256u + bytes[1]) % text.size();
-    check_text(std::string_view{text}.substr(0, place));
-    text[place] = size < 3 ? ' ' : static_cast<char>(bytes[2]);
-    check_text(text);
+    auto tag = tag_of(given);
+    require(decode_tag(encode(tag)) == tag, "a tag within its ranges comes back");
+    check_variants(encode(tag), bytes, size);
+    tag.born_seconds.reset();
+    require(decode_tag(version1_text(tag)) == tag, "a tag of version 1 comes back");
+    check_variants(version1_text(tag), bytes, size);
     return 0;
 }

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// Version 1, which daemons before version 2 wrote: `qemu-tap1 key=value ...` in one order with single spaces, with all
+// keys but `attended`, which only attended leases have. It is read and never written.
+
+#include "daemon/core/tag_reader.hpp"
+#include "daemon/core/tap_tag.hpp"
+
+#include <limits>
+
+namespace qemutap {
+
+namespace {
+
+constexpr std::string_view magic = "qemu-tap1";
+
+std::string_view index_key(Profile profile)
+{
+    return profile == Profile::standard ? "index" : "runqemu";
+}
+
+} // namespace
+
+std::optional<TapTag> decode_tag_version1(std::string_view alias)
+{
+    TagReader reader{alias};
+    TapTag tag;
+    reader.expect(magic);
+    tag.lease = reader.value("lease");
+    tag.position = reader.number<unsigned>("tap", '/');
+    reader.expect("/");
+    tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
+    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
+    tag.index = reader.number<unsigned>(index_key(tag.profile));
+    const auto ifindex = reader.number<unsigned>("ifindex");
+    reader.require(ifindex <= std::numeric_limits<int>::max());
+    tag.ifindex = static_cast<int>(ifindex);
+    tag.uid = reader.number<uid_t>("uid");
+    tag.hold = reader.take(parse_hold(reader.value("hold")));
+    tag.mac = reader.take(MacAddress::parse(reader.value("mac")));
+    tag.queues = reader.number<unsigned>("queues");
+    const auto vhost = reader.number<unsigned>("vhost");
+    reader.require(vhost <= 1);
+    tag.vhost = vhost == 1;
+    tag.idle_timeout_seconds = reader.number<std::uint64_t>("idle");
+    if (reader.is_next("attended")) {
+        tag.attendant = reader.value("attended");
+        reader.require(!tag.attendant.empty());
+    }
+    tag.label = reader.value("label");
+    if (!reader.finished() || !is_in_range(tag))
+        return std::nullopt;
+    return tag;
+}
+
+} // namespace qemutap
