@@ -102,7 +102,7 @@ class Sweep(BusRing):
         self.host.daemon.kill()
         half_made_lease("tap40", version=1)
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap40"), 2, "the half-made lease is swept")
+        kernel.wait_for(kernel.absent("tap40"), "the half-made lease is swept")
         self.host.no_trace()
 
     def test_persistent_descriptor_lease(self):
@@ -141,7 +141,7 @@ class Upgrade(BusRing):
             self.assertEqual(kernel.link(name), link)
         self.assertEqual([tap["index"] for tap in self.up("alice")["taps"]], [9])
         holder.kill()
-        kernel.wait_for(kernel.absent("tap8"), 2, "the lease by descriptors ends")
+        kernel.wait_for(kernel.absent("tap8"), "the lease by descriptors ends")
         self.ok("alice", "down", named["lease"])
         self.assertEqual(sorted(kernel.ours()), ["tap9"])
 
@@ -149,7 +149,7 @@ class Upgrade(BusRing):
         """A lease with an alias of version 1 ends by its idle timeout."""
         self.up("alice", "--idle-timeout", "1")
         self.as_version_1("tap8")
-        kernel.wait_for(kernel.absent("tap8"), 5, "the idle lease ends")
+        kernel.wait_for(kernel.absent("tap8"), "the idle lease ends")
 
     def test_both_versions_in_a_lease(self):
         """A lease is whole although its aliases have different versions."""
