@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The client on a terminal: who needs an administrator's password is asked for it by a real pkttyagent and a real
-polkitd, and whatever is answered, or not, the terminal is as before and nobody is left."""
+"""The client on a terminal: a real pkttyagent asks a user who needs an administrator's password for it. Whatever the
+user answers, or if there is no answer, the terminal is as before and no process is left."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from test_vhost import VHOST, place_vhost
 
 class Answers(Asked):
     def test_right_password(self):
-        """The prompt names the action and says what for; with the password the lease is given, on stdout alone."""
+        """The prompt names the action and its purpose; with the password stdout gets the lease and nothing else."""
         terminal = self.terminal(USER, "up", "--json")
         terminal.wait_for_prompt()
         self.assertIn(f"AUTHENTICATING FOR {ACTIONS['acquire']}", terminal.said)
@@ -30,7 +30,7 @@ class Answers(Asked):
         self.assert_grant(json.loads(terminal.results()), USER, [8])
 
     def test_wrong_password(self):
-        """A wrong password is error 4, and nothing is made."""
+        """A wrong password gives 4, and nothing is made."""
         terminal = self.terminal(USER, "up", "--count", "2")
         terminal.wait_for_prompt()
         terminal.type("open barley\n")
@@ -41,7 +41,7 @@ class Answers(Asked):
         self.host.no_trace()
 
     def test_attended(self):
-        """A lease that a password got ends with its command: its end is not asked about, and nothing is said of it."""
+        """A lease that needed a password ends with its command, without another question or a message."""
         terminal = self.terminal(USER, "run", "--hold", "name", "--", "true")
         terminal.wait_for_prompt()
         terminal.type(users.PASSWORD + "\n")
@@ -50,7 +50,7 @@ class Answers(Asked):
         self.host.no_trace()
 
     def test_manage(self):
-        """`list --all` asks for the other action, and is answered with everyone's leases."""
+        """`list --all` asks for org.qemutap.manage and then lists all users' leases."""
         grant = self.up("alice")
         terminal = self.terminal(USER, "list", "--all", "--json")
         terminal.wait_for_prompt()
@@ -65,7 +65,7 @@ class Answers(Asked):
         self.addCleanup(os.unlink, VHOST)
 
     def test_vhost(self):
-        """A user who may have taps is asked for vhost with `--vhost yes`, and for nothing with `--vhost auto`."""
+        """A user who may have taps is asked for vhost with `--vhost yes`, and not with `--vhost auto`."""
         self.place_vhost()
         users.set_members("alice", USER)
         terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
@@ -80,7 +80,7 @@ class Answers(Asked):
         self.assertNotIn("AUTHENTICATING", terminal.said)
 
     def test_taps_and_vhost(self):
-        """A user who may have neither is asked for taps, and then for vhost."""
+        """A user who may have neither is asked for taps first and then for vhost."""
         self.place_vhost()
         terminal = self.terminal(USER, "run", "--vhost", "yes", "--", "true")
         for action in ("acquire", "vhost"):
@@ -91,7 +91,7 @@ class Answers(Asked):
         self.assert_left_as_before(terminal)
 
     def test_languages(self):
-        """Both actions are asked for in German and in Russian where that is the user's language."""
+        """Both actions' questions are in German or Russian if that is the user's language."""
         for language, locale in (("de", "de_DE.UTF-8"), ("ru", "ru_RU.UTF-8")):
             for verb, action in ((("up",), "acquire"), (("list", "--all"), "manage")):
                 with self.subTest(language=language, action=action):
@@ -102,16 +102,16 @@ class Answers(Asked):
                     self.assertEqual(terminal.ended(), 128 + signal.SIGINT)
 
     def test_what_the_program_inherits(self):
-        """The program that `run` becomes has no child, no signal set otherwise, and no descriptor but its tap."""
+        """The program that `run` executes has no child, unchanged signal settings, and no descriptor but its tap."""
         terminal = self.terminal(USER, "run", "--", "sh", "-c", "exec cat")
         terminal.wait_for_prompt()
         terminal.type(users.PASSWORD + "\n")
-        until(lambda: processes("cat"), "the client becomes the program")
+        until(lambda: processes("cat"), "the client executes the program")
         terminal.type("settled\n")
         until(lambda: terminal.results() == "settled\n", "the program's loader has closed what it opened")
         self.assert_left_as_before(terminal)
         pid = terminal.program()
-        self.assertEqual(processes("cat"), [pid], "the process stays the same")
+        self.assertEqual(processes("cat"), [pid], "the process changed its pid")
         self.assertEqual(children(pid), [])
         opened = {int(number): os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
         self.assertEqual([target for number, target in opened.items() if number > 2], ["/dev/net/tun"])
@@ -124,7 +124,7 @@ class Answers(Asked):
         kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_what_the_agent_inherits(self):
-        """The agent has none of the caller's files, and not the client's standard output, which is for results."""
+        """The agent inherits none of the caller's files and not the client's standard output, which is for results."""
         terminal = self.terminal(USER, "up", script="exec 8</etc/passwd; " + SHELL)
         terminal.wait_for_prompt()
         (agent,) = processes(AGENT)
@@ -134,7 +134,7 @@ class Answers(Asked):
             self.assertNotIn(path, opened)
 
     def test_second_try(self):
-        """A wrong password is no obstacle to a right one at the next call."""
+        """After a wrong password the next call still accepts the right one."""
         for password, status in (("open barley", 4), (users.PASSWORD, 0)):
             terminal = self.terminal(USER, "run", "--", "true")
             terminal.wait_for_prompt()
@@ -145,14 +145,14 @@ class Answers(Asked):
 
 
 class InSession(Asked):
-    """The same for a process of a login session, as polkit and the client tell it: by the name of its cgroup."""
+    """The client in a login session, which polkit and the client recognise by the name of its cgroup."""
 
     IN_SESSION = 'mount --bind "$1" /proc/$$/cgroup && user=$2 && shift 2 && ' \
                  'exec setpriv --reuid="$user" --regid="$user" --init-groups -- "$@"'
     CGROUPS = "/sys/fs/cgroup"
 
     def setUp(self):
-        # Only looked at: what kind of file system is here tells where a process's cgroup is to be found.
+        # The client only looks at the type of the file system here, to learn where a process's cgroup is found.
         subprocess.run(["mount", "-t", "cgroup2", "-o", "ro", "cgroup2", self.CGROUPS], check=True)
         self.addCleanup(subprocess.run, ["umount", self.CGROUPS], check=True)
         super().setUp()
@@ -168,7 +168,7 @@ class InSession(Asked):
         return terminal
 
     def test_agent_is_the_fallback(self):
-        """In a login session the text agent leaves the first place to a desktop's, and asks where there is none."""
+        """In a login session the text agent registers as fallback for a desktop's agent, and asks if there is none."""
         terminal = self.in_session("up", "--json")
         terminal.wait_for_prompt()
         self.assertIn("--fallback", command_of(*processes(AGENT)))
@@ -178,7 +178,7 @@ class InSession(Asked):
         self.assert_grant(json.loads(terminal.results()), USER, [8])
 
     def test_agent_is_the_only_one(self):
-        """Outside any login session there is no desktop, and a fallback would not be asked either."""
+        """Outside a login session the text agent does not register as fallback, which polkit would not ask there."""
         terminal = self.terminal(USER, "up")
         terminal.wait_for_prompt()
         self.assertNotIn("--fallback", command_of(*processes(AGENT)))
@@ -186,7 +186,7 @@ class InSession(Asked):
 
 class Ends(Asked):
     def at_the_prompt(self, *arguments):
-        """A client whose user has typed half a password."""
+        """A client at whose prompt the user has typed half a password."""
         terminal = self.terminal(USER, *arguments)
         terminal.wait_for_prompt()
         terminal.type("open")
@@ -195,8 +195,8 @@ class Ends(Asked):
     def assert_over(self, terminal, status):
         self.assertEqual(terminal.ended(), status, terminal.said)
         self.assert_left_as_before(terminal)
-        until(lambda: not processes(PASSWORD_CHECKER), "the checker of the password has ended with its agent")
-        # The daemon has given the question up, so its user may ask the next one.
+        until(lambda: not processes(PASSWORD_CHECKER), "the password checker has ended with its agent")
+        # The daemon has cancelled the question, so the same user's next one is asked.
         self.assertEqual(self.leases(USER), [])
         self.host.no_trace()
 
@@ -209,7 +209,7 @@ class Ends(Asked):
                 self.assert_over(terminal, 128 + signal.SIGINT)
 
     def test_signals(self):
-        """A client that is told to end at the prompt ends by that very signal, its agent first."""
+        """A signal to the client at the prompt ends the agent first and then the client by that signal."""
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             with self.subTest(signal=number.name):
                 terminal = self.at_the_prompt("up")
@@ -217,7 +217,7 @@ class Ends(Asked):
                 self.assert_over(terminal, 128 + number)
 
     def test_killed(self):
-        """A client that is killed at the prompt takes its agent along, and the agent leaves an echoing terminal."""
+        """If the client is killed at the prompt, its agent ends too and leaves the terminal echoing."""
         terminal = self.at_the_prompt("up")
         os.kill(terminal.program(), signal.SIGKILL)
         self.assertEqual(terminal.ended(), 128 + signal.SIGKILL)
@@ -227,14 +227,14 @@ class Ends(Asked):
         self.host.no_trace()
 
     def test_agent_killed(self):
-        """An agent that is killed at the prompt is no answer: error 4, and the terminal echoes again."""
+        """If the agent is killed at the prompt, the client fails with 4, and the terminal echoes again."""
         terminal = self.at_the_prompt("up")
         (agent,) = processes(AGENT)
         os.kill(agent, signal.SIGKILL)
         self.assert_over(terminal, 4)
 
     def test_daemon_killed(self):
-        """A daemon that ends while the prompt is open is error 3, and the terminal echoes again."""
+        """If the daemon ends while the prompt is open, the client fails with 3, and the terminal echoes again."""
         terminal = self.at_the_prompt("up")
         self.host.daemon.kill()
         self.assertEqual(terminal.ended(), 3, terminal.said)

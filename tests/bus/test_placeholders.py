@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`run` with placeholders: any program gets the names, addresses and descriptors that it asked for, nothing that it
-did not, and a wrong one costs nothing."""
+"""`run` with placeholders: any program gets the names, addresses and descriptors that it asks for and no others. An
+invalid placeholder is refused before anything is made."""
 
 import re
 
@@ -22,7 +22,7 @@ class Filled(BusRing):
                              {"name": tap["name"], "flags": flags, "mac": "fe" + tap["mac"][2:]})
 
     def test_all(self):
-        """Every placeholder is filled with what the lease has, and no word is added."""
+        """Every placeholder is filled with the lease's value, and no word is added."""
         names = ("tap", "mac", "gateway", "client", "prefix", "netmask", "queues", "virtqueues")
         command = [f"{name}={{{name}{number}}}" for number in (0, 1) for name in names]
         holder, lease = self.started(*command, "{lease},{count}", "{cmdline}", options=("--count", "2"))
@@ -34,7 +34,7 @@ class Filled(BusRing):
         self.assertEqual(holder.argv, [*expected, f"{lease['lease']},2", kernel_cmdline(lease["taps"])])
 
     def test_descriptors(self):
-        """{fdI} is the one descriptor of that very tap, with IFF_VNET_HDR, as other programs need it too."""
+        """{fdI} is the one descriptor of tap I, with IFF_VNET_HDR, which other programs than QEMU need too."""
         holder, lease = self.started("--net", "tap-fd={fd1}", "{fd0}", options=("--count", "2"))
         first, second = int(holder.argv[2]), int(holder.argv[1].removeprefix("tap-fd="))
         self.assertEqual(holder.argv, ["--net", f"tap-fd={second}", str(first)])
@@ -43,7 +43,7 @@ class Filled(BusRing):
         self.assertEqual(sorted(holder.open), sorted([first, second]))
 
     def test_queues(self):
-        """{fdsI} and {fdlistI} are all descriptors of that tap."""
+        """{fdsI} and {fdlistI} are all descriptors of tap I."""
         holder, lease = self.started("fd=[{fdlist0}]", "fds={fds1}", options=("--count", "2", "--queues", "3"))
         for position, (pattern, separator) in enumerate(((r"fd=\[(.*)\]", ","), (r"fds=(.*)", ":"))):
             numbers = re.fullmatch(pattern, holder.argv[position]).group(1).split(separator)
@@ -51,7 +51,7 @@ class Filled(BusRing):
         self.assertEqual(len(holder.open), 6)
 
     def test_end(self):
-        """The tap ends with the program, whatever it is."""
+        """The tap ends with the program, even if that only uses the tap's name."""
         holder, _ = self.started("{tap0}")
         self.assertEqual(holder.argv, ["tap8"])
         self.assertEqual(holder.end(3), 3)
@@ -59,7 +59,7 @@ class Filled(BusRing):
         self.host.no_trace()
 
     def test_text(self):
-        """Doubled braces, JSON and ${name} are no placeholders: QEMU's words are added as ever."""
+        """Doubled braces, JSON and ${name} are no placeholders, so QEMU's words are added as usual."""
         given = ['{"driver": {"name": "x"}}', "{{tap0}}", "${home}", "{}"]
         holder, lease = self.started(*given)
         self.assertEqual(holder.argv[:4], [given[0], "{tap0}", *given[2:]])
@@ -69,7 +69,7 @@ class Filled(BusRing):
 
 class Refused(BusRing):
     def test_before_anything(self):
-        """What can't be filled is error 2 that names it, without a call to the service: it need not even run."""
+        """A placeholder that cannot be filled gives 2 and is named, without a call to the service."""
         self.host.stop_daemon()
         for options, word, part in (((), "{tap1}", "{tap0}"), ((), "{nic0}", "{tap0}, {fd0}"), ((), "{mac}", "{mac0}"),
                                     (("--count", "2"), "{gateway2}", "{gateway0} to {gateway1}"),
@@ -81,7 +81,7 @@ class Refused(BusRing):
         self.host.no_trace()
 
     def test_program(self):
-        """The program's own name is none: it is looked for as it stands."""
+        """The program's own name is not a placeholder: it is searched unchanged."""
         self.assert_refused(self.ctl("alice", "run", "--", "{tap0}", "{tap0}"), 127, '"{tap0}"')
         self.assertEqual(self.leases("alice"), [])
         self.assert_refused(self.ctl("alice", "down", NO_LEASE), 8)

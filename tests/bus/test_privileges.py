@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The daemon gives root up before it reads its first message, however it is started, and there is no way back; where it
-has to stay root it says so."""
+"""The daemon gives up root before it reads its first message, however it is started, and cannot regain it. Where it has
+to stay root it says so."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Privileges(BusRing):
         return json.loads(done.stdout)
 
     def assert_given_up(self, pid):
-        """The user's identity and CAP_NET_ADMIN are all that is left, and what an intruder would try is refused."""
+        """Expects only the user's identity and CAP_NET_ADMIN, and that everything an intruder would try is refused."""
         found = status_of(pid)
         ours = [str(users.SERVICE_ID)] * 4
         self.assertEqual((found["Uid"], found["Gid"]), (ours, ours))
@@ -41,7 +41,7 @@ class Privileges(BusRing):
         self.assertEqual((found["NoNewPrivs"], found["Seccomp"]), (["1"], ["2"]))
         outcomes = self.outcomes(pid)
         done = [deed for deed, reason in outcomes.items() if reason is None]
-        self.shows = f"{len(outcomes)} deeds of an intruder tried inside, {len(done)} done"
+        self.shows = f"{len(outcomes)} acts of an intruder tried inside, {len(done)} succeeded"
         self.assertEqual(done, [], outcomes)
 
     def warnings(self):
@@ -51,14 +51,14 @@ class Privileges(BusRing):
 
 class GivenUp(Privileges):
     def test_by_hand(self):
-        """Started by root's hand the daemon runs as its user, with CAP_NET_ADMIN alone, and serves."""
+        """Started by root by hand, the daemon runs as its user with CAP_NET_ADMIN alone, and serves."""
         daemon = self.host.start_daemon()
         self.assert_given_up(daemon.pid)
         self.assert_grant(self.up("alice"), "alice", [8])
         self.assertEqual(self.warnings(), [])
 
     def test_by_the_bus(self):
-        """Started by the bus, without systemd, the same."""
+        """Started by the bus without systemd, the daemon runs as its user with CAP_NET_ADMIN alone, and serves."""
         os.makedirs(SERVICES, exist_ok=True)
         options = " ".join(self.host.daemon_command("--idle-exit=0"))
         with open(f"{SERVICES}/org.qemutap1.service", "w", encoding="ascii") as file:
@@ -77,20 +77,20 @@ class GivenUp(Privileges):
         self.assert_given_up(pid)
 
     def end(self, pid):
-        """The bus is its parent."""
+        """Ends the daemon and then the bus, its parent, which reaps it."""
         os.kill(pid, signal.SIGKILL)
         self.host.close()
         until(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon is gone with its bus")
 
     def test_groups(self):
-        """It has its user's groups, kvm for vhost-net among them, and none of root's."""
+        """The daemon has its user's groups, including kvm for vhost-net, and none of root's."""
         os.setgroups([0, 4])
         self.addCleanup(os.setgroups, [])
         daemon = self.host.start_daemon()
         self.assertEqual({int(word) for word in status_of(daemon.pid)["Groups"]}, {users.SERVICE_ID, users.KVM_ID})
 
     def test_reload(self):
-        """A file that only root may read keeps the options as they are at a reload, with a line that says so."""
+        """At a reload of a file that only root can read the options stay as they are, and a log line says so."""
         with open(CONFIGURATION, "w", encoding="ascii") as file:
             file.write("max-taps-per-user = 1\n")
         self.addCleanup(os.unlink, CONFIGURATION)
@@ -118,7 +118,7 @@ class StaysRoot(Privileges):
         self.assertEqual(found["Seccomp"], ["2"])
 
     def test_closed_tun(self):
-        """Where only root may open /dev/net/tun the daemon stays root, serves, and says once what to do."""
+        """Where only root can open /dev/net/tun the daemon stays root, serves, and logs the remedy once."""
         self.closed_tun()
         daemon = self.host.start_daemon()
         self.up("root")
@@ -128,14 +128,14 @@ class StaysRoot(Privileges):
             self.assertIn(words, line)
 
     def test_closed_tun_and_demanded(self):
-        """The same with the user named in the configuration: status 9, and the text says what to do."""
+        """If the configuration names the user there, the daemon ends with 9 and an error with the remedy."""
         self.closed_tun()
         done = self.host.failing_daemon("--user", users.SERVICE)
         self.assertEqual((done.status, done.out), (9, ""), done)
         self.assertIn("chmod 666 /dev/net/tun", done.err)
 
     def test_no_account(self):
-        """Without the user's account the daemon stays root, serves, and says once what to do."""
+        """Without its user's account the daemon stays root, serves, and logs the remedy once."""
         users.take_service_away()
         self.addCleanup(users.set_members, *self.members)
         self.addCleanup(users.add_users)
@@ -147,20 +147,20 @@ class StaysRoot(Privileges):
             self.assertIn(words, line)
 
     def test_no_account_and_demanded(self):
-        """A user that the configuration names must exist: status 2, and the text names it."""
+        """A user that the configuration names must exist: otherwise the daemon ends with 2 and names it."""
         done = self.host.failing_daemon("--user", "no-such-user")
         self.assertEqual((done.status, done.out), (2, ""), done)
         self.assertIn("no-such-user", done.err)
 
     def test_by_choice(self):
-        """`user = root` keeps it root, with a warning."""
+        """`user = root` keeps the daemon root, with a warning."""
         daemon = self.host.start_daemon("--user", "root")
         self.assert_root(daemon.pid)
         (line,) = self.warnings()
         self.assertIn("runs as root", line)
 
     def test_tun_without_module(self):
-        """A /dev/net/tun that is missing for all is no reason to stay root."""
+        """The daemon does not stay root because /dev/net/tun is missing."""
         os.unlink("/dev/net/tun")
         self.addCleanup(furnish.place_tun)
         daemon = self.host.start_daemon()
@@ -170,7 +170,7 @@ class StaysRoot(Privileges):
 
 class Files(Privileges):
     def test_from_before(self):
-        """A file for runqemu that an earlier version made as root goes with its lease."""
+        """A file for runqemu that an earlier version made as root is removed with its lease."""
         directory, name = furnish.RUNQEMU_LOCKS, "tap8.skip"
         os.makedirs(directory, exist_ok=True)
         os.chmod(directory, 0o1777)
@@ -186,7 +186,7 @@ class Files(Privileges):
         self.assertEqual(self.warnings(), [])
 
     def test_leases_from_before(self):
-        """Leases that a service gave as root, of both holds, stay as they are and end like any others."""
+        """Leases of both holds that the service gave as root stay unchanged and end like any others."""
         self.host.start_daemon("--user", "root")
         grant = self.up("alice", "--count", "2", "--label", "kept")
         program = self.run_stand_in("bob", command=["-machine", "none"])

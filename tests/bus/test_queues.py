@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A lease is a promise of so many queues: its owner can attach further ones to a multi-queue tap by the tap's name,
-256 of them and more than were asked for, and loses the lease then (I8)."""
+"""A lease is a promise of a number of queues. The kernel lets the owner attach up to 256 queues to a multi-queue tap by
+its name; the service ends a lease that has more than its number (I8)."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ TUNSETIFF, TUNSETQUEUE, DETACH = 0x400454CA, 0x400454D9, 0x0400
 
 class Queues(BusRing):
     def attach(self, name):
-        """As the tap's owner does it: here by root, whom the kernel lets do the same."""
+        """Attaches a queue by name as the tap's owner would; root, which the kernel allows the same, does it here."""
         descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
         self.open.append(descriptor)
         fcntl.ioctl(descriptor, TUNSETIFF, struct.pack("16sH22x", name.encode(), TAP_FLAGS | MULTI_QUEUE))
@@ -41,7 +41,7 @@ class Queues(BusRing):
         self.assertRegex(self.host.daemon.log(), f'ended: "{names[1]}" .*: [0-9]+ queues were attached, and 2 granted')
 
     def test_by_name(self):
-        """As many queues as were granted may come and go; with a third one the lease ends, all of it (I8)."""
+        """As many queues as were granted may be attached and closed; a third one ends the whole lease (I8)."""
         names = self.acquire("name")
         for _ in range(3):
             for queue in (self.attach(names[1]), self.attach(names[1])):
@@ -55,26 +55,26 @@ class Queues(BusRing):
         self.ends(names)
 
     def test_by_descriptor(self):
-        """A lease held by descriptors ends with a queue beside those that were handed over (I8)."""
+        """A queue in addition to the descriptors of a lease ends that lease (I8)."""
         names = self.acquire("fd")
         self.assertEqual(len(self.leases("alice")), 1)
         self.attach(names[1])
         self.ends(names)
 
     def test_many(self):
-        """256 queues of a lease of two are not there for long: the kernel's own limit is not the bound (I8)."""
+        """256 queues on a lease of two do not last: the service's bound applies, not the kernel's (I8)."""
         names, attached = self.acquire("name"), 0
         try:
             while attached < 256:
                 self.attach(names[1])
                 attached += 1
         except OSError:
-            pass  # the tap went meanwhile, and the name is free: root makes another one
+            pass  # the tap was deleted meanwhile; root would make another one under its name
         print(f"\n{attached} queues could be attached")
         until(lambda: self.leases("alice") == [], "the lease ends")
 
     def test_while_away(self):
-        """A daemon that was not there when the queue was attached ends the lease when it comes back (I6, I8)."""
+        """If a queue was attached while no daemon ran, the next daemon ends the lease (I6, I8)."""
         names = self.acquire("name")
         self.host.stop_daemon()
         for _ in range(3):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What `run` adds reaches the QEMU that a script starts, also one that has its own descriptors; or it is refused, or a
-warning says so."""
+"""The words that `run` adds reach the QEMU that a script starts, even if the script opens descriptors of its own.
+Otherwise `run` refuses or warns."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ FIRST_NUMBER = 800
 
 class Reach(BusRing):
     def script(self, text, *options):
-        """A stand-in for QEMU that the script starts."""
+        """Starts a stand-in for QEMU through the script."""
         program = self.host.share(f"{HERE}/stand_in.py")
         popen = self.host.ctl_start("alice", "run", *options, "--", "bash", "-c", text.format(qemu=program), "script",
                                     stdin=subprocess.PIPE)
@@ -20,7 +20,7 @@ class Reach(BusRing):
         return StandIn(popen)
 
     def test_descriptors_of_scripts(self):
-        """A launcher that locks with the descriptors which flock(1) has in its examples leaves our taps as they are."""
+        """A script that uses the descriptor numbers of flock(1)'s examples leaves the taps' descriptors alone."""
         lock = "/tmp/lock"
         holder = self.script(f'exec 9>{lock} 200>{lock} 100>{lock}; flock -n 9; exec {{qemu}} "$@"', "--count", "2")
         names = [holder.open[fd]["tap"]["name"] for netdev in (0, 1) for fd in holder.fds(netdev)]
@@ -30,7 +30,7 @@ class Reach(BusRing):
         self.host.no_trace()
 
     def test_few_descriptors_allowed(self):
-        """With a lower limit on open files they are the highest that there can be."""
+        """Under a low limit on open files the taps' descriptors have the highest numbers that it allows."""
         program = self.host.share(f"{HERE}/stand_in.py")
         script = f"ulimit -n 128; exec qemu-tapctl run --count 2 -- {program}"
         popen = self.host.start("alice", "sh", "-c", script, stdin=subprocess.PIPE)
@@ -40,7 +40,7 @@ class Reach(BusRing):
         self.assertEqual([holder.open[fd]["tap"]["name"] for fd in (126, 127)], ["tap8", "tap9"])
 
     def test_lost_in_script(self):
-        """A script that starts QEMU and passes nothing on to it is refused before anything is made."""
+        """A script that starts QEMU without its arguments is refused before anything is made."""
         for script in ("cd / && qemu-system-x86_64 -m 64", 'exec qemu-system-x86_64 "$@"'):
             with self.subTest(script=script):
                 self.assert_refused(self.ctl("alice", "run", "--", "sh", "-c", script), 2, '"$@"', "{fds0}")
@@ -48,7 +48,7 @@ class Reach(BusRing):
         self.host.no_trace()
 
     def test_lost_otherwise(self):
-        """A script that passes nothing on, and may need no tap, is started with one line of warning."""
+        """A script that uses no arguments, and may need no tap, is started with a warning of one line."""
         for hold in ("fd", "name"):
             done = self.ctl("alice", "run", "--hold", hold, "--", "sh", "-c", "exit 7")
             self.assertEqual(done.status, 7)
@@ -56,7 +56,7 @@ class Reach(BusRing):
         self.host.no_trace()
 
     def test_placeholders_without_tap(self):
-        """Placeholders that tell of no tap, or not of each, are refused: nothing is added to such a command."""
+        """Placeholders that name no tap, or not every tap, are refused: nothing would be added to such a command."""
         refused = (("nfsroot={gateway0}:/srv {cmdline}", ()), ("{mac0}", ()), ("{fds0}", ("--count", "2")))
         for word, options in refused:
             with self.subTest(word=word):
@@ -67,7 +67,7 @@ class Reach(BusRing):
         self.host.no_trace()
 
     def test_kernel_in_script(self):
-        """Where no ip= could be added, as the -kernel is not seen, a line has what the guest would need."""
+        """If -kernel is hidden in a script no ip= is added, and a line on stderr shows the one that the guest needs."""
         holder = self.script('exec {qemu} -kernel bzImage "$@"')
         (lease,) = self.leases("alice")
         holder.end()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How leases end on request or by themselves, and that an end is complete and hits nothing else."""
+"""Leases end on request or by themselves. An end is complete and affects nothing else."""
 
 from rig import kernel
 from ring import NO_LEASE, BusRing
@@ -21,7 +21,7 @@ class Down(BusRing):
         self.assertEqual(self.leases("alice"), [other])
 
     def test_by_tap(self):
-        """`down TAP` releases the whole lease the tap belongs to."""
+        """`down TAP` releases the whole lease that the tap belongs to."""
         self.up("alice", "--count", "2")
         other = self.up("alice")
         self.ok("alice", "down", "tap9")
@@ -37,7 +37,7 @@ class Down(BusRing):
         self.host.no_trace()
 
     def test_all(self):
-        """`down --all` releases every lease of the caller and none of anybody else."""
+        """`down --all` releases every lease of the caller and no other user's."""
         for label in ("a", "b", "c"):
             self.up("alice", "--label", label)
         theirs = self.up("bob", "--count", "2")
@@ -46,7 +46,7 @@ class Down(BusRing):
         self.assertEqual(sorted(kernel.ours()), ["tap8", "tap9"])
 
     def test_what_does_not_exist(self):
-        """`down` of a lease, label or tap that is not there is error 8 and names it."""
+        """`down` of a lease, label or tap that does not exist gives 8 and names it."""
         self.up("alice", "--label", "stays")
         for name in (NO_LEASE, "nolabel", "tap99"):
             with self.subTest(name=name):
@@ -54,13 +54,13 @@ class Down(BusRing):
         self.assertEqual(len(self.leases("alice")), 1)
 
     def test_twice(self):
-        """The second `down` of one lease is error 8, not success."""
+        """The second `down` of a lease gives 8, not success."""
         grant = self.up("alice")
         self.ok("alice", "down", grant["lease"])
         self.assert_refused(self.ctl("alice", "down", grant["lease"]), 8, grant["lease"])
 
     def test_ambiguous_label(self):
-        """A label that two leases have is error 2, names both, and releases neither."""
+        """`down` of a label that two leases have gives 2, names both, and releases neither."""
         grants = [self.up("alice", "--label", "twin") for _ in range(2)]
         self.assert_refused(self.ctl("alice", "down", "twin"), 2, "twin", *[grant["lease"] for grant in grants])
         self.assert_refused(self.ctl("alice", "args", "twin"), 2, "twin")
@@ -76,14 +76,14 @@ class Down(BusRing):
         self.host.no_trace()
 
     def test_label_like_a_tap(self):
-        """A label that is another lease's device name is ambiguous: error 2, and nothing is released."""
+        """`down` of a name that is a label and another lease's device gives 2 and releases nothing."""
         self.up("alice")
         self.up("alice", "--label", "tap8")
         self.assert_refused(self.ctl("alice", "down", "tap8"), 2, "tap8")
         self.assertEqual(len(kernel.ours()), 2)
 
     def test_attached(self):
-        """`down` takes the tap away even while a program holds it open."""
+        """`down` deletes the tap even while a program has it open."""
         grant = self.up("alice")
         holder = self.run_stand_in("alice", alone=True)
         holder.tell("attach", "tap8", "0x5002")
@@ -91,7 +91,7 @@ class Down(BusRing):
         self.host.no_trace()
 
     def test_renamed(self):
-        """A tap that was renamed is released by its ifindex, and the device that has its old name now is left (I3)."""
+        """A renamed tap is released by its ifindex; the device that now has its old name is left alone (I3)."""
         grant = self.up("alice")
         kernel.ip("link", "set", "tap8", "down")
         kernel.ip("link", "set", "tap8", "name", "renamed0")
@@ -102,7 +102,7 @@ class Down(BusRing):
         self.assertEqual(kernel.link("tap8")["ifindex"], before)
 
     def test_no_longer_ours(self):
-        """A tap whose alias somebody cleared is not ours any more, and `down` leaves the device alone (I3)."""
+        """A tap whose alias was cleared no longer belongs to a lease, and `down` leaves the device alone (I3)."""
         grant = self.up("alice")
         kernel.ip("link", "set", "tap8", "alias", "mine now")
         self.ctl("alice", "down", grant["lease"])
@@ -111,14 +111,14 @@ class Down(BusRing):
 
 class IdleTimeout(BusRing):
     def test_units(self):
-        """Idle timeouts may have a unit; the alias holds seconds."""
+        """Idle timeouts can have a unit; the alias holds seconds."""
         for text, seconds in (("90", "90"), ("90s", "90"), ("15min", "900"), ("2h", "7200"), ("365d", "31536000")):
             with self.subTest(text=text):
                 grant = self.up("alice", "--idle-timeout", text)
                 self.assertEqual(kernel.alias_words(grant["taps"][0]["name"])["idle"], seconds)
 
     def test_never_opened(self):
-        """A `name` lease that nobody opens ends by itself after its idle timeout, not before."""
+        """A lease by name that no program opens ends after its idle timeout and not before."""
         self.up("alice", "--count", "2", "--idle-timeout", "1")
         took = kernel.seconds_until(kernel.absent("tap8", "tap9"))
         self.assertIsNotNone(took, "still there")
@@ -127,8 +127,8 @@ class IdleTimeout(BusRing):
         self.assertEqual(self.leases("alice"), [])
 
     def test_opened_and_closed(self):
-        """While one tap of the lease is in use the whole lease stays; the timeout starts anew when it is closed."""
-        # Not 1 s: the kernel announces a carrier that came and went up to a second late.
+        """While one tap of a lease is in use the whole lease stays; the timeout restarts when it is closed."""
+        # Not 1 s: the kernel reports a carrier that came up and went down as much as a second late.
         self.up("alice", "--count", "2", "--idle-timeout", "2")
         holder = self.run_stand_in("alice", alone=True)
         holder.tell("attach", "tap9", "0x5002")
@@ -140,7 +140,7 @@ class IdleTimeout(BusRing):
         self.host.no_trace()
 
     def test_without_timeout(self):
-        """A `name` lease without an idle timeout stays when its user closes it."""
+        """A lease by name without an idle timeout stays when its user closes the tap."""
         self.up("alice")
         holder = self.run_stand_in("alice", alone=True)
         holder.tell("attach", "tap8", "0x5002")
@@ -149,7 +149,7 @@ class IdleTimeout(BusRing):
         self.assertEqual(len(self.leases("alice")), 1)
 
     def test_survives_restart(self):
-        """The idle timeout is in the kernel with the lease: a daemon started anew still ends it."""
+        """The kernel stores the idle timeout with the lease: a restarted daemon still ends it."""
         self.up("alice", "--idle-timeout", "2")
         self.host.daemon.kill()
         self.host.restart_daemon()
@@ -159,10 +159,10 @@ class IdleTimeout(BusRing):
 
 
 class Attach(BusRing):
-    """Who may open a tap held by name."""
+    """Access to a tap held by name."""
 
     def test_owner_and_others(self):
-        """A `name` tap is opened by its owner and, with EPERM, by nobody else (I4)."""
+        """Only the owner can open a tap held by name; other users get EPERM (I4)."""
         self.up("alice")
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
         with self.assertRaises(PermissionError):
@@ -173,7 +173,7 @@ class Attach(BusRing):
             other.tell("attach", "tap8", "0x5002")
 
     def test_as_qemu_opens_it(self):
-        """Two queues are attached as QEMU does it, with IFF_MULTI_QUEUE, and no third user's queue gets in."""
+        """Two queues attach as QEMU opens them, with IFF_MULTI_QUEUE; another user's queue is refused."""
         self.up("alice", "--queues", "2")
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
         owner.tell("attach", "tap8", "0x5102")

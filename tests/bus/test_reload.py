@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP: the configuration is read anew, what changed is told, leases stay, and a bad file changes nothing. Also what
-the daemon does instead of serving when it is told to end all leases."""
+"""SIGHUP: the daemon reads the configuration again and logs each change, leases stay, and a bad file changes nothing.
+Also --end-leases, which ends all leases instead of serving."""
 
 import os
 import select
@@ -18,7 +18,7 @@ class Reload(BusRing):
         self.addCleanup(lambda: os.path.exists(CONFIGURATION) and os.unlink(CONFIGURATION))
 
     def reload(self, *lines):
-        """Writes the file and sends SIGHUP; returns the log lines of the reload, once the daemon says it is done."""
+        """Writes the file and sends SIGHUP; returns the log lines of the reload once the daemon is ready."""
         with open(CONFIGURATION, "w", encoding="ascii") as file:
             file.write("".join(f"{line}\n" for line in lines))
         before = len(self.host.daemon.log().splitlines())
@@ -30,11 +30,11 @@ class Reload(BusRing):
         return [line.removeprefix("qemu-tapd: ") for line in self.host.daemon.log().splitlines()[before:]]
 
     def told(self):
-        self.assertTrue(select.select([self.host.notify], [], [], 10)[0], "the daemon told its manager nothing")
+        self.assertTrue(select.select([self.host.notify], [], [], 10)[0], "the daemon sent no notification")
         return self.host.notify.recv(4096).decode().splitlines()
 
     def test_changes(self):
-        """Every setting that changed is named with both values and holds for new leases; the others stay."""
+        """Every changed setting is logged with both values and applies to new leases; earlier leases stay."""
         old = self.up("alice", "--count", "2")
         self.assertEqual(self.reload("pool = 10.9.0.0/16", "prefix-length = 28", "first-index = 20",
                                      "device-prefix = lab", "exclude = 10.9.1.64/28", "exclude = 10.9.2.0/24",
@@ -58,7 +58,7 @@ class Reload(BusRing):
         self.host.no_trace()
 
     def test_log_level(self):
-        """The level changes at once."""
+        """A change of the log level takes effect at once."""
         self.assertEqual(self.reload("log-level = error"), ["info: reloaded: log-level info is error now"])
         self.up("alice")
         self.assertNotIn("given", self.host.daemon.log())
@@ -69,7 +69,7 @@ class Reload(BusRing):
         self.assertEqual(self.reload("first-index = 7"), ["info: reloaded: nothing changed"])
 
     def test_bad_file(self):
-        """A file with an error is named with its error; not one of its settings is taken, and the daemon goes on."""
+        """A bad file is named with its error; none of its settings takes effect, and the daemon serves on."""
         for lines, word in ((("first-index = 30", "colour = red"), "colour"),
                             (("first-index = 30", "prefix-length = 31"), "31"),
                             (("first-index = 30", "pool = 192.168.0.0/24"), "192.168.0.0/24")):
@@ -82,7 +82,7 @@ class Reload(BusRing):
                 self.ok("alice", "down", grant["lease"])
 
     def test_while_asking(self):
-        """A reload while polkit is asked: what is given afterwards follows the new settings."""
+        """A lease that polkit grants after a reload follows the new settings."""
         self.host.polkit.freeze()
         with self.host.connect("alice") as bus:
             serial = self.send(bus, "Acquire", "ua{sv}", 1, {})
@@ -99,7 +99,7 @@ class EndLeases(BusRing):
         return self.host.run("root", *self.host.daemon_command("--end-leases"))
 
     def test_all_of_everybody(self):
-        """--end-leases deletes the taps of every lease, open ones too, and nothing of others; it needs no bus."""
+        """--end-leases deletes every lease's taps, even open ones, and nothing foreign; it needs no bus."""
         kernel.ip("tuntap", "add", "tap12", "mode", "tap")
         self.addCleanup(kernel.ip, "link", "del", "tap12")
         self.up("alice", "--count", "3", "--label", "web")
@@ -118,19 +118,19 @@ class EndLeases(BusRing):
         self.assertIsNotNone(kernel.link("tap12"))
 
     def test_beside_a_running_daemon(self):
-        """A daemon that runs meanwhile goes on and knows that the leases are gone."""
+        """A daemon that runs during --end-leases serves on and knows that the leases are gone."""
         self.up("alice", "--count", "2")
         self.assertEqual(self.end_leases().status, 0)
         self.assertEqual(self.leases("root", "--all"), [])
         self.assertEqual([tap["index"] for tap in self.up("alice")["taps"]], [8])
 
     def test_without_leases(self):
-        """Where there is no lease there is nothing to do and nothing to say."""
+        """Without leases --end-leases succeeds and prints nothing."""
         done = self.end_leases()
         self.assertEqual((done.status, done.out, done.err), (0, "", ""))
 
     def test_not_in_a_file(self):
-        """It is no setting: in a configuration file it is an error."""
+        """In a configuration file `end-leases` is an error."""
         with open(CONFIGURATION, "w", encoding="ascii") as file:
             file.write("end-leases = true\n")
         self.addCleanup(os.unlink, CONFIGURATION)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`run --user`: root starts a user's QEMU, and everything about it is the user's: the lease, polkit's question, the
-process. Nobody else can."""
+"""`run --user`: root starts a user's QEMU, and the lease, polkit's decision and the process are that user's. Only root
+can do so."""
 
 import fcntl
 import json
@@ -37,14 +37,14 @@ def comm_of(pid):
         return file.read().strip()
 
 
-# The shell says how the program ended, and what it reads at its terminal afterwards. It is told a word to begin with:
-# where the results of other tests' programs go.
+# Prints the program's exit status, and then what the shell reads from its terminal. The first argument is unused: other
+# tests' scripts get a file for the program's output there.
 AT_TERMINAL = 'shift; "$@"; printf "\\nended %d\\n" $?; read -r line; printf "read <%s>\\n" "$line"; read -r _'
-# As a person does with a job that has stopped.
+# Continues the job with `fg` once it has stopped, as a user does.
 WITH_JOBS = 'shift; "$@"; printf "\\nstopped %d\\n" $?; read -r _; fg >/dev/null; printf "\\nended %d\\n" $?; read -r _'
 
 
-# Takes no notice of QEMU's arguments.
+# Ignores QEMU's arguments.
 SLEEP = ("sh", "-c", "exec sleep 600")
 
 
@@ -52,7 +52,7 @@ class RunAs(BusRing):
     members = ("alice", "bob")
 
     def test_process(self):
-        """The program has the user's uids, gids and groups, no capability, and no way back."""
+        """The program has the user's uids, gids and groups, no capability, and no way back to root."""
         stand_in = self.run_stand_in("root", "--user", "alice")
         alice = str(users.USERS["alice"])
         status = status_of(stand_in.popen.pid)
@@ -63,8 +63,7 @@ class RunAs(BusRing):
             self.assertEqual(int(status[kind][0], 16), 0, kind)
 
     def test_environment(self):
-        """The environment is the user's login's; of root's it has the terminal's name and nothing else, or, if that is
-        asked for, all."""
+        """The environment is that of the user's login; of root's it has TERM only, or all of it with an option."""
         users_own = {"HOME": f"{users.HOMES}/alice", "USER": "alice", "LOGNAME": "alice", "SHELL": "/bin/sh"}
         for options, also in (((), {"PATH": "/usr/local/bin:/usr/bin:/bin", "TERM": "xterm"}),
                               (("--keep-environment",), {**program_environment("root"), "TERM": "xterm",
@@ -73,18 +72,18 @@ class RunAs(BusRing):
                 popen = self.ctl_start_with({"TERM": "xterm", "DISPLAY": ":0", "SECRET": SECRET, "LISTEN_FDS": "1"},
                                             "--user", "alice", *options)
                 found = environment_of(popen.pid)
-                found.pop("PWD", None)  # the shell's own
+                found.pop("PWD", None)  # set by the shell itself
                 self.assertEqual(found, {**also, **users_own})
 
     def ctl_start_with(self, environment, *options):
-        """The process of a `run` of root's that has become its program."""
+        """A `run` of root's that has executed its program."""
         popen = self.host.ctl_start("root", "run", *options, "--", *SLEEP, environment=environment)
         self.addCleanup(self._end, popen)
         until(lambda: comm_of(popen.pid) == "sleep", "the program has started")
         return popen
 
     def test_up(self):
-        """`up --user`: the lease and the devices are the user's, polkit decides about the user, who alone may end it."""
+        """After `up --user` the lease is the user's: devices, polkit's decision, and the right to end it."""
         grant = json.loads(self.ok("root", "up", "--user", "alice", "--label", "vm", "--json"))
         (lease,) = self.leases("alice")
         self.assertEqual((lease["lease"], lease["uid"]), (grant["lease"], users.USERS["alice"]))
@@ -97,7 +96,7 @@ class RunAs(BusRing):
         self.host.no_trace()
 
     def test_lease(self):
-        """The lease is the user's: listed as theirs, the device owned by them, gone with the program."""
+        """The lease is listed as the user's, the device is owned by the user, and both end with the program."""
         stand_in = self.run_stand_in("root", "--user", "alice", "--label", "vm")
         (lease,) = self.leases("alice")
         self.assert_grant(lease, "alice", [lease["taps"][0]["index"]], label="vm", hold="fd", qemu_args=[])
@@ -113,7 +112,7 @@ class RunAs(BusRing):
         self.assertEqual(self.ctl("root", "run", "--user", "bob", "--", "true").status, 0)
 
     def test_authorisation(self):
-        """polkit is asked about the user: one outside the group is refused, though root calls."""
+        """polkit decides about the user: one outside the group is refused, though root is the caller."""
         with self.host.connect() as ear:
             ear.watch(AUTHORITY)
             self.assert_refused(self.ctl("root", "run", "--user", "dave", "--", "true"), 4, "org.qemutap.acquire",
@@ -123,7 +122,7 @@ class RunAs(BusRing):
         self.host.no_trace()
 
     def test_command(self):
-        """What the user may not execute is not executed: 126, and no tap is made for it."""
+        """A program that the user may not execute gives 126, and no tap is made for it."""
         program = f"{users.HOMES}/for-root"
         with open(program, "w", encoding="ascii") as file:
             file.write("#!/bin/sh\n")
@@ -134,14 +133,14 @@ class RunAs(BusRing):
         self.host.no_trace()
 
     def test_root(self):
-        """--user root is root, as without."""
+        """--user root is the same as no --user."""
         stand_in = self.run_stand_in("root", "--user", "root")
         self.assertEqual(status_of(stand_in.popen.pid)["Uid"], ["0"] * 4)
         self.assertEqual([lease["uid"] for lease in json.loads(self.ok("root", "list", "--json"))], [0])
 
 
 class AwayFromRoot(BusRing):
-    """A program of a user's that root starts gets at nothing of root's session."""
+    """A user's program that root starts has no access to root's session."""
 
     members = ("bob",)
 
@@ -153,7 +152,7 @@ class AwayFromRoot(BusRing):
             self.intruder = self.host.share(f"{HERE}/{module}", module)
 
     def attack(self, *options):
-        """The words of root, who has something to lose and starts a program of bob's."""
+        """The command with which root, whose session has secrets, starts a hostile program of bob's."""
         return [sys.executable, self.host.share(f"{HERE}/keys.py"),
                 self.host.share(f"{self.host.build}/client/qemu-tapctl"), "run", "--user", "bob", *options, "--",
                 sys.executable, self.intruder, self.report, "KEY"]
@@ -166,10 +165,10 @@ class AwayFromRoot(BusRing):
         self.assertIsNone(found["key"], "a key of root's session keyring can be read")
         self.assertNotIn("SECRET", found["environment"])
         self.assertNotIn(str(DESCRIPTOR), found["open"])
-        self.assertEqual(set(found["open"].values()), {"/dev/net/tun"}, "it has its tap's descriptor and no other")
+        self.assertEqual(set(found["open"].values()), {"/dev/net/tun"}, "a descriptor other than its tap's is open")
 
     def test_at_terminal(self):
-        """At root's terminal: what it types does not reach root's shell, its terminal and session are its own."""
+        """At root's terminal the program has its own terminal and session, and cannot type into root's shell."""
         with Terminal(self.host, "root", *self.attack(), script=AT_TERMINAL, environment={"SECRET": SECRET},
                       out="/dev/null") as terminal:
             self.assertEqual(terminal.ended(), 0, terminal.said)
@@ -182,7 +181,7 @@ class AwayFromRoot(BusRing):
             self.assert_nothing_of_roots(found)
 
     def test_with_files(self):
-        """With files and pipes at the terminal, as a job in a pipeline: no terminal at all."""
+        """With standard descriptors that are files and pipes, as in a pipeline, the program has no terminal at all."""
         script = f'shift; "$@" </dev/null 2>&1 | cat >/dev/null; {AT_TERMINAL.partition(";")[2].partition(";")[2]}'
         with Terminal(self.host, "root", *self.attack(), script=script, environment={"SECRET": SECRET},
                       out="/dev/null") as terminal:
@@ -195,7 +194,7 @@ class AwayFromRoot(BusRing):
             self.assert_nothing_of_roots(found)
 
     def test_without_terminal(self):
-        """Without a terminal, as from a script or a service: a session of its own, in the same process."""
+        """Without a terminal, as from a script or service, the program has a session of its own in the same process."""
         popen = self.host.start("root", *self.attack(), environment={"SECRET": SECRET})
         self.addCleanup(BusRing._end, popen)
         self.assertEqual(popen.wait(), 0, popen.stderr)
@@ -205,7 +204,7 @@ class AwayFromRoot(BusRing):
         self.assert_nothing_of_roots(found)
 
     def test_keys_used_up(self):
-        """A user who has used up the own quota of keys is not left with root's: the program is not started."""
+        """If the user's key quota is used up the program is not started, rather than left with root's keyring."""
         hoard = self.host.start("bob", sys.executable, "-c", HOARD, self.host.share(f"{HERE}/keys.py"),
                                 stdin=-1)
         self.addCleanup(BusRing._end, hoard)
@@ -217,7 +216,7 @@ class AwayFromRoot(BusRing):
         self.host.no_trace()
 
 
-# Keys until there may be no more. They go with the process.
+# Adds keys until the quota is used up. They are freed when the process ends.
 HOARD = """
 import os, sys
 sys.path.append(os.path.dirname(sys.argv[1]))
@@ -233,7 +232,7 @@ sys.stdin.read()
 
 
 class Relayed(BusRing):
-    """At a terminal the client stays between root and the program, and nobody notices."""
+    """At a terminal the client stays between root and the program as a relay without visible effect."""
 
     members = ("bob",)
 
@@ -244,12 +243,12 @@ class Relayed(BusRing):
         return terminal
 
     def program_of(self, relay, name="sleep"):
-        """The program, once the relay's child has become it."""
+        """The program's pid, once the relay's child has executed it."""
         until(lambda: children(relay) and comm_of(children(relay)[0]) == name, "the program has started")
         return children(relay)[0]
 
     def test_status(self):
-        """It ends as its program did: the status, or the signal."""
+        """The relay ends as its program did: with the same status or by the same signal."""
         for command, expected in (("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 128 + signal.SIGTERM),
                                   ("kill -KILL $$", 128 + signal.SIGKILL)):
             with self.subTest(command=command):
@@ -259,7 +258,7 @@ class Relayed(BusRing):
         self.assertEqual(self.at_terminal("no-such-program").ended(), 127)
 
     def test_lease(self):
-        """The lease is held by the program alone: the relay has no descriptor of it, and it ends with the program."""
+        """Only the program holds the lease: the relay has no descriptor of it, and the lease ends with the program."""
         terminal = self.at_terminal(*SLEEP)
         relay = terminal.program()
         program = self.program_of(relay)
@@ -272,13 +271,13 @@ class Relayed(BusRing):
         kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_by_name(self):
-        """A program that opens its taps itself is attended beyond the relay, to the same end."""
+        """With --hold name the lease ends with the program behind the relay too."""
         terminal = self.at_terminal("sh", "-c", "exit 5", options=("--hold", "name"))
         self.assertEqual(terminal.ended(), 5)
         self.host.no_trace()
 
     def test_typing(self):
-        """What is typed reaches the program once, unseen where it wants that; what it says is shown."""
+        """Typed text reaches the program once, without echo if it wants none; the program's output is shown."""
         terminal = self.at_terminal("sh", "-c", 'stty -echo; echo ready; read -r a; echo "got <$a>"')
         terminal.wait_for("ready")
         terminal.type("some words\r")
@@ -296,7 +295,7 @@ class Relayed(BusRing):
         self.assertEqual(terminal.ended(), 3)
 
     def test_much(self):
-        """More than any buffer holds, both ways: nothing is lost, and the program that does not read holds up nothing."""
+        """More data than any buffer holds is lost in neither direction, and a program that reads late blocks nothing."""
         text = "0123456789" * 40 + "\n"
         terminal = self.at_terminal("sh", "-c", "stty raw -echo; echo ready; sleep 1; head -c 40100 | cksum; seq 20000")
         terminal.wait_for("ready")
@@ -307,7 +306,7 @@ class Relayed(BusRing):
         self.assertEqual(terminal.ended(), 0)
 
     def test_size(self):
-        """The program's terminal has the size of root's, and hears when that changes."""
+        """The program's terminal has the size of root's and follows its changes."""
         terminal = self.at_terminal("sh", "-c", 'trap "stty size; exit" WINCH; stty size; echo ready; '
                                                 "while :; do sleep 0.1; done")
         terminal.wait_for("ready")
@@ -316,7 +315,7 @@ class Relayed(BusRing):
         self.assertEqual(terminal.ended(), 0)
 
     def test_signals(self):
-        """A signal to the relay is the program's; a relay that is killed takes the program with it."""
+        """A signal to the relay reaches the program; a relay that is killed takes the program with it."""
         terminal = self.at_terminal("sh", "-c", 'trap "exit 4" USR1; echo ready; while :; do sleep 0.1; done')
         terminal.wait_for("ready")
         os.kill(terminal.program(), signal.SIGUSR1)
@@ -330,7 +329,7 @@ class Relayed(BusRing):
         kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the relay")
 
     def test_stopped(self):
-        """A program that is stopped stops its job: the shell gets its terminal back, and `fg` lets the program go on."""
+        """A stopped program stops its job: the shell gets its terminal back, and `fg` continues the program."""
         terminal = self.at_terminal("sh", "-c", "echo ready; kill -STOP $$; echo again; exit 6", script=WITH_JOBS)
         terminal.wait_for(r"stopped (\d+)")
         self.assertTrue(terminal.as_before())
@@ -340,7 +339,7 @@ class Relayed(BusRing):
         self.assertTrue(terminal.as_before())
 
     def test_background(self):
-        """In the background it runs too, and leaves the terminal alone."""
+        """A background job runs too, and does not touch the terminal."""
         script = 'shift; "$@" & wait $!; printf "\\nended %d\\n" $?; read -r _'
         terminal = self.at_terminal("sh", "-c", "echo hello; exit 2", script=script)
         terminal.wait_for("hello")
@@ -352,14 +351,14 @@ class Refused(BusRing):
     members = ("alice",)
 
     def test_not_root(self):
-        """Nobody but root can name a user, not even themselves: 2, and nothing is made."""
+        """Only root can name a user; any other caller gets 2, even for its own name, and nothing is made."""
         for user in ("alice", "bob", "root", "no-such-user"):
             with self.subTest(user=user):
                 self.assert_refused(self.ctl("alice", "run", "--user", user, "--", "true"), 2, "root")
         self.host.no_trace()
 
     def test_unknown(self):
-        """A name that nobody has, a number, and nothing at all are 2, and root does not stay root."""
+        """An unknown name, a number and an empty name give 2, and the program is not run as root instead."""
         for name in ("no-such-user", "", "64101", "alice ", "alice\nbob", "\x1b[31m"):
             with self.subTest(name=name):
                 self.assert_refused(self.ctl("root", "run", f"--user={name}", "--", "touch", "/run/rig/touched"), 2,
@@ -368,11 +367,11 @@ class Refused(BusRing):
         self.host.no_trace()
 
     def test_keep_environment(self):
-        """What is kept is kept for a user: without one there is nothing to decide."""
+        """--keep-environment without --user gives 2."""
         self.assert_refused(self.ctl("root", "run", "--keep-environment", "--", "true"), 2, "--user")
 
     def test_other_verbs(self):
-        """Only `run` and `up` become somebody: the other verbs have no such option."""
+        """Only `run` and `up` have --user; other verbs give 2."""
         for verb in (("list",), ("down", "--all"), ("args", "x")):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("root", verb[0], "--user", "alice", *verb[1:]), 2, "--user")

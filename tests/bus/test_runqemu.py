@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Leases by runqemu's rule: a first tap as Yocto's runqemu-ifup would have made it, under a name of the lease's own,
-beside standard leases and beside taps that runqemu made itself."""
+"""Leases by runqemu's address rule: the first tap is one that Yocto's runqemu-ifup could have made, under a name of the
+lease's own, beside standard leases and beside taps that runqemu itself made."""
 
 import os
 
@@ -13,7 +13,7 @@ PAIRS = 127
 
 
 def foreign(name, number):
-    """A tap as runqemu-ifup leaves it."""
+    """Makes a tap as runqemu-ifup does."""
     kernel.ip("tuntap", "add", name, "mode", "tap")
     kernel.ip("addr", "add", f"192.168.7.{2 * number + 1}/32", "broadcast", "192.168.7.255", "dev", name)
     kernel.ip("link", "set", "dev", name, "up")
@@ -32,7 +32,7 @@ class RunqemuRing(BusRing):
         return lease, taps
 
     def assert_first(self, lease, tap, number, user="alice"):
-        """The tap is N by runqemu's rule, in the daemon's words and in the kernel's."""
+        """Expects that the tap is number N by runqemu's rule, in the daemon's answer and in the kernel."""
         name, gateway, client = f"rq{lease[:8]}t{number}", f"192.168.7.{2 * number + 1}", f"192.168.7.{2 * number + 2}"
         byte = tap["mac"][9:11]
         self.assertEqual(tap, {"name": name, "index": number, "gateway": gateway, "client": client, "prefix-length": 32,
@@ -44,7 +44,7 @@ class RunqemuRing(BusRing):
 
 class Taps(RunqemuRing):
     def test_side_by_side(self):
-        """Two leases by runqemu's rule and standard ones of two users: each has its own, nothing is left behind."""
+        """Two leases by runqemu's rule and standard ones of two users share nothing and leave nothing behind."""
         first, (tap,) = self.acquire()
         standard = self.up("alice")
         second, taps = self.acquire(3)
@@ -61,7 +61,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_runqemus_own(self):
-        """A tap that runqemu made is passed over by its addresses, not by its name, and is as it was afterwards."""
+        """A tap that runqemu made is avoided by its addresses, not by its name, and stays unchanged."""
         foreign("tap0", 0)
         foreign("mine3", 3)
         self.host.mark()
@@ -75,7 +75,7 @@ class Taps(RunqemuRing):
         self.assertEqual(kernel.links(), before)
 
     def test_network_in_use(self):
-        """Where the host has the network otherwise there is no pair to give (7), and the text says who has it."""
+        """If the host uses that network otherwise no lease is given (7), and the error names the device."""
         kernel.ip("tuntap", "add", "lan0", "mode", "tun")
         kernel.ip("addr", "add", "192.168.7.77/24", "dev", "lan0")
         self.host.mark()
@@ -87,7 +87,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_label(self):
-        """The same label finds the same addresses and MAC again; the name stays each lease's own."""
+        """The same label gets the same addresses and MAC again; the device name differs in each lease."""
         label = {"label": Variant("s", "image")}
         first, (tap,) = self.acquire(**label)
         self.ok("alice", "down", "image")
@@ -99,7 +99,7 @@ class Taps(RunqemuRing):
         self.assert_first(second, again, tap["index"])
 
     def test_restart(self):
-        """A daemon killed and started anew lists it identically, gives nobody its pair, and ends it when asked to."""
+        """A restarted daemon lists the lease unchanged, gives its address pair to no other, and ends it on request."""
         lease, taps = self.acquire(2, label=Variant("s", "image"))
         other, (tap,) = self.acquire()
         before, devices = self.call(self.bus, "List", "a{sv}", {}), kernel.snapshot()
@@ -113,7 +113,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_descriptors(self):
-        """Held by descriptors it is the same, and ends with them."""
+        """A lease by descriptors has the same addresses, and ends with its descriptors."""
         lease, taps, descriptors = self.call(self.bus, "Acquire", "ua{sv}", 1, {"profile": RUNQEMU["profile"]})
         self.assert_first(lease, taps[0], 0)
         self.assertEqual(len(descriptors), 1)
@@ -124,7 +124,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_idle_and_attended(self):
-        """It ends by its idle timeout, and with its caller, as every lease."""
+        """The lease ends by its idle timeout and with its attended caller, like every lease."""
         with self.host.connect("alice") as other:
             _, (idle,) = self.acquire(**{"idle-timeout": Variant("t", 1)})
             _, (left,) = self.acquire(bus=other, attended=Variant("b", True))
@@ -134,7 +134,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_no_longer_whole(self):
-        """A tap of it that somebody deletes takes the rest of the lease along (I1)."""
+        """If one tap of the lease is deleted by another program, the rest of the lease ends too (I1)."""
         _, taps = self.acquire(2)
         kernel.ip("link", "delete", taps[0]["name"])
         kernel.wait_for(kernel.absent(taps[1]["name"]), "the rest of the lease ends")
@@ -145,7 +145,7 @@ class Exhausted(RunqemuRing):
     options = ("--max-taps-per-user", "200")
 
     def test_all_taken(self):
-        """127 are given, all distinct; the next is refused (7), the text says so, and standard ones are still given."""
+        """127 distinct address pairs are given; the next request is refused (7), and standard leases still work."""
         found = [self.acquire() for _ in range(PAIRS)]
         self.assertEqual([taps[0]["index"] for _, taps in found], list(range(PAIRS)))
         self.assertEqual(len({taps[0]["name"].rstrip("0123456789") for _, taps in found}), PAIRS)
@@ -169,14 +169,14 @@ class Exhausted(RunqemuRing):
 
 class Foreigners(RunqemuRing):
     def test_excluded(self):
-        """An exclusion within the network counts; the one that keeps ours out of it does not."""
+        """An exclusion inside runqemu's network applies; the one that keeps standard leases out of it does not."""
         self.host.restart_daemon("--exclude", "192.168.7.0/24", "--exclude", "192.168.7.0/29")
         lease, (tap,) = self.acquire()
-        # .7 is the gateway of 3.
+        # 192.168.7.7 is the gateway of tap 3.
         self.assert_first(lease, tap, 4)
 
     def test_owner(self):
-        """It is its owner's alone (I4): another user can't open it."""
+        """Only the owner can open the tap (I4)."""
         _, (tap,) = self.acquire()
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
         with self.assertRaises(PermissionError):

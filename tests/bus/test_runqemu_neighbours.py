@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Beside Yocto's runqemu, which takes any device named tap and a number: none of its starts takes a tap of ours, none
-of our leases is in its way, and what its scripts delete ends as a lease. With OE_SCRIPTS, openembedded-core's folder
-of that name, the script's own code chooses; else tests/bus/runqemu_choice.py."""
+"""Beside Yocto's runqemu, which takes any device named tap and a number. None of its starts takes a leased tap, no
+lease blocks it, and a tap that its scripts delete ends as a lease. With OE_SCRIPTS, the folder `scripts` of
+openembedded-core, the script's own code chooses; otherwise tests/bus/runqemu_choice.py does."""
 
 import collections
 import fcntl
@@ -21,9 +21,9 @@ from ring import HERE, BusRing
 
 LOCKS = furnish.RUNQEMU_LOCKS
 SCRIPTS = f"{furnish.RIG}/oe-scripts"
-# What runqemu calls; without sudo it can't make devices.
+# Stand-ins for the programs that runqemu calls. There is no sudo, so it cannot make devices.
 PROGRAMS = f"{furnish.RIG}/oe-bin"
-# The lock directory where that script has it fixed, without the machine's /tmp, for one of its users.
+# Enters a mount namespace with an empty /tmp, where the script has its fixed lock directory, and becomes its user.
 ENTER = f"""
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mkdir /tmp/qemu-tap-locks
@@ -39,7 +39,7 @@ ROUNDS = 200
 
 
 def skips():
-    """The names whose devices runqemu passes over."""
+    """The names of the devices that runqemu skips."""
     return {file.removesuffix(".skip") for file in os.listdir(LOCKS) if file.endswith(".skip")}
 
 
@@ -48,7 +48,7 @@ def numbers(*indexes):
 
 
 def runqemu_ifup(user):
-    """A device as runqemu-ifup makes it, of the lowest free name: its name."""
+    """Makes a device with the lowest free name as runqemu-ifup does; returns the name."""
     with open("/dev/net/tun", "r+b", buffering=0) as tun:
         made = fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"tap%d", IFF_TAP_NO_PI))
         fcntl.ioctl(tun, TUNSETOWNER, users.USERS[user])
@@ -62,14 +62,14 @@ def runqemu_ifup(user):
 
 
 def delete_taps():
-    """What runqemu-gen-tapdevs begins with: each device whose line has the word goes, unless a program has it open."""
+    """The first step of runqemu-gen-tapdevs: deletes each device whose line has "tap", unless a program has it open."""
     shown = kernel.ip("-o", "link")
     for name in [line.split(":")[1].strip() for line in shown.splitlines() if "tap" in line]:
         subprocess.run(["ip", "tuntap", "del", "dev", name, "mode", "tap"], stderr=subprocess.DEVNULL, check=False)
 
 
 class Runqemu:
-    """The part of a user's runqemu that chooses."""
+    """The part of a user's runqemu that chooses a device."""
 
     def __init__(self, test, user):
         program = test.host.share(f"{HERE}/runqemu_choice.py")
@@ -94,7 +94,7 @@ class Runqemu:
         return self.answer()
 
     def start(self):
-        """A whole start: the device that it chose, or had made."""
+        """A complete start: returns the device that it chose or had made."""
         return self.choose() or self.make()
 
     def make(self):
@@ -109,7 +109,7 @@ class Runqemu:
 
 
 class Beside(BusRing):
-    # Of the subnets that a lease may have, runqemu's is none.
+    # Without runqemu's subnet among those that a lease can have.
     options = ("--exclude", str(YOCTOS))
 
     @classmethod
@@ -122,14 +122,14 @@ class Beside(BusRing):
         if os.environ.get("OE_SCRIPTS"):
             shutil.copytree(os.environ["OE_SCRIPTS"], SCRIPTS, dirs_exist_ok=True)
             cls.scripts = (SCRIPTS,)
-        # It only looks whether these are there.
+        # The script only checks that these exist.
         programs.update({name: shutil.which("true", path=SYSTEM_PATH) for name in ("runqemu-ifup", "runqemu-ifdown")})
         for name, program in programs.items():
             os.symlink(program, f"{PROGRAMS}/{name}")
 
     def setUp(self):
         shutil.rmtree(LOCKS, ignore_errors=True)
-        # As tmpfiles.d makes it.
+        # As the service's tmpfiles.d entry makes it.
         os.mkdir(LOCKS)
         os.chmod(LOCKS, 0o1777)
         super().setUp()
@@ -140,7 +140,7 @@ class Beside(BusRing):
         return bus
 
     def acquire(self, bus, count=1, **options):
-        """The lease, its names and its descriptors."""
+        """Returns the lease, its names and its descriptors."""
         lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", count, options)
         return lease, [tap["name"] for tap in taps], descriptors
 
@@ -150,7 +150,7 @@ class Beside(BusRing):
 
 class Choice(Beside):
     def test_none_of_ours(self):
-        """Of 3 leases each by descriptor, name and label runqemu takes no tap; without the files it takes one (I2)."""
+        """runqemu takes no tap of 3 leases each by descriptor, name and label; without .skip files it does (I2)."""
         for _ in range(3):
             self.run_stand_in("alice")
             self.up("alice")
@@ -166,7 +166,7 @@ class Choice(Beside):
         self.assertEqual(self.complaints(), [])
 
     def test_its_own(self):
-        """Of what runqemu made, uses or left we take nothing, and it takes its own again (I2, I3)."""
+        """The service takes no tap that runqemu made, uses or left, and runqemu takes its own again (I2, I3)."""
         first = Runqemu(self, "bob")
         names = [first.start() for _ in range(9)]
         self.assertEqual(names, [f"tap{number}" for number in range(9)])
@@ -181,7 +181,7 @@ class Choice(Beside):
         self.assertEqual(skips(), set())
 
     def test_other_names(self):
-        """Devices whose names it does not look for get no file."""
+        """Devices with names that runqemu does not look for get no .skip file."""
         self.host.restart_daemon("--device-prefix=vmtap")
         self.up("alice", "--count", "2")
         self.assertEqual(sorted(kernel.ours()), ["vmtap8", "vmtap9"])
@@ -195,13 +195,13 @@ class Interleaved(Beside):
         self.dice = random.Random(20261123)
         self.counts = collections.Counter()
         self.bus = self.connect("alice")
-        # Of alice, who may open our taps. runqemu can't lock what another user's has locked before, and goes on.
+        # alice's runqemu could open the leased taps. It cannot lock what another user has locked, and tries the next.
         self.others = [Runqemu(self, "alice"), Runqemu(self, "alice")]
-        self.ours = {}  # by lease the names and the descriptors
-        self.theirs = {}  # by name whose it is
+        self.ours = {}  # lease: its names and descriptors
+        self.theirs = {}  # name: the runqemu that uses it
 
     def begin_both(self):
-        """One of ours and two of runqemu at the same time."""
+        """Starts one lease and two runqemus at the same time."""
         hold, count = self.dice.choice(("fd", "name")), self.dice.randint(1, 3)
         options = {"hold": Variant("s", hold)}
         if self.dice.random() < 0.3:
@@ -210,7 +210,7 @@ class Interleaved(Beside):
             other.ask("choose")
         lease, taps, descriptors = self.call(self.bus, "Acquire", "ua{sv}", count, options)
         self.ours[lease] = [tap["name"] for tap in taps], descriptors
-        # A device of its own it locks only after it is there for others: their starts are to be over by then.
+        # runqemu locks a new device only after others can see it, so all choices must be over before one is made.
         chosen = [other.answer() for other in self.others]
         for other, name in zip(self.others, chosen):
             name = name or other.make()
@@ -221,7 +221,7 @@ class Interleaved(Beside):
         return [name for names, _ in self.ours.values() for name in names]
 
     def judge(self):
-        """No name twice, no address in another's subnet, a file for each of ours and none for theirs."""
+        """Counts names given twice, addresses in a foreign subnet, and missing or wrong .skip files."""
         names = self.names()
         self.counts["names"] += len(names) - len(set(names)) + len(set(names) & set(self.theirs))
         networks = {name: ipaddress.ip_interface(address).network for name, address in kernel.addresses()
@@ -244,11 +244,11 @@ class Interleaved(Beside):
             self.theirs.pop(name).leave(name)
             if self.dice.random() < 0.5:
                 kernel.ip("link", "delete", name)
-        # Answered after what ended has been noticed.
+        # After this answer the service has noticed the ended leases.
         self.call(self.bus, "List", "a{sv}", {})
 
     def test_rounds(self):
-        """200 rounds of a lease and two starts of runqemu at the same time: no name, address or file collides (I2)."""
+        """In 200 rounds of one lease beside two runqemu starts no name, address or .skip file collides (I2)."""
         given = 0
         for _ in range(ROUNDS):
             self.begin_both()
@@ -262,7 +262,7 @@ class Interleaved(Beside):
 
 class Cleaned(Beside):
     def test_gen_tapdevs(self):
-        """A cleaner of all taps not in use ends those leases: not listed, in the log, no file; new ones are given."""
+        """Deleting all unused taps ends their leases: not listed, logged, no .skip file; new leases are given."""
         lease, names, descriptors = self.acquire(self.connect("bob"), 2)
         self.addCleanup(lambda: [os.close(descriptor) for descriptor in descriptors])
         ended = [self.up("alice", "--count", "2"), self.up("alice", "--label", "web")]
@@ -279,7 +279,7 @@ class Cleaned(Beside):
         self.assertIsNone(Runqemu(self, "alice").choose())
 
     def test_half_a_lease(self):
-        """Of a lease of three that lost one tap to a cleaner nothing is left, neither devices nor files."""
+        """If a cleaner deletes one tap of a lease of three, its other devices and its files are removed."""
         self.up("alice", "--count", "3")
         kernel.ip("tuntap", "del", "dev", "tap9", "mode", "tap")
         kernel.wait_for(kernel.absent("tap8", "tap10"), "the rest of the lease is swept")
@@ -289,7 +289,7 @@ class Cleaned(Beside):
 
 class Restart(Beside):
     def test_stale_and_missing(self):
-        """After SIGKILL the next start removes stale files, makes missing ones, and leaves those of others."""
+        """After SIGKILL the next start removes stale .skip files, makes missing ones and leaves foreign ones."""
         holder = self.run_stand_in("alice", "--count", "2")
         self.up("alice", "--count", "2")
         self.assertEqual(skips(), numbers(8, 9, 10, 11))
@@ -303,7 +303,7 @@ class Restart(Beside):
         self.assertEqual(skips(), numbers(10, 11, 50))
 
     def test_end_leases(self):
-        """--end-leases leaves no file of ours, not even a stale one, and those of others."""
+        """--end-leases removes all of the service's .skip files, even stale ones, and leaves foreign ones."""
         self.up("alice", "--count", "2")
         self.host.daemon.kill()
         kernel.ip("link", "delete", "tap8")
@@ -314,7 +314,7 @@ class Restart(Beside):
         self.assertEqual(list(kernel.ours()), [])
 
     def test_end_leases_for_good(self):
-        """--end-leases removes the directory if nothing is in it; a daemon that runs then makes it again."""
+        """--end-leases removes the lock directory if it is empty; a running daemon makes it again when needed."""
         self.up("alice")
         self.host.run("root", *self.host.daemon_command("--end-leases"))
         self.assertFalse(os.path.exists(LOCKS))
@@ -324,10 +324,10 @@ class Restart(Beside):
 
 
 class Hostile(Beside):
-    """Whatever stands where the directory should be."""
+    """The lock directory's path is something else, or missing."""
 
     def in_trouble(self, words):
-        """Three leases are given and ended; one line in the log says what is wrong."""
+        """Expects that three leases are given and ended, and one log line names the problem."""
         for _ in range(3):
             self.up("alice", "--count", "2")
         self.ok("alice", "down", "--all")
@@ -337,7 +337,7 @@ class Hostile(Beside):
         self.assertIn(words, lines[0])
 
     def test_link(self):
-        """A user's link to a directory that only root may write to: nothing is made there."""
+        """If the path is a user's link to a directory of root's, nothing is made there."""
         os.rmdir(LOCKS)
         os.symlink("/etc", LOCKS)
         self.addCleanup(os.unlink, LOCKS)
@@ -356,7 +356,7 @@ class Hostile(Beside):
         self.assertEqual(skips(), numbers(8))
 
     def test_missing(self):
-        """A directory that is missing is made, the service's and everybody's."""
+        """A missing directory is made: it belongs to the service, and every user can write to it."""
         os.rmdir(LOCKS)
         self.up("alice")
         facts = os.stat(LOCKS)

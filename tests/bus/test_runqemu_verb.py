@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""`runqemu` without a guest: what is refused before anything is acquired, and what the script that it starts is
-told."""
+"""The verb `runqemu` without a guest: what it refuses before anything is acquired, and what it passes to the script."""
 
 import os
 
 from rig import kernel, users
 from ring import BusRing
 
-# Tells what it was started with, and waits for the end of its input.
+# Prints its environment and arguments, and waits for the end of its input.
 SCRIPT = """#!/bin/sh
 echo "$OE_TAP_NAME"
 printf '%s\\n' "$@"
@@ -34,7 +33,7 @@ class Runqemu(BusRing):
         return self.ctl("alice", "runqemu", *words, environment={"PATH": f"{self.folder}:/usr/bin:/bin"}, **settings)
 
     def test_told(self):
-        """It is found on PATH and told its tap's prefix; of one tap it is told no more, and its status is ours."""
+        """The script is found on PATH and gets OE_TAP_NAME, for one tap nothing else; its status is the client's."""
         self.place()
         done = self.runqemu("--", "qemux86-64", "", "bootparams=a b")
         self.assertEqual((done.status, done.err), (4, ""))
@@ -44,7 +43,7 @@ class Runqemu(BusRing):
         self.host.no_trace()
 
     def test_further_taps(self):
-        """Further taps are added to its qemuparams= and bootparams=; the whole lease ends with it."""
+        """Further taps are added to qemuparams= and bootparams=; the whole lease ends with the script."""
         self.place()
         done = self.runqemu("--count", "3", "--", "bootparams=quiet")
         _, boot, parameters, end = done.out.splitlines()
@@ -57,14 +56,14 @@ class Runqemu(BusRing):
         self.host.no_trace()
 
     def test_own_ip(self):
-        """An ip= of the caller's stays alone, which one line of warning says."""
+        """The caller's own ip= is kept unchanged, and a warning of one line says so."""
         self.place()
         done = self.runqemu("--count", "2", "--", "bootparams=ip=dhcp")
         self.assertIn("bootparams=ip=dhcp", done.out.splitlines())
         self.assertRegex(done.err, r"\Aqemu-tapctl: bootparams= has an ip= already[^\n]*eth1:off[^\n]*\n\Z")
 
     def test_refused(self):
-        """Without a script 127, with a network that has no tap 2: the service is not asked, and need not run."""
+        """Without a script the status is 127, with a network without taps 2; the service is not called."""
         self.host.stop_daemon()
         self.assert_refused(self.runqemu("--", "qemux86-64"), 127, '"runqemu"', "oe-init-build-env")
         for word in ("slirp", "nonetwork", "bridge=br0"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A deletion that the kernel does not end (I6, I8): a holder of a tap stays in a write to it, from memory that never
-comes. Others are served meanwhile, the service can be restarted, and the undeleted taps count against their owner."""
+"""A deletion that the kernel does not finish (I6, I8), because a process is blocked in a write to the tap from memory
+that never arrives. Others are served, the service can restart, and undeleted taps count against their owner."""
 
 import os
 import statistics
@@ -14,7 +14,7 @@ from ring import BusRing, error_name
 
 BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
 BY_NAME = {"hold": Variant("s", "name")}
-# More than the deletions that the daemon has a process ready for.
+# More stuck deletions than the daemon keeps deleting processes.
 KEPT, STUCK = 3, 5
 # Seconds that a request takes at most beside stuck deletions, and how many times what it takes without them on this
 # machine at this moment. A service that waits for a stuck deletion takes for ever.
@@ -23,7 +23,7 @@ DELETING = "qemu-tapd-del"
 
 
 def processes(name):
-    """The processes of this name, each with its parent."""
+    """The processes of this name: pid and parent."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -51,7 +51,7 @@ class StuckDeletion(BusRing):
         return bus
 
     def hang(self, bus, count):
-        """Leases of one tap each that are released while a process writes to their taps; the taps' names."""
+        """Releases leases of one tap each while a process writes to their taps; returns the taps' names."""
         names = []
         for _ in range(count):
             lease, taps, descriptors = self.call(bus, "Acquire", "ua{sv}", 1, BY_DESCRIPTOR)
@@ -64,12 +64,12 @@ class StuckDeletion(BusRing):
         return names
 
     def let_end(self, writer):
-        """Not even SIGKILL ends it before the memory is there."""
+        """Supplies the memory first: not even SIGKILL ends the writer before."""
         self.memory.fill()
         self._end(writer)
 
     def round(self, *buses):
-        """Seconds that each caller's acquire, list and release take together."""
+        """The seconds that acquire, list and release take each caller."""
         for bus in buses:
             start = time.monotonic()
             lease = self.call(bus, "Acquire", "ua{sv}", 1, BY_NAME)[0]
@@ -92,7 +92,7 @@ class StuckDeletion(BusRing):
         raise AssertionError("the undeleted taps count against no limit")
 
     def serves(self):
-        """The bus name is this daemon's, and it gives and ends leases."""
+        """Expects that this daemon owns the bus name, and that it gives and ends leases."""
         with self.host.connect() as bus:
             owner = bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus",
                              "org.freedesktop.DBus.GetConnectionUnixProcessID", "s", DAEMON_NAME)
@@ -100,13 +100,13 @@ class StuckDeletion(BusRing):
             return self.median(bus)
 
     def all_ends(self):
-        """Once the memory is there, no deletion is left over, by whichever daemon it was begun."""
+        """Supplies the memory, and expects that every deletion ends, whichever daemon began it."""
         self.memory.fill()
         until(lambda: set(processes(DELETING).values()) <= {self.host.daemon.pid}, "predecessors' deletions end")
         self.host.no_trace()
 
     def test_others_are_served(self):
-        """Five taps that can't be deleted: others do not wait, their owner is at a limit meanwhile (I6, I8)."""
+        """Beside five taps that cannot be deleted others do not wait, and their owner is at its limit (I6, I8)."""
         alice, bob, root = self.connect("alice"), self.connect("bob"), self.connect("root")
         idle = self.median(bob, root)
         most = max(SERVED, FACTOR * idle)
@@ -123,8 +123,8 @@ class StuckDeletion(BusRing):
         self.assertEqual(len(names), STUCK)
         self.assertGreaterEqual(len(processes(DELETING)), STUCK)
         self.all_ends()
-        until(lambda: len(processes(DELETING)) == KEPT, "those that waited, but for a few, end and are collected")
-        # The others' recent indexes come last.
+        until(lambda: len(processes(DELETING)) == KEPT, "all but a few waiting processes end and are reaped")
+        # Indexes that another user just had are given last.
         grant = self.up("alice", "--count", str(STUCK))
         self.assert_grant(grant, "alice", [tap["index"] for tap in grant["taps"]])
 
@@ -137,7 +137,7 @@ class StuckDeletion(BusRing):
             self.assertIn(word, text)
 
     def test_restart(self):
-        """SIGKILL, SIGTERM: the daemon ends beside stuck deletions, its successor has the name and serves (I1, I6)."""
+        """SIGKILL or SIGTERM ends a daemon with stuck deletions; its successor gets the name and serves (I1, I6)."""
         alice = self.connect("alice")
         for end in ("kill", "terminate"):
             self.hang(alice, STUCK)
@@ -155,7 +155,7 @@ class StuckDeletion(BusRing):
         self.serves()
 
     def test_what_they_hold(self):
-        """A deleting process has two sockets and no other descriptor, ends with the daemon, and hears signals (I8)."""
+        """A deleting process has two sockets and no other descriptor, ends with the daemon and obeys signals (I8)."""
         until(lambda: len(processes(DELETING)) == KEPT, "the daemon starts its deleting processes")
         lanes = processes(DELETING)
         self.assertEqual(set(lanes.values()), {self.host.daemon.pid})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`run --hold name`: the program opens its taps by name, and the client stays beside it, seen by nobody, until both
-can end: whichever of the two ends how, the devices go, and so does what the program leaves behind."""
+"""`run --hold name`: the program opens its taps by name, and the client stays as its invisible parent until both can
+end. Whichever of the two ends, in whatever way, the devices and the program's remaining children end too."""
 
 import fcntl
 import os
@@ -19,11 +19,11 @@ from terminal import Terminal, children, processes
 
 NAME = ("run", "--hold", "name")
 PYTHON = "/usr/bin/python3"
-# What a command that is no QEMU is told of its taps, so that it gets no words for QEMU and nobody is warned.
+# An argument for a command that is not QEMU: with a placeholder `run` adds no words for QEMU and does not warn.
 TOLD = "{lease}"
 TRIES = 5
 SLEEP = ("sh", "-c", "exec sleep 1000")
-# Tells each signal that it gets, and ends by the last of them.
+# Reports each signal that it gets, and ends at SIGTERM.
 LISTENER = """
 import os, signal, sys
 signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT,
@@ -43,7 +43,7 @@ tell("pid %d " % os.getpid())
 while True:
     signal.pause()
 """
-# Ends at once, and leaves a child that heeds SIGTERM, one that does not, and one that has left session and parent.
+# Ends at once and leaves three children: one ends at SIGTERM, one ignores it, one has left its session and parent.
 LEAVER = """
 import os, signal
 def leave(prepare):
@@ -77,7 +77,7 @@ def masks(pid):
 
 class Supervised(BusRing):
     def start(self, *command, options=(), **settings):
-        """The client, and the command's pid with a descriptor that tells its end."""
+        """Starts the client; returns it, and the command's pid with a descriptor that signals its end."""
         client = self.host.ctl_start("alice", *NAME, *options, "--", *command, TOLD, **settings)
         self.addCleanup(self._end, client)
         until(lambda: children(client.pid), "the client starts the command")
@@ -100,7 +100,7 @@ class Supervised(BusRing):
 
 class Started(Supervised):
     def test_qemu(self):
-        """QEMU's words name the devices, and the lease is one by name that ends with its caller."""
+        """QEMU's words name the devices, and the lease is one by name that ends with its caller's connection."""
         holder = self.run_stand_in("alice", "--hold", "name", "--count", "2", command=["-m", "64"])
         (lease,) = self.leases("alice")
         indexes = [tap["index"] for tap in lease["taps"]]
@@ -112,7 +112,7 @@ class Started(Supervised):
         self.host.no_trace()
 
     def test_placeholders(self):
-        """Placeholders are filled, and name a device that can be opened; {fd0} is refused before anything."""
+        """Placeholders are filled with devices that can be opened; {fd0} is refused before anything is made."""
         holder = self.run_stand_in("alice", "--hold", "name", "--queues", "2", command=["{tap0}", "{mac0}"])
         (lease,) = self.leases("alice")
         self.assertEqual(holder.argv, [lease["taps"][0]["name"], lease["taps"][0]["mac"]])
@@ -123,24 +123,24 @@ class Started(Supervised):
         self.host.no_trace()
 
     def test_many(self):
-        """No descriptor is handed over, so 32 taps can be held."""
+        """32 taps can be held, because no descriptors are passed."""
         holder = self.run_stand_in("alice", "--hold", "name", "--count", "32")
         self.assertEqual(len(holder.argv), 32 * 4)
         self.assertEqual(holder.end(), 0)
         self.host.no_trace()
 
     def test_process(self):
-        """The command is the client's one child, in its group and session, with the signals as they were."""
+        """The command is the client's only child, in its process group and session, with unchanged signal settings."""
         client, (pid, _) = self.start(*SLEEP)
         self.assertEqual(children(client.pid), [pid])
         self.assertEqual((os.getpgid(pid), os.getsid(pid)), (os.getpgid(client.pid), os.getsid(client.pid)))
-        until(lambda: os.readlink(f"/proc/{pid}/exe").endswith("/sleep"), "the child becomes the command")
+        until(lambda: os.readlink(f"/proc/{pid}/exe").endswith("/sleep"), "the child executes the command")
         self.assertEqual(masks(pid), {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0})
         until(lambda: {int(number) for number in os.listdir(f"/proc/{pid}/fd")} <= {0, 1, 2},
               "it has no descriptor but the standard ones, once its loader has closed what it opened")
 
     def test_ignored_signals(self):
-        """What the caller ignores the command ignores too, SIGCHLD among it; its status is heard of all the same."""
+        """The command inherits the caller's ignored signals, even SIGCHLD; its status is still reported."""
         ignored = (signal.SIGCHLD, signal.SIGINT)
         script = "import sys; print(flush=True); sys.stdin.read(); sys.exit(9)"
         client, (pid, _) = self.start(PYTHON, "-c", script, stdin=subprocess.PIPE, preexec_fn=lambda:
@@ -152,7 +152,7 @@ class Started(Supervised):
         self.assert_ends(client, 9)
 
     def test_cannot_start(self):
-        """A script whose interpreter does not exist fails only when it is started: 127, and nothing is left."""
+        """A script whose interpreter does not exist, which only execve reports, gives 127 and leaves nothing."""
         script = f"{users.HOMES}/alice/script"
         with open(script, "w", encoding="ascii") as file:
             file.write("#!/no/such/interpreter\n")
@@ -165,14 +165,14 @@ class Started(Supervised):
 
 class Ends(Supervised):
     def test_status(self):
-        """The command's status is the client's, and when it is told the devices are gone."""
+        """The client's status is the command's, and the devices are gone when the client ends."""
         for status in (0, 1, 42, 255):
             with self.subTest(status=status):
                 self.assertEqual(self.ctl("alice", *NAME, "--", "sh", "-c", f"exit {status}").status, status)
                 self.host.no_trace()
 
     def test_signal(self):
-        """A command that a signal ends: the client ends by the same one, all being gone before."""
+        """If a signal ends the command, the client ends by the same signal after everything is gone."""
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGINT):
             with self.subTest(signal=number.name):
                 client, (pid, _) = self.start(*SLEEP)
@@ -180,7 +180,7 @@ class Ends(Supervised):
                 self.assert_ends(client, -number)
 
     def test_client_terminated(self):
-        """Signals sent to the client alone are passed on, each once; it ends as the command then does."""
+        """Signals sent to the client alone are forwarded once each; the client then ends as the command does."""
         client, watched = self.start(PYTHON, "-c", LISTENER)
         self.assertIn(b"pid", client.stderr.readline())
         heard = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGCONT")
@@ -194,7 +194,7 @@ class Ends(Supervised):
         self.assert_ended(watched)
 
     def test_client_killed(self):
-        """SIGKILL of the client: the command gets SIGTERM, and the devices go without anybody's help."""
+        """SIGKILL of the client: the command gets SIGTERM, and the devices are deleted without any further program."""
         client, watched = self.start(PYTHON, "-c", LISTENER)
         self.assertIn(b"pid", client.stderr.readline())
         started = time.monotonic()
@@ -209,7 +209,7 @@ class Ends(Supervised):
         self.assertEqual(self.leases("alice"), [])
 
     def test_client_killed_at_any_moment(self):
-        """A client killed anywhere between asking and the command's end leaves neither devices nor a command."""
+        """A client killed at any moment between its request and the command's end leaves no device and no command."""
         def end(client):
             client.kill()
             client.wait()
@@ -233,7 +233,7 @@ class Ends(Supervised):
         self.host.no_trace()
 
     def test_left_behind(self):
-        """What the command leaves behind gets SIGTERM, and SIGKILL a second later: nobody is left with a tap."""
+        """Processes that the command leaves get SIGTERM, and SIGKILL a second later: none is left with a tap."""
         started = time.monotonic()
         done = self.ctl("alice", *NAME, "--", PYTHON, "-c", LEAVER, TOLD)
         took = time.monotonic() - started
@@ -268,7 +268,7 @@ class Ends(Supervised):
         self.assert_quick(signal.SIGTERM, "sleep 1000 & echo $!; kill -STOP $!; wait", "T")
 
     def test_stopped_without_terminal(self):
-        """Where there is no terminal, and so no job to be seen stopped, the client does not stop with the command."""
+        """Without a terminal, and so without job control, the client does not stop with the command."""
         client, (pid, _) = self.start(*SLEEP, start_new_session=True)
         os.kill(pid, signal.SIGSTOP)
         until(lambda: state(pid) == "T", "it is stopped")
@@ -277,7 +277,7 @@ class Ends(Supervised):
         self.assert_ends(client, -signal.SIGTERM)
 
     def test_not_the_commands(self):
-        """A child that the client's own process had before it became the client is nobody's to end."""
+        """A child that the client's process had before it executed the client is not ended."""
         script = 'sleep 1000 & echo $!; exec qemu-tapctl run --hold name -- true'
         self.host.programs()
         done = self.host.start("alice", "sh", "-c", script)
@@ -289,7 +289,7 @@ class Ends(Supervised):
         self.host.no_trace()
 
     def test_down(self):
-        """`down` meanwhile ends the lease; the command goes on, and nobody complains at its end."""
+        """`down` ends the lease while the command runs on, and its end is reported without a complaint."""
         holder = self.run_stand_in("alice", "--hold", "name", "--label", "vm", command=[TOLD])
         self.ok("alice", "down", "vm")
         self.host.no_trace()
@@ -298,7 +298,7 @@ class Ends(Supervised):
         self.assertEqual(holder.popen.stderr.read(), b"")
 
     def test_daemon_gone(self):
-        """Without a daemon at the end the status is the command's, the client says so, and the next one clears up."""
+        """Without a daemon the client ends with the command's status and a message; the next daemon ends the lease."""
         holder = self.run_stand_in("alice", "--hold", "name", command=[TOLD])
         self.host.daemon.kill()
         self.assertEqual(holder.end(3), 3)
@@ -319,12 +319,12 @@ class AtTerminal(Supervised):
         return terminal
 
     def listener(self, **settings):
-        """A terminal with the listener in the foreground, and the listener's pid."""
+        """Returns a terminal with the listener in the foreground, and the listener's pid."""
         terminal = self.terminal(PYTHON, "-c", LISTENER, **settings)
         return terminal, int(terminal.wait_for(r"pid (\d+) ").group(1))
 
     def test_interrupt(self):
-        """^C reaches the command once, and the client waits for what it makes of it."""
+        """^C reaches the command once, and the client waits for the command's reaction."""
         terminal, _ = self.listener()
         terminal.type("\x03")
         terminal.wait_for("heard SIGINT")
@@ -334,7 +334,7 @@ class AtTerminal(Supervised):
         self.host.no_trace()
 
     def test_interrupted(self):
-        """A command that ^C ends: for the shell the client was ended by it too."""
+        """If ^C ends the command, the shell sees the client end by SIGINT too."""
         terminal = self.terminal(*SLEEP)
         until(lambda: children(terminal.program()), "the client starts the command")
         terminal.type("\x03")
@@ -342,7 +342,7 @@ class AtTerminal(Supervised):
         self.host.no_trace()
 
     def test_stop_and_go_on(self):
-        """^Z stops both, for the shell the client by SIGTSTP; `fg` lets both go on, with the terminal."""
+        """^Z stops both, and the shell sees the client stop by SIGTSTP; `fg` continues both in the foreground."""
         terminal, pid = self.listener(script=self.STOPPING)
         client = terminal.program()
         terminal.type("\x1a")
@@ -358,7 +358,7 @@ class AtTerminal(Supervised):
         self.host.no_trace()
 
     def test_stopped_by_itself(self):
-        """A command that stops itself stops the client, and SIGCONT to the client lets both go on."""
+        """A command that stops itself stops the client; SIGCONT to the client continues both."""
         terminal, pid = self.listener(script=self.STOPPING)
         os.kill(pid, signal.SIGSTOP)
         terminal.wait_for(r"stopped \d+")
@@ -369,7 +369,7 @@ class AtTerminal(Supervised):
         terminal.wait_for("all ")
 
     def test_size(self):
-        """A changed size of the terminal reaches the command, once."""
+        """A change of the terminal's size reaches the command once."""
         terminal, pid = self.listener()
         fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("4H", 33, 99, 0, 0))
         terminal.wait_for("heard SIGWINCH")
@@ -381,7 +381,7 @@ class AtTerminal(Supervised):
             os.dup2(file.fileno(), master)
 
     def test_hang_up(self):
-        """With the terminal both end, and the devices."""
+        """Command, client and devices end with the terminal."""
         terminal = self.terminal(*SLEEP)
         client = self.watch(terminal.program())
         until(lambda: children(client[0]), "the client starts the command")
@@ -393,7 +393,7 @@ class AtTerminal(Supervised):
         self.host.no_trace()
 
     def test_hang_up_without_shell(self):
-        """Also where the client is the first of its session, who alone is told that the terminal is gone."""
+        """They end too if the client leads its session, so that the kernel reports the hangup to it alone."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         client, command = self.start(*SLEEP, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""qemu-tap-helper, called by a real QEMU as its `helper=` and by a stand-in for QEMU that does what QEMU never would. A
-refusal must reach QEMU's user, and QEMU takes whatever is there for the tap when the status is 0."""
+"""qemu-tap-helper, called as `helper=` by a real QEMU, and by a stand-in that behaves as QEMU never would. A refusal
+must reach QEMU's user, and with status 0 QEMU takes any descriptor that it was sent for the tap."""
 
 import array
 import json
@@ -15,14 +15,14 @@ from ring import MANAGER, TAP_FLAGS, BusRing
 from stand_in import tap_of
 
 QEMU = "qemu-system-x86_64"
-# The least that is a QEMU: no guest, no board, and it says on QMP that it has accepted its command line.
+# A minimal QEMU without guest and board; its greeting on QMP shows that it has accepted its command line.
 BARE = ("-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio")
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
 ACQUIRE = f"type='method_call',interface='{MANAGER[2]}'"
 
 
 class Qemu:
-    """A running QEMU, spoken to by QMP."""
+    """A running QEMU that is controlled by QMP."""
 
     def __init__(self, popen):
         self.popen = popen
@@ -31,7 +31,7 @@ class Qemu:
     def line(self, limit=HANGS):
         ready, _, _ = select.select([self.popen.stdout], [], [], limit)
         if not ready:
-            raise AssertionError(f"QEMU said nothing within {limit} s")
+            raise AssertionError(f"QEMU wrote no line within {limit} s")
         line = self.popen.stdout.readline()
         return json.loads(line) if line else None
 
@@ -71,7 +71,7 @@ class HelperRing(BusRing):
         self.host.no_trace()
 
     def index_of(self, label):
-        """What a label finds, whichever way the lease is held."""
+        """The index that a label leads to, for both holds."""
         grant = self.up("alice", "--label", label)
         self.ok("alice", "down", grant["lease"])
         return grant["taps"][0]["index"]
@@ -84,41 +84,41 @@ class Forms(HelperRing):
         self.assert_end_leaves_nothing(qemu)
 
     def test_netdev_tap(self):
-        """`-netdev tap,helper=`: QEMU has a lease of one tap without a label, and its end leaves nothing."""
+        """With `-netdev tap,helper=` QEMU has a lease of one tap without a label, and leaves nothing when it ends."""
         self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper}"), "", 8)
 
     def test_netdev_tap_label(self):
-        """`-netdev tap,br=web,helper=`: the bridge is the label."""
+        """With `-netdev tap,br=web,helper=` the bridge name is the label."""
         index = self.index_of("web")
         self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,br=web,helper={self.helper}"), "web", index)
 
     def test_netdev_bridge(self):
-        """`-netdev bridge,br=web,helper=`: the same, and the label finds the index that it finds with `up`."""
+        """With `-netdev bridge,br=web,helper=` the label leads to the same index as with `up`."""
         index = self.index_of("web")
         self.assertNotEqual(index, 8)
         self.assert_one_tap(self.running("alice", "-netdev", f"bridge,id=n,br=web,helper={self.helper}"), "web", index)
 
     def test_nic_bridge(self):
-        """`-nic bridge,br=web,helper=`: the same with the NIC in one word."""
+        """With `-nic bridge,br=web,helper=`, netdev and NIC in one option, the label works too."""
         index = self.index_of("web")
         machine = ("-machine", "pc,accel=tcg", *BARE[2:])
         words = f"bridge,br=web,model=virtio-net-pci,helper={self.helper}"
         self.assert_one_tap(self.running("alice", "-nic", words, machine=machine), "web", index)
 
     def test_command(self):
-        """A helper= with words of its own, which QEMU gives to a shell: its --br= counts."""
+        """A helper= with arguments, which QEMU runs by a shell, takes the label from its own --br=."""
         index = self.index_of("web")
         self.assert_one_tap(self.running("alice", "-netdev", f"tap,id=n,helper={self.helper} --br=web"), "web", index)
 
     def test_long_label(self):
-        """A label may be longer than a bridge's name."""
+        """A label can be longer than a bridge's name."""
         label = 63 * "x"
         index = self.index_of(label)
         self.assert_one_tap(self.running("alice", "-netdev", f"bridge,id=n,br={label},helper={self.helper}"), label,
                             index)
 
     def test_several(self):
-        """Each -netdev has a lease of its own, also with one label, and QEMU's end ends all."""
+        """Each -netdev has a lease of its own, even with one label for all, and QEMU's end ends all of them."""
         words = []
         for number in range(3):
             words += ["-netdev", f"bridge,id=n{number},br=web,helper={self.helper}"]
@@ -129,7 +129,7 @@ class Forms(HelperRing):
         self.assert_end_leaves_nothing(qemu)
 
     def test_eight_at_once(self):
-        """Eight QEMUs started at the same time, none with a name for its network: eight different taps."""
+        """Eight QEMUs that start at the same time without a label get eight different taps."""
         popens = [self.host.start("alice", QEMU, *BARE, "-netdev", f"bridge,id=n,helper={self.helper}",
                                   stdin=subprocess.PIPE) for _ in range(8)]
         for popen in popens:
@@ -156,7 +156,7 @@ class Forms(HelperRing):
 
 class Refused(HelperRing):
     def assert_refused_by_qemu(self, user, words, *parts):
-        """QEMU does not start, and the one line of the helper's says why."""
+        """Expects that QEMU does not start, and that one line of the helper says why."""
         qemu = self.qemu(user, "-netdev", f"{words},id=n,helper={self.helper}")
         self.assertIsNone(qemu.greeting)
         status, errors = qemu.refused()
@@ -169,16 +169,16 @@ class Refused(HelperRing):
         self.host.no_trace()
 
     def test_polkit(self):
-        """Whom polkit does not let have taps is told by QEMU which action it is, and the group."""
+        """If polkit refuses, QEMU's user reads the action and the group."""
         self.assert_refused_by_qemu("dave", "bridge", "org.qemutap.acquire", "qemu-tap")
 
     def test_no_daemon(self):
-        """Where the service is not, QEMU's user is told, and what to do."""
+        """If the service is not running, QEMU's user reads that and the remedy."""
         self.host.stop_daemon()
         self.assert_refused_by_qemu("alice", "tap", "qemu-tapd is not running", "systemctl start qemu-tapd")
 
     def test_limit(self):
-        """At the user's limit QEMU's user is told of it; the other leases stay."""
+        """At the user's limit QEMU's user reads the limit; the other leases stay."""
         grant = self.up("alice", "--count", "32")
         self.host.mark()
         qemu = self.qemu("alice", "-netdev", f"bridge,id=n,helper={self.helper}")
@@ -188,11 +188,11 @@ class Refused(HelperRing):
         self.assertEqual(self.leases("alice"), [grant])
 
     def test_options(self):
-        """What one descriptor can't carry is refused, and where it can be had is said."""
+        """A request for more than one descriptor is refused with a hint to qemu-tapctl run."""
         self.assert_refused_by_qemu("alice", "bridge,br=web,,queues=2", "one tap with one queue", "qemu-tapctl run")
 
     def test_hot_plug(self):
-        """A QEMU that is refused a tap when it runs goes on, and has no descriptor more than before."""
+        """A running QEMU that is refused a tap runs on and has no more descriptors than before."""
         qemu = self.running("dave")
         self.assertEqual(qemu.execute("qmp_capabilities"), {"return": {}})
         before = sorted(os.listdir(f"/proc/{qemu.popen.pid}/fd"))
@@ -204,7 +204,7 @@ class Refused(HelperRing):
 
 
 class Caller(HelperRing):
-    """The caller's side as the test's own process has it."""
+    """The test's own process plays QEMU."""
 
     def setUp(self):
         super().setUp()
@@ -229,7 +229,7 @@ class Caller(HelperRing):
             self.assertIn(part, outcome[2])
 
     def taken(self):
-        """The descriptor that came, and that it came alone with one byte before the end."""
+        """Receives the descriptor; expects that it comes alone, with one byte, before the end of the stream."""
         data, ancillary, _, _ = self.ours.recvmsg(16, socket.CMSG_SPACE(64))
         self.assertEqual(len(data), 1)
         ((level, kind, numbers),) = ancillary
@@ -239,7 +239,8 @@ class Caller(HelperRing):
         return descriptor
 
     def test_handed_over(self):
-        """One byte, one descriptor, silence and status 0; with and without --use-vnet the tap has virtio headers."""
+        """The helper sends one byte and one descriptor, prints nothing and ends with 0.
+        With and without --use-vnet the tap has virtio headers."""
         for words in (("--use-vnet", "--br=br0"), ("--br=br0",)):
             with self.subTest(words=words):
                 self.its.close()
@@ -255,7 +256,7 @@ class Caller(HelperRing):
                 self.host.no_trace()
 
     def test_gone_before(self):
-        """A caller that is gone when the tap is there: status 1, the reason, and the lease is gone again."""
+        """If the caller is gone when the tap is ready, the status is 1, the error says why, and the lease ends."""
         popen = self.host.start("alice", self.helper, f"--fd={self.its.fileno()}", pass_fds=[self.its.fileno()])
         self.addCleanup(self._end, popen)
         self.its.close()
@@ -265,7 +266,7 @@ class Caller(HelperRing):
         self.host.no_trace()
 
     def test_gone_meanwhile(self):
-        """A caller that goes while polkit is asked: the same."""
+        """If the caller leaves while polkit decides, the status is 1, the error says why, and the lease ends."""
         with self.host.connect() as ear:
             ear.watch(AUTHORITY)
             self.host.polkit.freeze()
@@ -278,7 +279,7 @@ class Caller(HelperRing):
         self.host.no_trace()
 
     def test_never_taken(self):
-        """A descriptor that its caller never takes from the socket ends with the socket, and so does the lease."""
+        """A descriptor that the caller never receives ends with the socket, and so does the lease."""
         popen = self.start("alice", "--br=web")
         self.assertEqual(self.outcome(popen), (0, "", ""))
         self.assertEqual(len(self.leases("alice")), 1)
@@ -287,7 +288,7 @@ class Caller(HelperRing):
         self.host.no_trace()
 
     def test_killed(self):
-        """A helper that is killed while polkit is asked leaves nothing, and its caller sees the socket's end."""
+        """A helper that is killed while polkit decides leaves nothing, and its caller sees the end of the stream."""
         with self.host.connect() as ear:
             ear.watch(AUTHORITY)
             self.host.polkit.freeze()
@@ -296,13 +297,13 @@ class Caller(HelperRing):
             popen.kill()
             self.host.polkit.thaw()
         self.assertEqual(self.ours.recv(16), b"")
-        # Answered in order, so after this answer the daemon is done with the call.
+        # The daemon answers in order: after this answer it has handled the call.
         self.leases("root", "--all")
         kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the helper")
         self.host.no_trace()
 
     def test_no_socket(self):
-        """--fd= that is closed, a file, a pipe, no Unix socket or none that is connected: status 2, nobody is asked."""
+        """--fd= that is closed, a file, a pipe, not a Unix socket or not connected gives 2 without a request."""
         with open("/dev/null", "rb") as file, socket.socket() as inet, socket.socket(socket.AF_UNIX) as alone:
             reader, writer = os.pipe()
             self.addCleanup(os.close, reader)
@@ -318,14 +319,14 @@ class Caller(HelperRing):
         self.host.no_trace()
 
     def test_never_asks_for_a_password(self):
-        """polkit is asked once, and told that nobody may be asked for a password."""
+        """The helper asks polkit once, without interaction."""
         def act():
             self.assert_complains(self.outcome(self.start("dave")), 4, "org.qemutap.acquire")
         (question,) = self.heard(act, AUTHORITY)
         self.assertEqual(question.body[3] & 1, 0)
 
     def test_statuses(self):
-        """The statuses are the client's."""
+        """The exit statuses are those of qemu-tapctl."""
         self.assert_complains(self.outcome(self.start("dave")), 4)
         self.ours.close()
         self.ours, self.its = socket.socketpair()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Callers who read nothing (I8). dbus-daemon stops reading from a sender of whom 64 descriptors, or 127 MiB, lie with
-it undelivered: the service must not become such a sender by the will of its callers, and must not stay one."""
+"""Callers that read nothing (I8). dbus-daemon stops reading from a sender that has 64 descriptors or 127 MiB
+undelivered. Callers must not be able to bring the service into that state, or to keep it there."""
 
 import fcntl
 import os
@@ -15,22 +15,22 @@ TUNGETIFF = 0x800454D2  # linux/if_tun.h
 
 
 def tap_of(descriptor):
-    """The name of the tap behind a descriptor."""
+    """The name of the tap that a descriptor belongs to."""
     return fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].split(b"\0")[0].decode()
 
 
 class Taken(Unread):
-    """What becomes of answers that lie unread."""
+    """The fate of answers that lie unread."""
 
     def drained(self, bus, serial):
-        """What the answer says: the grant's parts or the error, after all else that lies unread."""
+        """The answer, after all other unread messages: the grant's parts or the error."""
         try:
             return bus.reply(serial)
         except BusError as error:
             return error
 
     def test_read_later(self):
-        """Who reads late gets leases that work; the fifth and sixth were refused before anything was made (I8, I9)."""
+        """A caller that reads late gets working leases; the fifth and sixth request were refused at once (I8, I9)."""
         asked = self.attack("alice")
         answers = [self.drained(bus, serial) for bus, serial in asked[UNREAD:]]
         self.assertEqual([answer.name for answer in answers], [error_name("LimitExceeded")] * 2)
@@ -49,7 +49,7 @@ class Taken(Unread):
         self.ok("alice", "run", "--", "true")
 
     def test_dropped(self):
-        """Answers that are dropped take their leases along, and who waits for that is served at once (I8)."""
+        """Answers that are dropped end their leases, and a caller that waits for that is served at once (I8)."""
         asked = self.attack("alice", connections=UNREAD)
         self.settle(UNREAD)
         waiting = self.connect("alice")
@@ -67,7 +67,7 @@ class Taken(Unread):
             self.call(root, "List", "a{sv}", {})
 
     def test_not_received(self):
-        """A socket that is read from the bus and not received from counts until it is closed (I8)."""
+        """A socket that was read from the bus, but not received from, counts until it is closed (I8)."""
         bus = self.connect("alice")
         sockets = []
         for _ in range(UNREAD):
@@ -85,7 +85,7 @@ class Crowd(Unread):
     options = ("--max-taps-per-user=64",)
 
     def test_64_runs(self):
-        """64 `run` of one user at once all succeed, root's too (I8)."""
+        """64 simultaneous `run` of one user all succeed, root's too (I8)."""
         for user in ("alice", "root"):
             with self.subTest(user=user):
                 started = [self.host.ctl_start(user, "run", "--", "true") for _ in range(64)]
@@ -98,7 +98,7 @@ class InAll(Unread):
     extra_rules = "polkit.addRule(function(action, subject) { return polkit.Result.YES; });"
 
     def test_in_all(self):
-        """Twelve users who read nothing keep others from descriptors, not from leases by name or lists (I8)."""
+        """Twelve users that read nothing block descriptors for others, but not leases by name and lists (I8)."""
         *greedy, late = self.strangers(UNREAD_IN_ALL // UNREAD + 1)
         root = self.connect("root")
         idle = self.median([root])
@@ -116,7 +116,7 @@ class InAll(Unread):
 
 class Descriptors(Unread):
     def test_one_user(self):
-        """A user who reads none of six answers with 16 queues each is bounded to four, and others are served (I8)."""
+        """Of a user's six unread answers with 16 queues each four are made, and others are served (I8)."""
         others = self.connect("bob"), self.connect("root")
         idle = self.median(others)
         asked = self.attack("alice")
@@ -125,7 +125,7 @@ class Descriptors(Unread):
         self.ok("bob", "run", "--", "true")
 
     def test_three_users(self):
-        """Three users who do so keep nobody from being served (I8)."""
+        """Three users with unread answers do not keep others from being served (I8)."""
         others = self.connect("dave"), self.connect("root")
         idle = self.median(others)
         self.attack("alice", "bob", "carol")
@@ -134,7 +134,7 @@ class Descriptors(Unread):
         self.ok("root", "run", "--", "true")
 
     def test_restart(self):
-        """The service is stopped and started while it goes on, and serves (I8)."""
+        """The service can be stopped and started during such an attack, and serves (I8)."""
         idle = self.median([self.connect("root")])
         self.attack("alice", "bob", "carol")
         self.settle(3 * UNREAD)

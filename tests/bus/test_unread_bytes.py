@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A service of which dbus-daemon reads nothing any more, as so many bytes of its answers lie unread (I8): it can't
-prevent that, as no service learns what its callers read; it sees it, says so and ends, and a new one serves although
-the bus still takes the name for the dead one's."""
+"""A service whose output dbus-daemon no longer reads, because too many bytes of its answers are undelivered (I8). The
+service cannot prevent that: no service can see what its callers have read. It notices, logs and ends. A new one serves,
+although the bus still gives the name to the dead one."""
 
 import time
 
@@ -12,7 +12,7 @@ INTROSPECT = (*MANAGER[:2], "org.freedesktop.DBus.Introspectable.Introspect")
 # dbus-daemon's max_incoming_bytes, and max_outgoing_bytes; max_replies_per_connection is 128.
 MOST_UNREAD, AT_ONCE = 127 * 1024 * 1024, 120
 LIMIT_SECONDS = 10
-# Without an answer for so long, and then again, the service is silent; once alone, the machine may have stood still.
+# A service without an answer for both times is silent; after the first alone the machine may just have been slow.
 PATIENCE = (4, 3)
 
 
@@ -28,7 +28,7 @@ class Bytes(Unread):
         return False
 
     def gorge(self, bus, probe, calls):
-        """Asks for long answers and reads none; False as soon as the service answers no one any more."""
+        """Requests long answers and reads none; returns False as soon as the service no longer answers anyone."""
         for _ in range(0, calls, AT_ONCE):
             for _ in range(AT_ONCE):
                 bus.send(*INTROSPECT)
@@ -37,17 +37,17 @@ class Bytes(Unread):
         return True
 
     def silence(self):
-        """Returns when the service answers no one any more."""
+        """Returns when the service no longer answers anyone."""
         probe = self.connect("dave")
         (page,) = probe.call(*INTROSPECT)
         calls = MOST_UNREAD // len(page)
         for caller in (self.connect("dave"), self.connect("dave")):
             if not self.gorge(caller, probe, calls):
                 return
-        self.fail("the bus reads on")
+        self.fail("the bus still reads from the service")
 
     def test_stopped(self):
-        """Stopped in that silence, before it ends by itself, the service ends at once, and the next one serves (I8)."""
+        """A service stopped in that silence, before it ends by itself, ends at once, and the next one serves (I8)."""
         self.silence()
         self.assertIsNone(self.host.daemon.popen.poll())
         self.assertIn(self.host.daemon.terminate(), (0, 1))
@@ -55,8 +55,8 @@ class Bytes(Unread):
         self.ok("bob", "run", "--", "true")
 
     def test_two_callers(self):
-        """Two callers without any right who read no answer: the service ends within 10 s of silence, says why, and the
-        next one serves although its predecessor's name is taken (I8)."""
+        """If two callers read no answers the service ends within 10 s of silence, says why, and the next serves (I8).
+        The next one serves although its predecessor still owns the bus name."""
         start = time.monotonic()
         self.silence()
         silent = time.monotonic()
@@ -65,7 +65,7 @@ class Bytes(Unread):
         (line,) = [line for line in self.host.daemon.log().splitlines() if "error: " in line]
         self.assertIn(f"the bus has read nothing of what we wrote for {LIMIT_SECONDS} s", line)
         root = self.connect("root")
-        self.assertIsNotNone(root.owner_of(MANAGER[0]), "the bus has noticed the end, so this test shows nothing")
+        self.assertIsNotNone(root.owner_of(MANAGER[0]), "the bus has noticed the end, so this test proves nothing")
         self.host.start_daemon()
         self.assertTrue(self.is_served(root))
         self.ok("bob", "run", "--", "true")

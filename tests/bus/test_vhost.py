@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""vhost: used when the daemon can open /dev/vhost-net, left out or an error when it cannot, and never on the command
-line without a descriptor that is held. Where the kernel has no vhost-net a stand-in device takes its place: the
-daemon hands it over unopened by anything but open(), and the guest of another ring is what uses it."""
+"""vhost is used if the daemon can open /dev/vhost-net, is left out or an error if it cannot, and is on the command line
+only with a descriptor. Where the kernel has no vhost-net a stand-in device takes its place, because the daemon only
+opens the device and passes it on. The guest ring has the tests that use it."""
 
 import ctypes
 import os
@@ -18,12 +18,12 @@ ACQUIRE, ACTION = "org.qemutap.acquire", "org.qemutap.vhost"
 
 
 def place_vhost():
-    """The kernel's own vhost-net where there is one, else a device that opens as well (that of /dev/null)."""
+    """Makes the kernel's own vhost-net device if there is one, else a copy of /dev/null, which opens as well."""
     with open("/proc/misc", encoding="ascii") as file:
         numbers = {name: int(number) for number, name in (line.split() for line in file)}
     device = (10, numbers["vhost-net"]) if "vhost-net" in numbers else (1, 3)
     os.mknod(VHOST, 0o020600, os.makedev(*device))
-    # As udev sets it.
+    # As the udev rules set it.
     os.chown(VHOST, 0, users.KVM_ID)
     os.chmod(VHOST, 0o660)
     return list(device)
@@ -50,12 +50,12 @@ class Vhost(VhostRing):
                 self.assertNotIn("vhost", " ".join(holder.argv))
 
     def test_yes_without_device(self):
-        """`--vhost yes` without /dev/vhost-net is 10, names the device, and leaves nothing."""
+        """`--vhost yes` without /dev/vhost-net gives 10, names the device, and leaves nothing."""
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--vhost", "yes", "--", "true"), 10, VHOST)
         self.host.no_trace()
 
     def test_placeholder(self):
-        """{vhostfdsI} are the vhost descriptors of that tap."""
+        """{vhostfdsI} are the vhost descriptors of tap I."""
         device = place_vhost()
         holder = self.run_stand_in("alice", "--queues", "2", "--vhost", "yes", command=["{fds0}", "{vhostfds0}"])
         queues, vhost = ([int(number) for number in word.split(":")] for word in holder.argv)
@@ -64,7 +64,7 @@ class Vhost(VhostRing):
         self.assertEqual(len(holder.open), 4)
 
     def test_with_device(self):
-        """With /dev/vhost-net `yes` and `auto` give as many of its descriptors as queues, named as vhostfds=."""
+        """With /dev/vhost-net `yes` and `auto` give one of its descriptors per queue, named by vhostfds=."""
         device = place_vhost()
         for choice, count, queues in (("yes", 2, 1), ("auto", 2, 2)):
             with self.subTest(choice=choice):
@@ -87,7 +87,7 @@ class Vhost(VhostRing):
                 self.assertEqual(sorted(seen), sorted(holder.open))
 
     def test_no_with_device(self):
-        """`--vhost no`, and no --vhost at all, do not use a /dev/vhost-net that is there."""
+        """`--vhost no`, and no --vhost at all, do not use an existing /dev/vhost-net."""
         place_vhost()
         for options in (("--vhost", "no"), ()):
             with self.subTest(options=options):
@@ -96,14 +96,14 @@ class Vhost(VhostRing):
                 self.assertNotIn("vhost", " ".join(holder.argv))
 
     def test_descriptor_limit(self):
-        """vhost doubles the descriptors: 8 taps are 16, 9 are 18 and refused with 2 (I8)."""
+        """vhost doubles the descriptors: 8 taps need 16; 9 need 18 and are refused with 2 (I8)."""
         place_vhost()
         self.assert_refused(self.ctl("alice", "run", "--count", "9", "--vhost", "yes", "--", "true"), 2)
         self.host.no_trace()
         self.assertEqual(len(self.run_stand_in("alice", "--count", "8", "--vhost", "yes").open), 16)
 
     def test_after_restart(self):
-        """That a tap has vhost is in the kernel with its lease: the list is the same from another daemon (I1)."""
+        """The kernel stores with the lease that a tap has vhost: a restarted daemon lists it unchanged (I1)."""
         place_vhost()
         holder = self.run_stand_in("alice", "--vhost", "yes")
         before = self.ok("alice", "list", "--json")
@@ -117,7 +117,7 @@ class Vhost(VhostRing):
 
 
 class Action(VhostRing):
-    """vhost is an action of polkit's beside that of taps."""
+    """vhost has a polkit action of its own beside that of taps."""
 
     extra_rules = """polkit.addRule(function(action, subject) {
         if (action.id == "org.qemutap.acquire" && subject.user == "carol")
@@ -129,7 +129,7 @@ class Action(VhostRing):
     });"""
 
     def acquire(self, user, count=1, **options):
-        """Whether each tap of the lease has vhost."""
+        """Acquires a lease; returns for each tap whether it has vhost."""
         with self.host.connect(user) as bus:
             _, taps, _ = self.call(bus, "Acquire", "ua{sv}", count,
                                    {key: Variant({str: "s", int: "u", bool: "b"}[type(value)], value)
@@ -137,19 +137,19 @@ class Action(VhostRing):
         return [tap["vhost"] for tap in taps]
 
     def questions(self, act):
-        """What polkit was asked while `act` ran: the action, its details, and whether it may ask for a password."""
+        """polkit's questions while `act` ran: the action, its details, and whether it may ask for a password."""
         return [(message.body[1], message.body[2], bool(message.body[3])) for message in self.heard(act, AUTHORITY)
                 if message.member == CHECK]
 
     def test_refused(self):
-        """`yes` is refused with 4, the action and the group, for a user outside the group kvm, and nothing is made."""
+        """`yes` of a user outside the group kvm is refused with 4, action and group named, and nothing is made."""
         place_vhost()
         done = self.ctl("bob", "run", "--vhost", "yes", "--", "true")
         self.assert_refused(done, 4, ACTION, "members of the group kvm", "vhost 'auto'")
         self.host.no_trace()
 
     def test_auto(self):
-        """`auto` of such a user is a lease without vhost, without an error and a prompt."""
+        """`auto` of such a user gives a lease without vhost, without an error or a prompt."""
         place_vhost()
         holder = self.run_stand_in("bob", "--vhost", "auto")
         self.assertEqual(len(holder.open), 1)
@@ -157,7 +157,7 @@ class Action(VhostRing):
         self.assertEqual([lease["taps"][0]["vhost"] for lease in self.leases("bob")], [False])
 
     def test_joins(self):
-        """Membership of kvm counts from the next request on."""
+        """Membership of kvm takes effect with the next request."""
         place_vhost()
         self.assertEqual(self.acquire("bob", vhost="auto"), [False])
         users.set_vhost_members("bob")
@@ -165,14 +165,15 @@ class Action(VhostRing):
         self.assertEqual(self.acquire("alice", vhost="auto"), [False])
 
     def test_needs_both(self):
-        """The right to vhost is none to taps."""
+        """The right to vhost does not include the right to taps."""
         place_vhost()
         users.set_vhost_members("dave")
         self.assert_refused(self.ctl("dave", "run", "--vhost", "yes", "--", "true"), 4, ACQUIRE)
         self.host.no_trace()
 
     def test_questions(self):
-        """polkit is asked for taps first, then for vhost, each with the request; only for `yes` may it ask the user."""
+        """The service asks polkit for taps first and then for vhost, with the request's details.
+        Only for `yes` may polkit prompt the user."""
         place_vhost()
         for choice in ("yes", "auto"):
             for interactive in (True, False):
@@ -184,7 +185,7 @@ class Action(VhostRing):
                                              (ACTION, details, interactive and choice == "yes")])
 
     def test_not_asked(self):
-        """It is not asked for vhost that is not wished for, would not fit, or is not there; and never about root."""
+        """polkit is not asked about vhost that is not requested, would not fit or does not exist, nor about root."""
         details = {"count": "1", "hold": "fd", "queues": "1", "vhost": "auto"}
         self.assertEqual(self.questions(lambda: self.acquire("alice", vhost="auto")), [(ACQUIRE, details, False)])
 
@@ -201,7 +202,7 @@ class Action(VhostRing):
         self.assertEqual(self.questions(lambda: self.acquire("root", vhost="yes")), [])
 
     def test_rule_looks_at_the_request(self):
-        """A rule of the administrator's decides by count, hold, queues, vhost and label."""
+        """An administrator's rule can decide by count, hold, queues, vhost and label."""
         place_vhost()
         users.set_members("alice", "bob")
         self.assertEqual(self.acquire("carol", 1, label="ci", queues=2, vhost="auto"), [True])
@@ -213,7 +214,7 @@ class Action(VhostRing):
             self.assertEqual(caught.exception.name, error_name("NotAuthorized"))
 
     def test_no_polkit(self):
-        """Without polkit a request for vhost is error 5, and nothing is made."""
+        """Without polkit a request for vhost fails with 5, and nothing is made."""
         place_vhost()
         self.host.stop_polkit()
         self.assert_refused(self.ctl("alice", "run", "--vhost", "yes", "--", "true"), 5, "polkit")
@@ -222,7 +223,7 @@ class Action(VhostRing):
 
 class Features(VhostRing):
     def test_opens_nothing(self):
-        """Features tells of vhost without opening the device, which loads a module, and so does a request refused."""
+        """Features and a refused request do not open the vhost device, because that would load a kernel module."""
         self.assertNotIn("vhost", self.features())
         place_vhost()
         with OpenWatch(VHOST) as watch:
@@ -235,7 +236,7 @@ class Features(VhostRing):
             self.assertEqual(watch.opens(), 1)
 
     def test_no_device(self):
-        """A plain file of that name is no vhost."""
+        """A plain file at /dev/vhost-net does not count as vhost."""
         with open(VHOST, "wb"):
             pass
         self.assertNotIn("vhost", self.features())
@@ -265,5 +266,5 @@ class OpenWatch:
         os.close(self.number)
 
     def opens(self):
-        """Since the last call; the kernel merges those that follow each other unread, so none and some can be told."""
+        """Opens since the last call. The kernel merges unread events, so this distinguishes only none and some."""
         return len(os.read(self.number, 4096)) // 16 if select.select([self.number], [], [], 0)[0] else 0

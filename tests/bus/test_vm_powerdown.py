@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""qemu-vm-powerdown and whoever listens where QEMU should: nobody, somebody who is not QEMU, somebody who means ill.
-Real guests are in the guest ring."""
+"""qemu-vm-powerdown when the socket's peer is not a normal QEMU: there is none, another program, or a hostile one.
+The guest ring has the tests with real guests."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ SUCCESS = b'{"return": {}}\r\n'
 
 
 class Listener:
-    """Listens where QEMU would and does one thing with the one who comes."""
+    """Listens at QEMU's socket and handles one connection with `act`."""
 
     def __init__(self, act):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -35,7 +35,7 @@ class Listener:
             try:
                 act(self, client)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it would not listen to more
+                pass  # the peer closed the connection early
 
     def hear(self, client, end):
         while not self.heard.endswith(end):
@@ -72,7 +72,7 @@ class Powerdown(BusRing):
             self.assertIn(word, done.err)
 
     def test_nobody(self):
-        """No socket, a socket that nobody listens on, a path that leads nowhere: QEMU is not there, status 0."""
+        """Without a socket, without a listener on it, or without such a path QEMU is not running: status 0."""
         stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         stale.bind(PLACE)
         self.addCleanup(os.unlink, PLACE)
@@ -83,7 +83,7 @@ class Powerdown(BusRing):
                 self.assert_note(self.press(path), 0, "nobody listens", os.path.basename(path))
 
     def test_bad_paths(self):
-        """A path that is empty or longer than a socket's may be is 2; one that may not be opened is 1."""
+        """A path that is empty or too long for a socket gives 2; one that may not be opened gives 1."""
         self.assert_note(self.press(""), 2, "path")
         self.assert_note(self.press("/run/" + "x" * 200), 2, "path")
         listener = Listener(lambda _, client: client.recv(1))
@@ -95,14 +95,14 @@ class Powerdown(BusRing):
         listener.close()
 
     def test_usage(self):
-        """Without a socket, and with a word too many, there is a usage line and status 2."""
+        """Without a socket, and with an argument too many, it prints a usage line and gives 2."""
         for words in ((), ("more",)):
             program = self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown")
             done = self.host.run("root", program, *([PLACE] if words else []), *words)
             self.assertEqual((done.status, done.err), (2, "usage: qemu-vm-powerdown SOCKET\n"))
 
     def test_folder_of_nobody(self):
-        """A folder whose owner is no user is none of a machine of ours: status 2, and nothing is connected to."""
+        """A folder whose owner is no known user is not a VM's: status 2, and no connection is made."""
         folder = f"{furnish.RIG}/sockets"
         os.makedirs(folder, exist_ok=True)
         os.chown(folder, 64999, 64999)
@@ -110,7 +110,7 @@ class Powerdown(BusRing):
         self.assert_note(self.press(f"{folder}/qmp"), 2, "64999")
 
     def test_conversation(self):
-        """Word for word: negotiation, the button once, quit when the guest is off; then it waits for the end."""
+        """The whole conversation: negotiation, the button once, quit once the guest is off, a wait for the end."""
         def act(listener, client):
             client.sendall(GREETING)
             listener.hear(client, b"\n")
@@ -125,7 +125,7 @@ class Powerdown(BusRing):
                                          b'{"execute":"quit"}\n')
 
     def test_repeated(self):
-        """The button is pressed again about every 5 seconds, not more often, however much QEMU tells meanwhile."""
+        """The button is pressed again about every 5 seconds and not more often, whatever events QEMU sends."""
         times = []
 
         def act(listener, client):
@@ -140,7 +140,7 @@ class Powerdown(BusRing):
         self.assertEqual([round((later - earlier) / 5) for earlier, later in zip(times, times[1:])], [1, 1], times)
 
     def test_not_qemu(self):
-        """Who does not speak QMP is sent nothing, and the status is 1."""
+        """A peer that does not speak QMP is sent nothing, and the status is 1."""
         for text in (b"220 mail ready\r\n", b"{}\n", b"[" * 60000 + b"\n", b"\0\n", b"\xff\xfe\n"):
             with self.subTest(text=text[:20]):
                 def act(listener, client):
@@ -166,7 +166,7 @@ class Powerdown(BusRing):
                 self.assertLess(sent, 10_000_000)
 
     def test_refusal(self):
-        """What QEMU has against an order is told, control characters apart, and the status is 1."""
+        """An error of QEMU's to a command is printed without control characters, and the status is 1."""
         def act(listener, client):
             client.sendall(GREETING + b'{"error": {"class": "GenericError", "desc": "no\\u001b[31m button"}}\r\n')
             listener.hear(client, b"never")
@@ -174,14 +174,14 @@ class Powerdown(BusRing):
         self.assert_note(done, 1, "QEMU refuses", "button")
 
     def test_closed(self):
-        """Who closes the connection, at whatever point, is QEMU that has ended: status 0."""
+        """If the connection is closed at any point, QEMU has ended: status 0."""
         for text in (b"", GREETING, GREETING[:20], GREETING + SUCCESS):
             with self.subTest(text=text[-20:]):
                 done, _ = self.press_with(lambda _, client: client.sendall(text))
                 self.assertEqual((done.status, done.err), (0, ""))
 
     def test_silent(self):
-        """Who accepts and says nothing is serving another client, which is noted once; the end is waited for."""
+        """A peer that accepts and is silent serves another client: it is reported once, and the end is awaited."""
         def act(_, client):
             client.settimeout(12)
             try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of callers who read nothing share: connections whose queue is full, and how others are served."""
+"""Shared by the tests of callers that read nothing: connections with a full queue, and how fast others are served."""
 
 import statistics
 import time
@@ -9,9 +9,9 @@ from rig import kernel
 from rig.bus import SIGNAL, Variant
 
 NO_REPLY = 1
-# One tap, and as many descriptors as there can be.
+# One tap with the largest number of descriptors.
 MANY_QUEUES = {"queues": Variant("u", 16)}
-# Unread hand-overs of one user, and of all, that the service allows.
+# The service's limits on unread hand-overs, per user and for all users.
 UNREAD, UNREAD_IN_ALL = 4, 48
 # Seconds that a user waits at most for any answer while others attack, and how many times what an answer takes without
 # an attack on this machine at this moment. A service that waits for those who read nothing takes seconds, or for ever.
@@ -20,7 +20,7 @@ WELL_SERVED, FACTOR = 0.1, 10
 
 class Unread(HostileCallers):
     def filled(self, user):
-        """A connection whose queue is full: what the bus has for it from now on stays with the bus."""
+        """A connection whose queue is full: the bus keeps all further messages to it."""
         bus = self.connect(user)
         for _ in range(64):
             bus.send(bus.name, "/x", "x.x.X", "s", "x" * 8000, flags=NO_REPLY, kind=SIGNAL)
@@ -35,7 +35,7 @@ class Unread(HostileCallers):
         return statistics.median(self.list_seconds(bus) for _ in range(times) for bus in buses)
 
     def attack(self, *users, connections=6):
-        """Each asks on so many connections for a lease and reads no answer; returns (connection, serial) of all."""
+        """Each user requests a lease on so many connections and reads no answer; returns (connection, serial) pairs."""
         asked = []
         for user in users:
             for _ in range(connections):
