@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: MIT
 """libvirt-hook.py DOMAIN OPERATION PART EXTRA: taps for domains of libvirt's system mode.
 
-Shows leases that another program uses, with python3-dbus. As /etc/libvirt/hooks/qemu it is called by libvirt before a
-domain starts and after it has ended, with the domain's XML on its standard input. It gives taps, one queue each, to
-NICs like this one
+Shows with python3-dbus how one program holds leases for another. Install it as /etc/libvirt/hooks/qemu: libvirt calls
+it before a domain starts and after it has ended, with the domain's XML on standard input. The hook makes a tap with one
+queue for each NIC like this one:
 
     <interface type='ethernet'>
       <target dev='tap29' managed='no'/>
       <model type='virtio'/>
     </interface>
 
-under a lease with the domain's name as its label, and ends that with the domain. Which devices a label gets is the
-service's to say, and the same each time unless somebody has taken them: the first start fails, and tells what to write
-for `dev`.
+The taps belong to a lease whose label is the domain's name, and which the hook ends with the domain. The service
+chooses the devices of a label, and chooses the same ones each time unless they are taken. The first start fails with an
+error that names the devices to set as `dev`.
 """
 
 import sys
@@ -27,13 +27,13 @@ def names(taps):
 
 
 def prepare(manager, domain, wanted, there):
-    # One is there already if libvirt was not there itself when the domain ended.
+    # A lease is left if libvirt was not running when the domain ended.
     if there:
         return
     lease, taps, _ = manager.Acquire(len(wanted), {"hold": "name", "label": domain}, signature="ua{sv}", timeout=40)
     if names(taps) != wanted:
         manager.Release(lease, signature="s")
-        sys.exit(f"domain {domain} has dev {', '.join(wanted)}; what is free for it is dev {', '.join(names(taps))}")
+        sys.exit(f"domain {domain} has dev {', '.join(wanted)}; set it to dev {', '.join(names(taps))} in its XML")
 
 
 def release(manager, domain, wanted, there):

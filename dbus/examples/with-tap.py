@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""with-tap.py QEMU [ARG...]: becomes QEMU, with a tap that ends with it.
+"""with-tap.py QEMU [ARG...]: executes QEMU with a tap that ends with it.
 
-Shows hold "fd" of org.qemutap1 with python3-dbus. The answer holds a socket, and a message in that has the descriptor
-of the tap. The lease is this descriptor: it is inherited by QEMU, no other process has a copy, and when QEMU ends,
-however it ends, the kernel deletes the device. There is nothing to release.
+Shows hold "fd" of org.qemutap1 with python3-dbus. The answer holds a socket, and the socket holds a message with the
+tap's descriptor. The lease is this descriptor. QEMU inherits it, and no other process has a copy: when QEMU ends,
+however it ends, the kernel deletes the device. The script has nothing to release.
 """
 
 import os
@@ -21,7 +21,7 @@ try:
 except dbus.DBusException as error:
     sys.exit(f"{error.get_dbus_name()}: {error.get_dbus_message()}")
 
-# All descriptors of a lease come in one message, which is there before the answer is.
+# All descriptors of a lease are in one message, which the service sends before the answer.
 with socket.socket(fileno=sockets[0].take()) as hand_over:
     _, descriptors, _, _ = socket.recv_fds(hand_over, 1, 16)
 tap, descriptor = taps[0], descriptors[0]

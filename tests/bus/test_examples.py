@@ -124,7 +124,7 @@ class Hook(ExamplesRing):
         """A domain whose device is not the one of its label does not start, and the error names the right device."""
         (device,) = self.devices_of("web", 1)
         status, _, err = self.call_hook("prepare", "begin", "tap9999")
-        self.assertEqual((status, err), (1, f"domain web has dev tap9999; what is free for it is dev {device}\n"))
+        self.assertEqual((status, err), (1, f"domain web has dev tap9999; set it to dev {device} in its XML\n"))
         self.assertEqual(self.call_hook("release", "end", "tap9999"), (0, "", ""))
         self.host.no_trace()
 

@@ -70,8 +70,8 @@ class Hook(GuestRing):
         """The first start tells the device; then the guest has the device's address, is reached, and leaves nothing."""
         self.define("tap9999")
         refused = self.refusal()
-        self.assertIn("what is free for it is dev tap", refused)
-        tap = refused.split("what is free for it is dev ", 1)[1].split()[0]
+        self.assertIn("set it to dev tap", refused)
+        tap = refused.split("set it to dev ", 1)[1].split()[0]
         self.host.no_trace()
         index = int(tap.removeprefix("tap"))
         gateway, client = f"192.168.{index}.1", f"192.168.{index}.2"
