@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Deletions that the kernel does not end, because a thread stays in a write to the tap from memory that never comes
-// (userfaultfd(2)): links go from the host all the same, and nothing but a child process waits.
+// Deletions that the kernel does not finish, because a thread is blocked in a write to the tap from memory that never
+// arrives (userfaultfd(2)). The links still disappear from the host, and only a child process waits.
 
 #include "daemon/host/group_deletions.hpp"
 
@@ -37,7 +37,7 @@ constexpr uid_t bob = 64102;
 constexpr std::size_t lanes_kept = 3;
 constexpr int patience_ms = 20'000;
 
-// A write of one page to the descriptor, which goes on when this ends.
+// A write of one page to the descriptor, blocked until this object is destroyed.
 class StuckWrite {
 public:
     explicit StuckWrite(const UniqueFd &queue)
@@ -45,7 +45,7 @@ public:
           faults_{static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK))},
           page_{::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)}
     {
-        INFO("userfaultfd of root's");
+        INFO("userfaultfd(2) needs root");
         REQUIRE(faults_);
         REQUIRE(page_ != MAP_FAILED);
         uffdio_api api{};
@@ -110,7 +110,7 @@ bool comes_true(Links &links, Condition condition)
 
 } // namespace
 
-TEST_CASE("I6 the end is the daemon's: a tap whose holder stays in a write goes from the host, and only a child waits")
+TEST_CASE("I6 the end is the daemon's: a tap whose holder is blocked in a write is removed, and only a child waits")
 {
     const PrivateNetwork network;
     const auto before = children();
@@ -134,7 +134,7 @@ TEST_CASE("I6 the end is the daemon's: a tap whose holder stays in a write goes 
     CHECK(::if_nametoindex("tap7") == 0);
     CHECK(comes_true(links, [&] { return undeleted_of(links, bob) == 0; }));
     CHECK(undeleted_of(links, alice) == lanes_kept + 2);
-    // One is let go, then all: the processes that are too many end and are collected.
+    // One write ends, then all of them: the surplus processes end and are reaped.
     writes.pop_front();
     CHECK(comes_true(links, [&] { return undeleted_of(links, alice) == lanes_kept + 1; }));
     writes.clear();
@@ -142,7 +142,7 @@ TEST_CASE("I6 the end is the daemon's: a tap whose holder stays in a write goes 
     CHECK(comes_true(links, [&] { return children() == before + lanes_kept; }));
 }
 
-TEST_CASE("a deletion whose process ends without an answer is an error, and the next one has another process")
+TEST_CASE("a deletion whose process dies is an error, and the next deletion gets a new process")
 {
     const PrivateNetwork network;
     GroupDeletions deletions;
@@ -158,7 +158,7 @@ TEST_CASE("a deletion whose process ends without an answer is an error, and the 
             deletions.take_answers();
         return outcome->result.value_or(-1);
     };
-    // Which comes first, the order or the end of the process, is the scheduler's to say.
+    // The scheduler decides whether the order or the end of the process comes first.
     int result = EIO;
     for (std::size_t tries = 0; result == EIO && tries <= lanes_kept; ++tries) {
         try {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Links changed in the real kernel and read back from it, and every refusal seen as an error.
+// Links are changed in the real kernel and read back from it, and every refusal is an error.
 
 #include "daemon/host/links.hpp"
 
@@ -56,7 +56,7 @@ OpenTap vanished()
 
 } // namespace
 
-TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promised, in the kernel's words")
+TEST_CASE("I5 up before hand-over: a tap has every promised property in the kernel after the last step")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -70,7 +70,7 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     links.bring_up(*tap);
     CHECK(broken_promise(links.refresh(), *tap, promised).empty());
     CHECK(links.refresh().link(tap->ifindex)->carrier);
-    // ip(8) agrees, and so does /proc.
+    // ip(8) and /proc show the same.
     network.ip("-j link show dev tap7 group 0x71746170 up | grep -q '\"address\":\"fe:54:00:01:00:07\"'");
     network.ip(
         "-j addr show dev tap7 | grep -q '\"local\":\"192.168.7.1\",\"prefixlen\":24,\"broadcast\":\"192.168.7.255\"'");
@@ -85,7 +85,7 @@ TEST_CASE("I5 up before hand-over: a tap that went through all steps is as promi
     }
 }
 
-TEST_CASE("I5 up before hand-over: a tap with a lone address and a route to its guest, as runqemu-ifup makes it")
+TEST_CASE("I5 up before hand-over: a tap has a single address and a route to its guest, as runqemu-ifup makes it")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -123,22 +123,22 @@ TEST_CASE("each refusal of the kernel is an error with its errno")
     CHECK(refusal([&] { links.configure(*tap, overlong, host_mac); }) == ERANGE);
     links.add_address(*tap, gateway);
     CHECK(refusal([&] { links.add_address(*tap, gateway); }) == EEXIST);
-    // A route through a device that is not there, or down; the same route again is somebody's.
+    // A route through a device that does not exist, or is down; the same route again belongs to another program.
     const Ipv4Prefix client{{0xc0a80802}, 32};
     CHECK(refusal([&] { links.add_route(vanished(), client); }) == ENODEV);
     CHECK(refusal([&] { links.add_route(*tap, client); }) == ENETDOWN);
-    // And after all that the next request has its own answer.
+    // After all these errors the next request still gets its own answer.
     CHECK(refusal([&] { links.bring_up(*tap); }) == 0);
     CHECK(links.add_route(*tap, client));
     CHECK_FALSE(links.add_route(*tap, client));
 }
 
-TEST_CASE("where IPv6 can't be switched off the tap is refused")
+TEST_CASE("a tap on which IPv6 cannot be disabled is refused")
 {
     const PrivateNetwork network;
     Tun tun;
     const auto tap = tun.create("tap7", 64123, {});
-    // /proc/sys read-only, and one that does not tell of the device although the kernel has IPv6 for it.
+    // A read-only /proc/sys, and one without the device's files although the kernel has IPv6.
     Links without_file{"/nonexistent"};
     without_file.configure(*tap, tag_for(*tap), host_mac);
     without_file.add_address(*tap, gateway);
@@ -148,7 +148,7 @@ TEST_CASE("where IPv6 can't be switched off the tap is refused")
     CHECK(refusal([&] { not_writable.configure(*tap, tag_for(*tap), host_mac); }) == ENOTDIR);
 }
 
-TEST_CASE("many taps are removed in one go, with their addresses and routes, and nothing else is")
+TEST_CASE("many taps are removed in one request with their addresses and routes, and nothing else is removed")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -170,7 +170,7 @@ TEST_CASE("many taps are removed in one go, with their addresses and routes, and
     CHECK(state.name_taken("tap200"));
 }
 
-TEST_CASE("what was removed is gone for everybody, also while the kernel still waits with it, and its name is free")
+TEST_CASE("a removed tap is gone and its name is free at once, even while the kernel still waits for its deletion")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -187,7 +187,7 @@ TEST_CASE("what was removed is gone for everybody, also while the kernel still w
     }
 }
 
-TEST_CASE("taps that went by themselves meanwhile are no error")
+TEST_CASE("removing taps that have disappeared already is not an error")
 {
     const PrivateNetwork network;
     Links links;

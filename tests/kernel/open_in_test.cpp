@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Both ways to open a name in everybody's directory, on real file systems and mounts: they agree on what is opened and
-// on what is refused.
+// The two ways to open a name in a world-writable directory, on real file systems and mounts: they open and refuse the
+// same names.
 
 #include "daemon/host/open_in.hpp"
 
@@ -48,11 +48,11 @@ struct Place {
     ~Place() { fs::remove_all(top); }
 };
 
-// 0 if it opens, else the reason why not.
+// 0 if the name can be opened, else the errno.
 int outcome(Way way, const Place &place, const char *name, int flags)
 {
     errno = 0;
-    // openat2(2) takes no mode where nothing is made.
+    // openat2(2) refuses a mode without O_CREAT.
     const mode_t mode = (flags & O_CREAT) != 0 ? 0444 : 0;
     return way(place.directory.get(), name, flags, mode) ? 0 : errno;
 }
@@ -94,9 +94,9 @@ void check_way(Way way)
 
 } // namespace
 
-TEST_CASE("open in: files, links and mounts are opened or refused alike by both ways")
+TEST_CASE("open in: both ways open and refuse the same files, links and mounts")
 {
-    // Mounted where only this process sees it.
+    // Mounts that only this process sees.
     REQUIRE(::unshare(CLONE_NEWNS) == 0);
     REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     for (const auto way : {open_by_openat2, open_by_mount_number})

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A network namespace of one test case's own: nothing that a test makes is in the machine's network, and it
-// all goes when the next test case enters another one. Whoever else changes the network of the test does it
-// by ip(8), a program that shares nothing with ours.
+// A network namespace for one test case: nothing that a test makes is in the machine's network, and it is all gone when
+// the next test case enters another namespace. Tests make foreign changes by ip(8), which shares no code with this
+// project.
 
 #pragma once
 
@@ -28,7 +28,7 @@ public:
     PrivateNetwork()
     {
         static const ino_t machine = network_namespace();
-        INFO("a network namespace of our own needs root");
+        INFO("a network namespace needs root");
         REQUIRE(::unshare(CLONE_NEWNET) == 0);
         REQUIRE(network_namespace() != machine);
         ip("link set lo up");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The real kernel's announcements of queues: of ours none too many, of another's also when it has left again.
+// The real kernel's announcements of queues: the watch reports foreign queues, even closed ones, and not its own.
 
 #include "daemon/host/queue_watch.hpp"
 
@@ -30,23 +30,23 @@ UniqueFd attach(const std::string &name)
 
 } // namespace
 
-TEST_CASE("I4 never ownerless: who attached and left again is heard of")
+TEST_CASE("I4 never ownerless: an intruder that attached and left again is reported")
 {
     const PrivateNetwork network;
-    SECTION("nobody")
+    SECTION("no intruder")
     {
         const QueueWatch watch;
         const auto tap = attach("tap7");
         CHECK_FALSE(watch.heard_of_another("tap7"));
     }
-    SECTION("somebody who left")
+    SECTION("an intruder that left")
     {
         const QueueWatch watch;
         const auto tap = attach("tap7");
         attach("tap7");
         CHECK(watch.heard_of_another("tap7"));
     }
-    SECTION("somebody at a tap whose name begins alike")
+    SECTION("an intruder at a tap whose name begins with the same letters")
     {
         const QueueWatch watch;
         const auto tap = attach("tap7");
@@ -54,7 +54,7 @@ TEST_CASE("I4 never ownerless: who attached and left again is heard of")
         attach("tap70");
         CHECK_FALSE(watch.heard_of_another("tap7"));
     }
-    SECTION("before it listened")
+    SECTION("an intruder before the watch began")
     {
         const auto other = attach("tap7");
         attach("tap7");

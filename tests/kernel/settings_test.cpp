@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// I10 over the real kernel: what a tap has, what another program changes, and what a guest that has the descriptor gets
-// to do to its host. A test is the guest: it writes frames into the tap and reads what the host sends there.
+// I10 over the real kernel: the settings of a tap, their changes by another program, and what a guest can do to its
+// host. The test plays the guest: it writes frames into the tap and reads the host's frames.
 
 #include "common/error.hpp"
 #include "daemon/core/tap_service.hpp"
@@ -64,7 +64,7 @@ struct Service {
         return service.acquire(64123, request);
     }
 
-    // A turn of the loop, some time after the last.
+    // Runs the loop once, a second after the last time.
     SettingsReport turn()
     {
         now += 1s;
@@ -72,7 +72,7 @@ struct Service {
         return service.keep_settings();
     }
 
-    // The kernel announced something: the loop would wake.
+    // True if the kernel has announced something that would wake the loop.
     bool is_woken()
     {
         pollfd monitor{links.view().fd(), POLLIN, 0};
@@ -81,7 +81,7 @@ struct Service {
 
     SettingsReport turn_if_woken() { return is_woken() ? turn() : SettingsReport{}; }
 
-    // What the daemon itself did is heard of, and there is nothing more to do.
+    // Handles the announcements of the daemon's own changes until there are none.
     void settle()
     {
         while (is_woken() || service.next_deadline())
@@ -116,7 +116,7 @@ bool is_multicast(const std::string &device)
     return std::system(("ip link show dev " + device + " | grep -q '[<,]MULTICAST[,>]'").c_str()) == 0;
 }
 
-// As sysctl(8) and ip(8) show it.
+// The value that sysctl(8) or ip(8) shows.
 int shown(const TapSetting &setting, const std::string &device)
 {
     if (setting.kind == SettingKind::multicast)
@@ -150,7 +150,7 @@ void check_as_promised(const std::string &device, Profile profile = Profile::sta
 
 } // namespace
 
-TEST_CASE("I10 what a guest may do: a tap has each setting when it is given, whatever new devices get")
+TEST_CASE("I10 what a guest may do: a new tap has each setting, whatever the defaults for new devices are")
 {
     const PrivateNetwork network;
     for (const auto &setting : tap_settings)
@@ -166,11 +166,11 @@ TEST_CASE("I10 what a guest may do: a tap has each setting when it is given, wha
     CHECK(report.problems.empty());
 }
 
-TEST_CASE("I10 what a guest may do: the first tap by runqemu's rule answers for others, and is kept so")
+TEST_CASE("I10 what a guest may do: the first tap by runqemu's rule has proxy_arp, and the service keeps it so")
 {
     const PrivateNetwork network;
     Service service;
-    CHECK(service.turn().put_back.empty()); // what a service finds at its start it puts right without a word
+    CHECK(service.turn().put_back.empty()); // a service does not report what it corrects at its start
     const auto acquired = service.acquire(Hold::name, 2, Profile::runqemu);
     const auto &[runqemus, further] = std::tie(acquired.grant.taps.at(0).name, acquired.grant.taps.at(1).name);
     check_as_promised(runqemus, Profile::runqemu);
@@ -188,7 +188,7 @@ TEST_CASE("I10 what a guest may do: the first tap by runqemu's rule answers for 
     check_as_promised(further);
 }
 
-TEST_CASE("I10 what a guest may do: each setting that another program changes is put back by the next turn")
+TEST_CASE("I10 what a guest may do: the next turn reverts each setting that another program has changed")
 {
     const PrivateNetwork network;
     Service service;
@@ -209,15 +209,15 @@ TEST_CASE("I10 what a guest may do: each setting that another program changes is
         check_as_promised("tap7");
         CHECK(service.turn().put_back.empty());
     }
-    // They are ours still, and whole.
+    // The taps still belong to a complete lease.
     CHECK(service.service.leases({}).size() == 1);
 }
 
-TEST_CASE("I10 what a guest may do: the kernel announces these changes, and not the others")
+TEST_CASE("I10 what a guest may do: the kernel announces changes of these settings and of no others")
 {
     const PrivateNetwork network;
     Service service;
-    const auto acquired = service.acquire(Hold::fd); // without a carrier IPv6 begins later, and is announced then
+    const auto acquired = service.acquire(Hold::fd); // without a carrier IPv6 would start, and be announced, later
     std::set<std::string> announced;
     for (const auto &setting : tap_settings) {
         service.settle();
@@ -230,14 +230,13 @@ TEST_CASE("I10 what a guest may do: the kernel announces these changes, and not 
           std::set<std::string>{"rp_filter", "proxy_arp", "ignore_routes_with_linkdown", "disable_ipv6", "multicast"});
 }
 
-TEST_CASE(
-    "I10 what a guest may do: a change of the defaults of all devices leads to a look at all settings of all taps")
+TEST_CASE("I10 what a guest may do: after a change of all devices' defaults every setting of every tap is checked")
 {
     const PrivateNetwork network;
     Service service;
     const auto acquired = service.acquire(Hold::name, 3);
     service.settle();
-    // As `sysctl --system` with net.ipv4.conf.*: those that are announced, and those that aren't.
+    // As after `sysctl --system` with net.ipv4.conf.*: announced settings and others.
     for (const char *device : {"tap7", "tap8", "tap9"})
         for (const char *name : {"arp_ignore", "route_localnet", "rp_filter"})
             write_setting(path_of(tap_settings.at(setting_row(name)), device), 2);
@@ -250,7 +249,7 @@ TEST_CASE(
     service.settle();
 }
 
-TEST_CASE("I10 what a guest may do: with IPv6 switched on for all devices, a tap gets no address")
+TEST_CASE("I10 what a guest may do: a tap gets no address even if IPv6 is enabled for all devices")
 {
     const PrivateNetwork network;
     Service service;
@@ -259,13 +258,13 @@ TEST_CASE("I10 what a guest may do: with IPv6 switched on for all devices, a tap
     service.settle();
     write_setting("/proc/sys/net/ipv6/conf/all/disable_ipv6", 0);
     CHECK(read_setting("/proc/sys/net/ipv6/conf/tap7/disable_ipv6") == 0);
-    // In between it has no address of its own either.
+    // The tap has no IPv6 address in between either.
     network.ip("-6 addr show dev tap7 | grep inet6 && exit 1 || true");
     CHECK(names_in(service.turn_if_woken()) == std::vector<std::string>{"disable_ipv6"});
     check_as_promised("tap7");
 }
 
-TEST_CASE("I3 only ours: settings of devices of others, with whatever alias, stay as they are")
+TEST_CASE("I3 only ours: settings of foreign devices stay unchanged, whatever their alias is")
 {
     const PrivateNetwork network;
     Service service;
@@ -280,7 +279,7 @@ TEST_CASE("I3 only ours: settings of devices of others, with whatever alias, sta
     CHECK(is_multicast("mine"));
 }
 
-TEST_CASE("I10 what a guest may do: a new service puts right what it finds, without a word if only new settings lack")
+TEST_CASE("I10 what a guest may do: a new service corrects what it finds, and does not report settings new to it")
 {
     const PrivateNetwork network;
     std::optional<Service> service{std::in_place};
@@ -302,7 +301,7 @@ TEST_CASE("I10 what a guest may do: a new service puts right what it finds, with
     CHECK(service->turn().put_back.empty());
 }
 
-TEST_CASE("I10 what a guest may do: a tap that was moved away and back, renamed or set down is kept as well")
+TEST_CASE("I10 what a guest may do: a tap that was moved to another namespace and back, renamed or set down is kept")
 {
     const PrivateNetwork network;
     Service service;

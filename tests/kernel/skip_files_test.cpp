@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The files that runqemu heeds, in a directory of the test's own that is as hostile as /tmp may be: what is ours comes
-// and goes, what is another's stays as it is, nothing hangs, and each problem is told once.
-
+// The .skip files that runqemu obeys, in a test directory as hostile as /tmp can be. The service's own files come and
+// go, foreign ones stay unchanged, nothing blocks, and each problem is reported once.
 #include "daemon/host/skip_files.hpp"
 
 #include "tests/catch.hpp"
@@ -52,7 +51,7 @@ std::string read(const fs::path &path)
     return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-// A directory of the test's own, in which the lock directory is to be.
+// The test's own directory, which contains the lock directory.
 struct Place {
     fs::path top;
     fs::path locks;
@@ -90,7 +89,7 @@ struct Place {
         return found;
     }
 
-    // All that a lease has done with its mark.
+    // All operations that a lease performs on its mark.
     void use(const std::string &name)
     {
         files.mark(name);
@@ -99,7 +98,7 @@ struct Place {
         files.mark_only({});
     }
 
-    // One line, with these words, however often it happened.
+    // Expects exactly one warning, with these words, however often the problem occurred.
     void check_warned(const std::string &words)
     {
         CAPTURE(warnings, words);
@@ -113,7 +112,7 @@ using Names = std::set<std::string>;
 
 } // namespace
 
-TEST_CASE("skip files: a mark is a file of root's for all to see, in a directory for all to use, under any umask")
+TEST_CASE("skip files: a mark is a readable file of root's in a world-writable directory, under any umask")
 {
     const auto before = ::umask(0077);
     Place place;
@@ -134,7 +133,7 @@ TEST_CASE("skip files: a mark is a file of root's for all to see, in a directory
     CHECK(place.warnings.empty());
 }
 
-TEST_CASE("skip files: names that runqemu does not take get none, and no path leads out of the directory")
+TEST_CASE("skip files: names that runqemu does not use get no file, and no name leads out of the directory")
 {
     Place place;
     for (const char *name : {"vmtap7", "tap", "tap7x", "Tap7", "rq0123t7", "tap7/../../tap8", "../tap7"})
@@ -143,7 +142,7 @@ TEST_CASE("skip files: names that runqemu does not take get none, and no path le
     CHECK(place.warnings.empty());
 }
 
-TEST_CASE("skip files: nothing is made where there is nothing to mark")
+TEST_CASE("skip files: the directory is not made before a file is needed in it")
 {
     Place place;
     place.files.unmark("tap7");
@@ -152,7 +151,7 @@ TEST_CASE("skip files: nothing is made where there is nothing to mark")
     CHECK(place.warnings.empty());
 }
 
-TEST_CASE("skip files: a successor removes what is stale and ours, also half made, and makes what is missing")
+TEST_CASE("skip files: a new service removes its stale and half-made files, and makes missing ones")
 {
     Place place;
     for (const char *name : {"tap7", "tap8", "tap9"})
@@ -165,7 +164,7 @@ TEST_CASE("skip files: a successor removes what is stale and ours, also half mad
     CHECK(place.names() == Names{"tap7.skip", "tap10.skip", "tap7.lock"});
 }
 
-TEST_CASE("skip files: at the end the directory goes if it is root's and empty")
+TEST_CASE("skip files: at the end the directory is removed if it belongs to root and is empty")
 {
     Place place;
     place.files.remove_directory();
@@ -185,7 +184,7 @@ TEST_CASE("skip files: at the end the directory goes if it is root's and empty")
     CHECK(fs::exists(place.locks));
 }
 
-TEST_CASE("skip files: what others made stays as it is and counts as a mark")
+TEST_CASE("skip files: a foreign file stays unchanged and counts as a mark")
 {
     Place place;
     place.make_locks();
@@ -195,27 +194,27 @@ TEST_CASE("skip files: what others made stays as it is and counts as a mark")
         other.files.mark("tap1");
         return read(other.locks / "tap1.skip");
     }();
-    SECTION("an administrator's, as runqemu says")
+    SECTION("an administrator's file, as runqemu's documentation suggests")
     {
         write(file, "");
     }
-    SECTION("one of another text")
+    SECTION("a file with another text")
     {
         write(file, "mine");
         fs::permissions(file, fs::perms{0444});
     }
-    SECTION("one of a longer text")
+    SECTION("a file with a longer text")
     {
         write(file, text + "!");
         fs::permissions(file, fs::perms{0444});
     }
-    SECTION("another user's that looks like ours")
+    SECTION("another user's file with the service's text")
     {
         write(file, text);
         fs::permissions(file, fs::perms{0444});
         REQUIRE(::chown(file.c_str(), somebody, 0) == 0);
     }
-    SECTION("one with two names")
+    SECTION("a file with two names")
     {
         place.files.mark("tap7");
         fs::create_hard_link(file, place.top / "second");
@@ -224,7 +223,7 @@ TEST_CASE("skip files: what others made stays as it is and counts as a mark")
     {
         fs::create_directory(file);
     }
-    SECTION("a fifo, which nobody will ever write to")
+    SECTION("a fifo without a writer")
     {
         REQUIRE(::mkfifo(file.c_str(), 0444) == 0);
     }
@@ -240,19 +239,19 @@ TEST_CASE("skip files: what others made stays as it is and counts as a mark")
     CHECK(place.warnings.empty());
 }
 
-TEST_CASE("skip files: a file whose owner holds a lease on it is not waited for")
+TEST_CASE("skip files: the service does not wait for a file on which its owner has a file lease (fcntl(2))")
 {
     Place place;
     place.files.mark("tap7");
     const UniqueFd leased{::open((place.locks / "tap7.skip").c_str(), O_WRONLY | O_CLOEXEC)};
     REQUIRE(::fcntl(leased.get(), F_SETLEASE, F_WRLCK) == 0);
-    // The one who holds it is told by a signal that would end the test.
+    // Without this the kernel would notify the lease's holder by a signal that ends the test.
     REQUIRE(::fcntl(leased.get(), F_SETOWN, 0) == 0);
     place.files.unmark("tap7");
     CHECK(place.names() == Names{"tap7.skip"});
 }
 
-TEST_CASE("skip files: no link in the place of a file is followed, and it is told whose it is")
+TEST_CASE("skip files: a link in the place of a file is not followed, and the warning names its owner")
 {
     Place place;
     place.make_locks();
@@ -273,7 +272,7 @@ TEST_CASE("skip files: no link in the place of a file is followed, and it is tol
     place.check_warned("uid 64123 has put links");
 }
 
-TEST_CASE("skip files: what stands in the place of the directory is neither followed nor changed")
+TEST_CASE("skip files: anything else in the place of the directory is neither followed nor changed")
 {
     Place place;
     const auto elsewhere = place.top / "elsewhere";
@@ -304,7 +303,7 @@ TEST_CASE("skip files: what stands in the place of the directory is neither foll
     place.check_warned(place.locks.string() + " is a link, or no directory; remove it");
 }
 
-TEST_CASE("skip files: a directory of root's that is not everybody's is left alone")
+TEST_CASE("skip files: a directory of root's that is not world-writable is left alone")
 {
     Place place;
     place.make_locks(0755);
@@ -314,7 +313,7 @@ TEST_CASE("skip files: a directory of root's that is not everybody's is left alo
     place.check_warned("is not everybody's");
 }
 
-TEST_CASE("skip files: a directory of somebody's, or one that is not sticky, is used and told of")
+TEST_CASE("skip files: a directory of another user, or one that is not sticky, is used with a warning")
 {
     Place place;
     const bool foreign = GENERATE(true, false);
@@ -327,7 +326,7 @@ TEST_CASE("skip files: a directory of somebody's, or one that is not sticky, is 
     place.check_warned(foreign ? "belongs to uid 64123" : "make it sticky");
 }
 
-TEST_CASE("skip files: what is mounted on the directory or on a file of it is refused, with a warning")
+TEST_CASE("skip files: a mount on the directory or on a file in it is refused with a warning")
 {
     REQUIRE(::unshare(CLONE_NEWNS) == 0);
     REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
@@ -358,8 +357,7 @@ TEST_CASE("skip files: what is mounted on the directory or on a file of it is re
     }
 }
 
-TEST_CASE(
-    "I6 the end is the daemon's: a file system whose program never answers, in the locks directory, is not waited for")
+TEST_CASE("I6 the end is the daemon's: a file system in the lock directory that never answers is not waited for")
 {
     REQUIRE(::unshare(CLONE_NEWNS) == 0);
     REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
@@ -372,8 +370,8 @@ TEST_CASE(
     REQUIRE(::mknod(device.c_str(), S_IFCHR | 0600, makedev(10, 229)) == 0);
     UniqueFd program{::open(device.c_str(), O_RDWR | O_CLOEXEC)};
     if (!program)
-        program = UniqueFd{::open("/dev/fuse", O_RDWR | O_CLOEXEC)}; // where no devices are allowed in /tmp
-    INFO("this takes a kernel with FUSE (modprobe fuse)");
+        program = UniqueFd{::open("/dev/fuse", O_RDWR | O_CLOEXEC)}; // if /tmp is mounted nodev
+    INFO("this needs a kernel with FUSE (modprobe fuse)");
     REQUIRE(program);
     const auto options = "fd=" + std::to_string(program.get()) + ",rootmode=" + (on_file ? "100444" : "41777") +
                          ",user_id=0,group_id=0,allow_other";
@@ -384,16 +382,16 @@ TEST_CASE(
         place.files.remove_directory();
     });
     const bool waited = work.wait_for(std::chrono::seconds{20}) != std::future_status::ready;
-    program = UniqueFd{}; // the program is gone, and all who wait for it go on
+    program = UniqueFd{}; // the file system's program is gone, so all that wait for it continue
     work.get();
     CHECK_FALSE(waited);
     REQUIRE(::umount2(target.c_str(), MNT_DETACH) == 0);
     place.check_warned("a file system is mounted on ");
 }
 
-TEST_CASE("skip files: a disk that is read-only or full costs a warning of each kind")
+TEST_CASE("skip files: a read-only disk and a full disk cause one warning of each kind")
 {
-    // Mounted where only this thread of the process sees it; the tests share no other mounts.
+    // Mounts that only this thread sees; other tests do not share them.
     REQUIRE(::unshare(CLONE_NEWNS) == 0);
     REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
     Place place;
@@ -416,7 +414,7 @@ TEST_CASE("skip files: a disk that is read-only or full costs a warning of each 
     REQUIRE(::umount2(place.top.c_str(), MNT_DETACH) == 0);
 }
 
-TEST_CASE("skip files: on a disk without room for a text the file is there, ours, and goes")
+TEST_CASE("skip files: on a disk without room for the text the empty file is made, recognised and removed")
 {
     REQUIRE(::unshare(CLONE_NEWNS) == 0);
     REQUIRE(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The core over the real kernel: leases that are given, end, and are found again.
+// The core over the real kernel: leases are given, end, and are found again.
 
 #include "daemon/core/tap_service.hpp"
 
@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The driver, and what happens in the last moment before a tap is made persistent.
+// The tun driver, with a hook just before a tap is made persistent.
 struct WatchedTun : Tun {
     std::function<void()> before_persistent;
 
@@ -39,7 +39,7 @@ struct WatchedTun : Tun {
     }
 };
 
-// No file is made for these: skip_files_test.cpp has them.
+// Makes no .skip files: skip_files_test.cpp tests them.
 struct NoMarks : NameMarks {
     void mark(const std::string &) noexcept override {}
     void unmark(const std::string &) noexcept override {}
@@ -53,7 +53,7 @@ PlanSettings without_exclusions()
     return settings;
 }
 
-// A daemon without its bus. A second one on the same network is its successor.
+// A daemon without its bus. A second one in the same namespace is its successor.
 struct Service {
     AddressPlan plan{without_exclusions(), 1};
     WatchedTun tun;
@@ -89,7 +89,7 @@ bool exists(const std::string &name)
 
 } // namespace
 
-TEST_CASE("leases of both holds, of one and several taps and queues, are whole and released without a trace")
+TEST_CASE("leases of both holds, of one and several taps and queues, are complete and released without a trace")
 {
     const PrivateNetwork network;
     Service service;
@@ -107,7 +107,7 @@ TEST_CASE("leases of both holds, of one and several taps and queues, are whole a
     CHECK_FALSE(service.links.refresh().occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
 }
 
-TEST_CASE("I2 no collision: devices, addresses and routes of others are neither taken nor touched")
+TEST_CASE("I2 no collision: foreign devices, addresses and routes are neither taken nor changed")
 {
     const PrivateNetwork network;
     Service service;
@@ -128,7 +128,7 @@ TEST_CASE("I2 no collision: devices, addresses and routes of others are neither 
     CHECK(exists("tap7"));
 }
 
-TEST_CASE("by runqemu's rule: a lease's further taps keep off its first one where nothing is excluded")
+TEST_CASE("by runqemu's rule: a lease's further taps avoid its first tap's network, though it is not excluded")
 {
     const PrivateNetwork network;
     Service service;
@@ -143,7 +143,7 @@ TEST_CASE("by runqemu's rule: a lease's further taps keep off its first one wher
     CHECK(service.service.sweep().size() == 2);
 }
 
-TEST_CASE("by runqemu's rule: beside a runqemu of somebody else's, found by a successor, and gone without a trace")
+TEST_CASE("by runqemu's rule: a lease beside another user's runqemu is found by a successor and ends without a trace")
 {
     const PrivateNetwork network;
     network.ip("tuntap add tap0 mode tap");
@@ -161,7 +161,7 @@ TEST_CASE("by runqemu's rule: beside a runqemu of somebody else's, found by a su
     CHECK(grant.taps[0].gateway.text() == "192.168.7.3");
     CHECK(grant.taps[0].client.text() == "192.168.7.4");
     CHECK(grant.taps[0].prefix_length == 32);
-    // Nothing is excluded here, but the pairs that are taken are in the way of the whole.
+    // Nothing is excluded here, but the address pairs in use block the whole subnet.
     CHECK(grant.taps[1].name == "tap8");
     network.ip("route get 192.168.7.4 | grep -q 'dev " + name + " src 192.168.7.3'");
     first.reset();
@@ -177,7 +177,7 @@ TEST_CASE("by runqemu's rule: beside a runqemu of somebody else's, found by a su
     CHECK(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.2/32")));
 }
 
-TEST_CASE("I1 crash-safe: a successor finds complete leases and sweeps incomplete ones")
+TEST_CASE("I1 crash-safe: a successor finds complete leases and removes incomplete ones")
 {
     const PrivateNetwork network;
     auto first = std::make_unique<Service>();
@@ -210,7 +210,7 @@ TEST_CASE("I3 only ours: a foreign tap with a copied alias is left alone")
     CHECK(exists("tap99"));
 }
 
-TEST_CASE("I3 only ours: an alias that was rewritten while its tap was down, of which the kernel says nothing, counts")
+TEST_CASE("I3 only ours: an alias rewritten while its tap was down, which the kernel does not announce, counts")
 {
     const PrivateNetwork network;
     Service service;
@@ -224,7 +224,7 @@ TEST_CASE("I3 only ours: an alias that was rewritten while its tap was down, of 
     CHECK(service.service.leases({}).empty());
 }
 
-TEST_CASE("I6 the end is the daemon's: what a holder may do to its tap does not keep it")
+TEST_CASE("I6 the end is the daemon's: nothing that a holder can do to its tap extends the lease")
 {
     const PrivateNetwork network;
     Service service;
@@ -240,11 +240,11 @@ TEST_CASE("I6 the end is the daemon's: what a holder may do to its tap does not 
     CHECK_FALSE(exists("tap7"));
 }
 
-TEST_CASE("I4 never ownerless: who attaches to a multi-queue tap before it has an owner is left with nothing")
+TEST_CASE("I4 never ownerless: an intruder that attaches to a multi-queue tap before it has an owner gets nothing")
 {
     const PrivateNetwork network;
     Service service;
-    // Another user, at work all the time; /dev/net/tun is opened for it, as the node may be closed to it.
+    // Another user that attaches all the time. The test opens /dev/net/tun for it, because the node may be root's only.
     const UniqueFd tun{::open("/dev/net/tun", O_RDWR | O_CLOEXEC)};
     REQUIRE(tun);
     const pid_t intruder = ::fork();
@@ -263,7 +263,7 @@ TEST_CASE("I4 never ownerless: who attaches to a multi-queue tap before it has a
     for (int round = 0; round < 200; ++round) {
         const auto acquired = service.acquire(1, Hold::fd, 2);
         const auto &links = service.links.refresh().links();
-        // lo and the tap: nothing that an intruder would still have.
+        // Only lo and the tap: the intruder has no device left.
         REQUIRE(links.size() == 2);
         for (const auto &[ifindex, link] : links)
             if (link.is_tap)
@@ -274,7 +274,7 @@ TEST_CASE("I4 never ownerless: who attaches to a multi-queue tap before it has a
     CHECK(service.links.refresh().links().size() == 1);
 }
 
-TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last step fails is gone all the same")
+TEST_CASE("I9 whole or nothing: a tap is removed when the last step fails, even if its owner has it open")
 {
     const PrivateNetwork network;
     Service service;
@@ -294,7 +294,7 @@ TEST_CASE("I9 whole or nothing: a tap that its owner has open when the last step
     CHECK(service.service.sweep().empty());
 }
 
-TEST_CASE("a lease with an idle timeout ends when nobody had it open for so long")
+TEST_CASE("a lease with an idle timeout ends when no process has had it open for that time")
 {
     const PrivateNetwork network;
     Service service;
@@ -309,7 +309,7 @@ TEST_CASE("a lease with an idle timeout ends when nobody had it open for so long
     CHECK_FALSE(exists("tap7"));
 }
 
-TEST_CASE("what somebody does to a tap of ours that is down is seen, though the kernel does not tell it")
+TEST_CASE("changes of a tap that is down are noticed, though the kernel does not announce them")
 {
     const PrivateNetwork network;
     Service service;
@@ -318,16 +318,16 @@ TEST_CASE("what somebody does to a tap of ours that is down is seen, though the 
     network.ip("link set tap7 down");
     REQUIRE(service.service.sweep().empty());
     CHECK(service.service.next_deadline() == service.now + 500ms);
-    SECTION("its tag goes: it is nobody's, and the rest of its lease ends")
+    SECTION("it loses its tag: it belongs to no lease, and the rest of its lease ends")
     {
         network.ip("link set tap7 alias mine");
         CHECK(service.service.sweep().size() == 2);
         CHECK(exists("tap7"));
         CHECK_FALSE(exists("tap8"));
         CHECK(service.service.leases({}).empty());
-        CHECK(service.service.next_deadline()); // it may have it again
+        CHECK(service.service.next_deadline()); // it may get its tag back
     }
-    SECTION("it goes")
+    SECTION("it is deleted")
     {
         network.ip("link delete tap7");
         CHECK(service.service.sweep().size() == 2);
@@ -342,7 +342,7 @@ TEST_CASE("what somebody does to a tap of ours that is down is seen, though the 
     }
 }
 
-TEST_CASE("a tap of ours that lost its tag and is down is seen when it has it again")
+TEST_CASE("a tap that is down and lost its tag is noticed when it has the tag again")
 {
     const PrivateNetwork network;
     Service service;
@@ -354,7 +354,7 @@ TEST_CASE("a tap of ours that lost its tag and is down is seen when it has it ag
     CHECK(service.service.leases({}) == std::vector<LeaseGrant>{grant});
 }
 
-TEST_CASE("10,000 events of a hostile holder between two acquires are no obstacle")
+TEST_CASE("10,000 events of a hostile holder between two acquires do not make the second fail")
 {
     const PrivateNetwork network;
     Service service;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Taps from the real tun driver: who can open them, when they exist, and each refusal as an error.
+// Taps from the real tun driver: which users can open them, how long they exist, and each refusal as an error.
 
 #include "daemon/host/tun.hpp"
 
@@ -32,7 +32,7 @@ bool exists(const std::string &name)
     return ::if_nametoindex(name.c_str()) != 0;
 }
 
-// What another user's process gets from `work`: an errno.
+// The errno that `work` returns in a process of this user.
 int as_user(uid_t uid, const std::function<int()> &work)
 {
     const pid_t child = ::fork();
@@ -44,7 +44,7 @@ int as_user(uid_t uid, const std::function<int()> &work)
     return WEXITSTATUS(status);
 }
 
-// Attaches a queue through a descriptor that is open already: the device node need not be open to all.
+// Attaches a queue through an open descriptor, because the device node may be closed to the user.
 int attach(int tun, const char *name, short flags)
 {
     ifreq request{};
@@ -67,7 +67,7 @@ ErrorCode refusal(const std::function<void()> &work)
     } catch (const TapError &error) {
         return error.code();
     }
-    FAIL("it was granted");
+    FAIL("the call succeeded");
     return ErrorCode::failed;
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("a tap lives as long as its descriptors")
     CHECK_FALSE(exists("tap7"));
 }
 
-TEST_CASE("a persistent tap outlives them, until it is made unpersistent")
+TEST_CASE("a persistent tap outlives its descriptors until it is no longer persistent")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -106,7 +106,7 @@ TEST_CASE("a persistent tap outlives them, until it is made unpersistent")
     CHECK_FALSE(exists("tap7"));
 }
 
-TEST_CASE("I4 never ownerless: only the owner attaches")
+TEST_CASE("I4 never ownerless: only the owner can attach")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -120,7 +120,7 @@ TEST_CASE("I4 never ownerless: only the owner attaches")
     CHECK(as_user(owner, try_it) == 0);
 }
 
-TEST_CASE("I2 no collision: a name in use is not attached to, whatever has it")
+TEST_CASE("I2 no collision: a name in use is not attached to, whatever device has it")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -133,7 +133,7 @@ TEST_CASE("I2 no collision: a name in use is not attached to, whatever has it")
         CHECK_FALSE(tun.create(name, owner, {}));
 }
 
-TEST_CASE("a multi-queue tap has as many queues as asked for, or one with the rest for its owner")
+TEST_CASE("a multi-queue tap is created with all its queues, or with one and its owner attaches the others")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -148,7 +148,7 @@ TEST_CASE("a multi-queue tap has as many queues as asked for, or one with the re
           }) == 0);
 }
 
-TEST_CASE("a tap may have no virtio header before its frames, on any of its queues")
+TEST_CASE("a tap can be made without virtio headers before its frames, on all of its queues")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -161,7 +161,7 @@ TEST_CASE("a tap may have no virtio header before its frames, on any of its queu
     }
 }
 
-TEST_CASE("the descriptors say to QEMU what they are")
+TEST_CASE("the descriptors' flags show QEMU the tap's properties")
 {
     const PrivateNetwork network;
     Tun tun;
@@ -176,7 +176,7 @@ TEST_CASE("the descriptors say to QEMU what they are")
     }
 }
 
-TEST_CASE("a machine without /dev/net/tun or /dev/vhost-net is told by name")
+TEST_CASE("a missing /dev/net/tun or /dev/vhost-net is an error that names it")
 {
     const PrivateNetwork network;
     Tun tun{"/nonexistent/tun", "/nonexistent/vhost-net"};
@@ -185,7 +185,7 @@ TEST_CASE("a machine without /dev/net/tun or /dev/vhost-net is told by name")
     CHECK(tun.vhost_problem().find("/nonexistent/vhost-net") != std::string::npos);
 }
 
-TEST_CASE("a device that is no tun device is the kernel's refusal, with the call in its text")
+TEST_CASE("a device that is not the tun device gives the kernel's error, with the call in its text")
 {
     const PrivateNetwork network;
     Tun tun{"/dev/null", "/dev/null"};
@@ -194,13 +194,13 @@ TEST_CASE("a device that is no tun device is the kernel's refusal, with the call
     CHECK(tun.open_vhost(3).size() == 3);
 }
 
-TEST_CASE("a descriptor limit in the middle of a multi-queue tap leaves nothing")
+TEST_CASE("a descriptor limit reached within a multi-queue tap leaves nothing")
 {
     const PrivateNetwork network;
     Tun tun;
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    // Two descriptors more than now: enough for the second queue, and not for the third.
+    // Two descriptors more than now: enough for the second queue and not for the third.
     const UniqueFd next{::dup(2)};
     const rlimit tight{static_cast<rlim_t>(next.get()) + 3, before.rlim_max};
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The view of the host against the real kernel: what was heard equals what a fresh dump says, after changes
-// of every kind, those that the kernel makes without a word and those that came too fast to be heard.
+// The view of the host against the real kernel. It equals a fresh dump after changes of every kind, even those that the
+// kernel does not announce and those that come too fast to be read.
 
 #include "daemon/host/view.hpp"
 
@@ -34,7 +34,7 @@ Ipv4Prefix prefix(const char *text)
     return *Ipv4Prefix::parse(text);
 }
 
-// A view, and another one made afresh to compare with.
+// A view, and a fresh one to compare it with.
 struct Views {
     RouteRequests requests;
     View heard{requests};
@@ -69,7 +69,7 @@ UniqueFd open_tap(const std::string &name)
     return ::ioctl(tun.get(), TUNSETIFF, &request) == 0 ? std::move(tun) : UniqueFd{};
 }
 
-// Changes a tap that is up, and so is told of, as fast as it can.
+// Changes a tap, which is up so that the kernel announces the changes, as fast as possible.
 void flood(const std::string &name, const std::atomic<bool> &over)
 {
     const auto tun = open_tap(name);
@@ -81,7 +81,7 @@ void flood(const std::string &name, const std::atomic<bool> &over)
 
 } // namespace
 
-TEST_CASE("links, names, aliases, addresses and routes of all tables are seen as they come and go")
+TEST_CASE("links, names, aliases, addresses and routes of all tables appear and disappear in the view")
 {
     const PrivateNetwork network;
     Views views;
@@ -131,7 +131,7 @@ TEST_CASE("a default route occupies nothing")
     CHECK(views.agree());
 }
 
-TEST_CASE("routes that the kernel drops without a word are not believed in for ever")
+TEST_CASE("routes that the kernel drops without an announcement disappear from the view")
 {
     const PrivateNetwork network;
     Views views;
@@ -140,20 +140,20 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
     network.ip("link set lan0 up");
     network.ip("link set lan1 up");
     network.ip("addr add 10.0.0.2/24 dev lan0");
-    SECTION("a link goes down")
+    SECTION("because a link is set down")
     {
         network.ip("route add 192.168.7.0/24 via 10.0.0.1");
         REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
         network.ip("link set lan0 down");
     }
-    SECTION("a source address goes")
+    SECTION("because a source address is removed")
     {
         network.ip("addr add 10.0.1.2/24 dev lan0");
         network.ip("route add 192.168.7.0/24 via 10.0.0.1 src 10.0.1.2");
         REQUIRE(views.heard.drain().occupied(prefix("192.168.7.0/24")));
         network.ip("addr del 10.0.1.2/24 dev lan0");
     }
-    SECTION("a route is replaced, then its successor deleted")
+    SECTION("because a route is replaced, and the new one is deleted")
     {
         network.ip("addr add 10.0.1.2/24 dev lan1");
         network.ip("route add 192.168.7.0/24 via 10.0.0.1");
@@ -161,7 +161,7 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
         network.ip("route replace 192.168.7.0/24 via 10.0.1.1");
         network.ip("route del 192.168.7.0/24");
     }
-    SECTION("one of two routes to the same place, both through several links, goes; then the other")
+    SECTION("because one of two multipath routes to one destination is deleted, and then the other")
     {
         network.ip("addr add 10.0.1.2/24 dev lan1");
         network.ip("route add 192.168.7.0/24 nexthop via 10.0.0.1 nexthop via 10.0.1.1");
@@ -171,7 +171,7 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
         CHECK(views.heard.drain().occupied(prefix("192.168.7.0/24")));
         network.ip("route del 192.168.7.0/24");
     }
-    SECTION("one of several links of a route goes")
+    SECTION("because one of the links of a multipath route is deleted")
     {
         network.ip("addr add 10.0.1.2/24 dev lan1");
         network.ip("route add 192.168.7.0/24 nexthop via 10.0.0.1 nexthop via 10.0.1.1");
@@ -183,7 +183,7 @@ TEST_CASE("routes that the kernel drops without a word are not believed in for e
     CHECK(views.agree());
 }
 
-TEST_CASE("a dump that the kernel broke off says so")
+TEST_CASE("a dump that the kernel interrupted is reported as such")
 {
     struct {
         nlmsghdr header{};
@@ -202,7 +202,7 @@ TEST_CASE("a dump that the kernel broke off says so")
     CHECK(errno_of_done(done.header) == 0);
 }
 
-TEST_CASE("a link's bridge and its wireless self are no news of the link")
+TEST_CASE("announcements of a link's bridge port or wireless part do not change the link")
 {
     const PrivateNetwork network;
     Views views;
@@ -215,7 +215,7 @@ TEST_CASE("a link's bridge and its wireless self are no news of the link")
     CHECK(views.agree());
 }
 
-TEST_CASE("what was heard equals a fresh dump, after 300 random changes")
+TEST_CASE("the view equals a fresh dump after 300 random changes")
 {
     const PrivateNetwork network;
     Views views;
@@ -253,19 +253,19 @@ TEST_CASE("what was heard equals a fresh dump, after 300 random changes")
                 batch += "route del " + subnet + ".64/26\n";
                 break;
             default:
-                // Of a link that is down the kernel would not tell it.
+                // The kernel does not announce this for a link that is down.
                 batch += "link set " + link + " up alias a" + pick(9) + "\n";
                 break;
             }
         }
-        // Some of the changes make no sense at their time and are refused.
+        // Some of these changes make no sense at that moment and are refused.
         REQUIRE(std::system(("ip -force -batch - >/dev/null 2>&1 <<'END'\n" + batch + "END\ntrue").c_str()) == 0);
         batch.clear();
         REQUIRE(views.agree());
     }
 }
 
-TEST_CASE("events that came too fast to be heard are made up for by a dump")
+TEST_CASE("after events were lost the view is restored by a dump")
 {
     const PrivateNetwork network;
     Views views;
@@ -283,7 +283,7 @@ TEST_CASE("events that came too fast to be heard are made up for by a dump")
     CHECK(views.agree());
 }
 
-TEST_CASE("events that come faster than they are read neither keep a drain nor hide what was there before it")
+TEST_CASE("events that arrive faster than they are read neither block a drain nor hide what existed before it")
 {
     const PrivateNetwork network;
     std::atomic<bool> over = false;
