@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The shells whose completions are tested, each with one question: what can stand in place of the last word of this
-line? bash and zsh are typed at on a terminal, because how they break a line into words is part of the answer."""
+"""The shells whose completions are tested. Each answers one question: the candidates for the last word of a line. The
+tests type into bash and zsh at a terminal, because how they split a line into words is part of the answer."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ import time
 
 COMPLETIONS = pathlib.Path(__file__).resolve().parent.parent.parent / "client" / "completions"
 BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
-# A command with a completion of its own, for what stands behind `run -- `.
+# A command with a completion of its own, used after `run --`.
 COMMAND, ARGUMENTS = "stand-in-qemu", ["alpha", "beta"]
 # Seconds in which a loaded machine's zsh reads all of its completions.
 ANSWER_LIMIT = 120
@@ -71,7 +71,7 @@ complete -C $argv[2]
 
 
 class Terminal:
-    """A shell that is typed at; its answers come by a pipe of their own."""
+    """A shell at a terminal, whose answers come through a separate pipe."""
 
     def __init__(self, argv, setup, environment):
         self.answers, writer = os.pipe()
@@ -89,7 +89,7 @@ class Terminal:
 
     def _set_up(self, setup, writer):
         setup = setup.replace("@ANSWERS@", writer).replace("@COMPLETIONS@", str(COMPLETIONS))
-        # On one line, or each would be prompted for.
+        # One line, because the shell would prompt for each further line.
         quoted = setup.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
         self._type(f" eval $'{quoted}'; printf '\\0' >&{writer}\n".encode())
         self._answer()
@@ -99,7 +99,7 @@ class Terminal:
         os.write(self.terminal, keys)
 
     def _answer(self):
-        """What comes by the pipe up to its end mark; what the terminal shows meanwhile is kept."""
+        """The pipe's data up to the end mark; keeps what the terminal shows meanwhile."""
         answer, deadline = b"", time.monotonic() + ANSWER_LIMIT
         while not answer.endswith(b"\0"):
             ready, _, _ = select.select([self.answers, self.terminal], [], [], max(0, deadline - time.monotonic()))
@@ -114,7 +114,7 @@ class Terminal:
         return answer[:-1].decode().splitlines()
 
     def ask(self, line):
-        """The words that fit, as the shell has them, and the line as it is afterwards."""
+        """Returns the shell's candidates, and the line after completion."""
         self._type(line.encode() + ASK)
         *words, completed = self._answer()
         return words, completed
@@ -137,7 +137,7 @@ class Zsh(Terminal):
 
 
 class Fish:
-    """fish answers such questions without being typed at."""
+    """fish answers such questions without a terminal."""
 
     def __init__(self, environment):
         self.environment = environment

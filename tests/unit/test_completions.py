@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the shells complete of qemu-tapctl is what the program takes: verbs, options and formats exactly as in --help,
-and the caller's own leases by the names that `list` shows. Real shells are asked, and a stand-in answers `list`."""
+"""The shells' completions of qemu-tapctl offer exactly what the program accepts: the verbs, options and formats of
+--help, and the caller's own leases by the names in `list`. The tests ask real shells; a stand-in answers `list`."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ e94d5ad4de49603f  web    1000  name  tap30  192.168.30.1/24  192.168.30.2  52:54
 """
 NAMES = {"e94d5ad4de49603f", "web", "tap29", "tap30", "0a1b2c3d4e5f6071", "tap7", "77aa77aa77aa77aa", "ci:a@", "tap8"}
 DEVICES = ["virtio-net-pci", "virtio-net-device", "e1000", "e1000e", "rtl8139", "vmxnet3"]
-# It must not be able to ask for a password.
+# Fails if standard input is a terminal: a completion must not ask for a password.
 ANSWERING = f"""#!/bin/sh
 [ "$*" = list ] && ! [ -t 0 ] || exit 2
 cat <<'END'
@@ -48,7 +48,7 @@ def named_in_help(verb, option):
 
 
 class Completions:
-    """The same for every shell; `start` gives one."""
+    """The tests for every shell; `start` starts one."""
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp())
@@ -66,7 +66,7 @@ class Completions:
         path.chmod(0o755)
 
     def words(self, line):
-        """What fits in place of the last word of `qemu-tapctl LINE`, sorted; of --option=value the value."""
+        """The candidates for the last word of `qemu-tapctl LINE`, sorted; of --option=value only the value."""
         words, _ = self.shell.ask(f"qemu-tapctl {line}")
         return sorted(re.sub("^--[a-z-]+=", "", word) for word in words)
 
@@ -75,20 +75,20 @@ class Completions:
             self.assertEqual(self.words(line), sorted(expected))
 
     def test_verbs(self):
-        """the first word can be each verb of --help and nothing else"""
+        """The first word completes to each verb of --help and to nothing else."""
         self.assert_words("", VERBS)
         self.assert_words("r", ["run", "runqemu"])
         self.assert_words("list ", [])
 
     def test_options(self):
-        """each verb, and the program without one, has the options of its --help and no others"""
+        """Each verb, and the program without one, completes the options of its --help and no others."""
         self.assert_words("-", help_options(CLIENT))
         for verb in VERBS:
             self.assert_words(f"{verb} -", help_options(CLIENT, verb))
         self.assert_words("run --count 2 --vh", ["--vhost"])
 
     def test_values(self):
-        """an option's value, after a blank and after =, can be what --help names; numbers and labels are free"""
+        """An option's value, after a blank or =, completes to what --help names; numbers and labels do not complete."""
         for verb in ("up", "args"):
             formats = named_in_help(verb, "--format")
             self.assertGreater(len(formats), 3)
@@ -105,7 +105,7 @@ class Completions:
         self.assert_words("up --idle-timeout ", [])
 
     def test_defaults(self):
-        """the values that --help prints as defaults are among those offered"""
+        """The values that --help prints as defaults are candidates."""
         for verb in VERBS:
             for option, default in help_options(CLIENT, verb).items():
                 if default is not None and not default.isdigit():
@@ -113,14 +113,14 @@ class Completions:
                         self.assertIn(default, self.words(f"{verb} {option} "))
 
     def test_users(self):
-        """run --user can be every user of the host"""
+        """`run --user` completes to every user of the host."""
         beginning_alike = [user.pw_name for user in pwd.getpwall() if user.pw_name.startswith("roo")]
         self.assertIn("root", beginning_alike)
         self.assert_words("run --user roo", beginning_alike)
         self.assert_words("run --user=roo", beginning_alike)
 
     def test_names(self):
-        """down and args take leases, labels and taps as list shows them, each once, asked without a terminal"""
+        """`down` and `args` complete leases, labels and taps as in `list`, each once, and run it without a terminal."""
         self.assert_words("down ", NAMES)
         self.assert_words("args ", NAMES)
         self.assert_words("down tap", ["tap7", "tap8", "tap29", "tap30"])
@@ -129,7 +129,7 @@ class Completions:
         self.assert_words("down x", [])
 
     def test_further_names(self):
-        """down takes further names but none twice, and none with --all; args takes one"""
+        """`down` completes further names, none twice and none after --all; `args` completes one name."""
         self.assert_words("down web tap7 ", NAMES - {"web", "tap7"})
         self.assert_words("down --all ", [])
         self.assert_words("args web ", [])
@@ -137,20 +137,20 @@ class Completions:
         self.assert_words("args --format json web ", [])
 
     def test_no_answer(self):
-        """where list fails there are no names, and nothing of it is seen"""
+        """If `list` fails there are no candidates, and its output is not shown."""
         self.stand_in("qemu-tapctl", REFUSING)
         self.assert_words("down ", [])
         self.assertNotIn(b"not running", self.shell.shown)
 
     def test_late_answer(self):
-        """where list hangs there are no names, and the shell goes on"""
+        """If `list` hangs there are no candidates, and the shell continues."""
         self.stand_in("qemu-tapctl", HANGING)
         self.assert_words("down ", [])
         self.stand_in("qemu-tapctl", ANSWERING)
         self.assert_words("down w", ["web"])
 
     def test_command(self):
-        """behind run -- stand commands, and what each completes itself; nowhere else, and none of our options"""
+        """After `run --` the shell completes commands and their own arguments, and no options of qemu-tapctl."""
         self.assert_words("run -- stand-in-", [COMMAND])
         self.assert_words("run --count 2 -- stand-in-", [COMMAND])
         self.assert_words("run --count 2 --label=ci:a@ -- stand-in-qemu ", ARGUMENTS)
@@ -164,7 +164,7 @@ class InBash(Completions, unittest.TestCase):
     start = staticmethod(Bash)
 
     def test_line(self):
-        """what fits alone is put into the line as a whole, in words with : and = too"""
+        """A single candidate is inserted into the line as a whole, also in words with : and =."""
         for line, completed in {"down ci:": "down ci:a@ ", "down c": "down ci:a@ ",
                                 "up --format=j": "up --format=json ",
                                 "run -- stand-in-qemu b": "run -- stand-in-qemu beta "}.items():
@@ -173,19 +173,19 @@ class InBash(Completions, unittest.TestCase):
 
 
 class InBashAlone(InBash):
-    """Without bash-completion, which not everybody has; other commands complete nothing of their own then."""
+    """bash without bash-completion, which is not always installed: other commands have no completions of their own."""
 
     @staticmethod
     def start(environment):
         return Bash(environment, None)
 
     def test_command(self):
-        """behind run -- stand commands and files"""
+        """After `run --` the shell completes commands and files."""
         self.assert_words("run -- stand-in-", [COMMAND])
         self.assert_words("run -- stand-in-qemu alpha b", [])
 
     def test_line(self):
-        """what fits alone is put into the line as a whole, in words with : and = too, and behind run -- files"""
+        """A single candidate is inserted as a whole, also in words with : and =, and after `run --` also a file."""
         (self.folder / "an-image").touch()
         for line, completed in {"down ci:": "down ci:a@ ", "up --format=j": "up --format=json ", "down an-": "down an-",
                                 f"run -- cat {self.folder}/an-": f"run -- cat {self.folder}/an-image ",
@@ -198,12 +198,12 @@ class InZsh(Completions, unittest.TestCase):
     start = staticmethod(Zsh)
 
     def words(self, line):
-        """zsh offers options, unasked for, where it would have nothing to offer."""
+        """Ignores the options that zsh offers unasked if there are no other candidates."""
         asked = line.split(" ")[-1].startswith("-")
         return [word for word in super().words(line) if asked or not word.startswith("-")]
 
     def test_line(self):
-        """what fits alone is put into the line as a whole, in words with : and = too"""
+        """A single candidate is inserted into the line as a whole, also in words with : and =."""
         for line, completed in {"down ci:": "down ci:a@", "up --format=j": "up --format=json",
                                 "run -- stand-in-qemu b": "run -- stand-in-qemu beta"}.items():
             with self.subTest(line=line):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What debian/ repeats of the tree is what the tree says: the version, and what a build needs."""
+"""What debian/ repeats of the source tree, the version and the build dependencies, is the same in both."""
 
 import pathlib
 import re
@@ -13,12 +13,12 @@ class Debian(unittest.TestCase):
         return (ROOT / path).read_text(encoding="utf-8")
 
     def test_version(self):
-        """the packages have the version of the programs"""
+        """The packages have the version of the programs."""
         programs = re.search(r"^  version: '(.*)'", self.text("meson.build"), re.MULTILINE).group(1)
         self.assertEqual(re.match(r"qemu-tapctl \((.*?)\)", self.text("debian/changelog")).group(1), programs)
 
     def test_build_depends(self):
-        """the libraries that the packages are built with are those that tools/packages installs for a build"""
+        """The packages' build dependencies are the libraries that tools/packages installs for a build."""
         control = re.search(r"^Build-Depends:\n((?: .*\n)+)", self.text("debian/control"), re.MULTILINE).group(1)
         installed = re.search(r'\[build\]="(.*?)"', self.text("tools/packages"), re.DOTALL).group(1)
         library = re.compile(r"\b(?:lib\S+?|\S+-dev)(?=,|\s|$)")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The folders are the layers: whoever includes what, the arrows point inward. Edges (host, bus, programs) know the
-core, the core knows values, values know nobody; and every include of ours is a full path from the root."""
+"""The folders are layers, and includes point inward only. The edges (host, bus, programs) know the core, the core knows
+the values, and the values know nothing else. Every include of the project's files is a full path from the root."""
 
 import pathlib
 import re
@@ -13,7 +13,7 @@ LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", 
 FOLDERS = ("common", "daemon", "client")
 GENERATED = {"config.h", "org.qemutap1-adaptor.h", "org.qemutap1-proxy.h"}
 
-# Folder: what of ours it may include, and which libraries. The longest folder that fits a file counts.
+# Folder: the folders that it may include, and the libraries. The longest folder that contains a file applies.
 MAY = {
     "common": (("common/",), ()),
     "common/sdbus_compat.hpp": ((), ("sdbus-c++/",)),
@@ -53,20 +53,20 @@ class Layers(unittest.TestCase):
         return files
 
     def test_arrows(self):
-        """no file includes a layer further out than its own, or a library that its layer does not know"""
+        """No file includes a layer further out than its own, or a library that its layer must not use."""
         for file in self.sources():
             path = str(file.relative_to(ROOT))
             ours, libraries = rule_of(path)
             for quote, included in INCLUDE.findall(file.read_text(encoding="utf-8")):
                 with self.subTest(file=path, includes=included):
                     if quote == '"' and included not in GENERATED:
-                        self.assertTrue((ROOT / included).is_file(), "not a full path from the root")
-                        self.assertTrue(included.startswith(ours), "an arrow that points outward")
+                        self.assertTrue((ROOT / included).is_file(), "the include is not a full path from the root")
+                        self.assertTrue(included.startswith(ours), "the include points outward")
                     elif included.startswith(LIBRARIES):
-                        self.assertTrue(included.startswith(libraries), "a library of another layer")
+                        self.assertTrue(included.startswith(libraries), "the library belongs to another layer")
 
     def test_licence(self):
-        """every source begins with its licence and a paragraph that says why it exists"""
+        """Every source begins with its licence and a paragraph that says why it exists."""
         for file in self.sources():
             with self.subTest(file=file.name):
                 lines = file.read_text(encoding="utf-8").splitlines()

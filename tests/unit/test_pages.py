@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The manual pages say what the programs do: options, defaults, settings, exit statuses and the bus interface stand
-in the pages exactly as in --help, in the table of outcomes and in the interface's XML, neither more nor less."""
+"""The manual pages describe what the programs do: their options, defaults, settings, exit statuses and bus interface
+are exactly those of --help, of the table of outcomes and of the interface's XML."""
 
 import os
 import pathlib
@@ -19,12 +19,12 @@ PAGES = {
 INTERFACE = ROOT / "dbus" / "org.qemutap1.xml"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 VERBS = ("run", "runqemu", "up", "down", "list", "args")
-# Every verb has --help, which the page describes once; no file sets these of the daemon.
+# Every verb has --help, which the page describes once. A configuration file cannot set these options of the daemon.
 HELP = {"--help"}
 NO_SETTING = {"--end-leases", "--runqemu-locks", "--runqemu-locks-at", "--help", "--version", "--config"}
-# What the shell and env(1) say of a command that can't be started, and success; no error has these.
+# Success, and the statuses of the shell and env(1) for a command that cannot be started; no error has these.
 OTHER_STATUSES = {0, 126, 127}
-# The client's own error, which never travels on the bus.
+# An error that the client itself raises, so it is never sent on the bus.
 NOT_ON_THE_BUS = "org.qemutap1.Error.ServiceUnavailable"
 
 
@@ -44,15 +44,15 @@ def help_options(program, *verb):
 
 
 class Page:
-    """One page in mdoc(7): what its macros name."""
+    """One page in mdoc(7), read by its macros."""
 
     def __init__(self, name, section):
         self.source = PAGES[name, section].read_text(encoding="utf-8")
-        # Literal text is written with \- for each hyphen that is to be one.
+        # mdoc source has \- for each literal hyphen.
         self.plain = self.source.replace("\\-", "-").replace("\\e", "\\").replace("\\(aq", "'")
 
     def section(self, title, text=None):
-        """What stands below .Sh or .Ss TITLE."""
+        """The text below .Sh or .Ss TITLE."""
         found = re.search(rf"^\.S[hs] {re.escape(title)}\n(.*?)(?=^\.S[hs] |\Z)", text or self.source,
                           re.MULTILINE | re.DOTALL)
         if not found:
@@ -60,7 +60,7 @@ class Page:
         return found.group(1)
 
     def items(self, title):
-        """The entries of a section's lists: what stands behind .It, with the text below."""
+        """The entries of a section's lists: the words after .It, and the text below."""
         return re.findall(r"^\.It (.*)\n((?:(?!\.It |\.El).*\n)*)", self.section(title), re.MULTILINE)
 
     def options(self, title):
@@ -69,7 +69,7 @@ class Page:
                 for option in re.findall(r"(?:Fl |, )-([a-z-]+)", head)}
 
     def typed(self, title, part=0):
-        """The keys of a section's list number `part`, with their types."""
+        """The keys of list number `part` in a section, with their types."""
         lists = self.section(title).split(".Bl ")[1:]
         return dict(re.findall(r"^\.It Cm (\S+) Pq Vt (\S+)$", lists[part], re.MULTILINE))
 
@@ -93,7 +93,7 @@ class Client(Pages):
         self.page = Page("qemu-tapctl", "1")
 
     def synopsis(self):
-        """Of each verb the options that its line in the synopsis names; "" is the line without a verb."""
+        """For each verb the options in its synopsis line; "" is the line without a verb."""
         lines = {}
         for line in self.page.section("SYNOPSIS").split(".Nm\n")[1:]:
             verb = re.match(r"\.Cm (\w+)\n", line)
@@ -101,7 +101,7 @@ class Client(Pages):
         return lines
 
     def test_verbs(self):
-        """the synopsis has the client's verbs and no others, and each is described"""
+        """The synopsis has exactly the client's verbs, and each is described."""
         self.assertEqual(set(self.synopsis()), {*VERBS, ""})
         self.assertEqual([head for head, _ in self.page.items("COMMANDS")], [f"Cm {verb}" for verb in VERBS])
         shown = subprocess.run([CLIENT, "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
@@ -109,7 +109,7 @@ class Client(Pages):
         self.assertEqual(re.findall(r"^  ([a-z]+) ", verbs, re.MULTILINE), list(VERBS))
 
     def test_options_of_verbs(self):
-        """each verb's line in the synopsis has the options of its --help, in both directions"""
+        """Each verb's line in the synopsis has exactly the options of its --help."""
         lines = self.synopsis()
         for verb in VERBS:
             with self.subTest(verb=verb):
@@ -117,13 +117,13 @@ class Client(Pages):
         self.assertEqual(lines[""], set(help_options(CLIENT)))
 
     def test_options_described(self):
-        """OPTIONS describes every option of every verb, and none that no verb has"""
+        """OPTIONS describes every option of every verb, and no other."""
         known = set(help_options(CLIENT)).union(*(help_options(CLIENT, verb) for verb in VERBS))
         self.assertEqual(set(self.page.options("OPTIONS")), known)
         self.assertLessEqual({f"--{option}" for option in re.findall(r"Fl -([a-z-]+)", self.page.source)}, known)
 
     def test_defaults(self):
-        """the defaults that --help prints are those that the page states"""
+        """The defaults in --help are those in the page."""
         described = self.page.options("OPTIONS")
         by_format = {verb: help_options(CLIENT, verb).pop("--format") for verb in ("up", "args")}
         words = re.findall(r"Cm (\w+)", described.pop("--format"))
@@ -141,14 +141,14 @@ class Client(Pages):
                          re.findall(r"\b(?!or\b)[a-z]+", named))
 
     def test_exit_statuses(self):
-        """EXIT STATUS has each status of the table of outcomes, 0, 126 and 127, once, and no other"""
+        """EXIT STATUS has each status of the table of outcomes, 0, 126 and 127, once, and no other."""
         table = (ROOT / "common" / "error.cpp").read_text(encoding="utf-8")
         statuses = {int(status) for status in re.findall(r'Outcome\{.*?"org\.[\w.]+", (\d+)\}', table)}
         self.assertGreater(len(statuses), 5, "the table of outcomes was not found")
         self.assertEqual([int(head) for head, _ in self.page.items("EXIT STATUS")], sorted(statuses | OTHER_STATUSES))
 
     def test_examples(self):
-        """examples in all pages call the client with options that their verb has"""
+        """Examples in all pages call the client with options that their verb has."""
         calls = []
         for page in PAGES:
             text = "".join(Page(*page).literals()).replace("\\\n", " ")
@@ -161,7 +161,7 @@ class Client(Pages):
 
 class Helper(Pages):
     def test_options(self):
-        """synopsis and OPTIONS of qemu-tap-helper(8) have the options of its --help, in both directions"""
+        """Synopsis and OPTIONS of qemu-tap-helper(8) have exactly the options of its --help."""
         page, shown = Page("qemu-tap-helper", "8"), help_options(HELPER)
         self.assertEqual(set(page.options("OPTIONS")), set(shown))
         synopsis = re.findall(r"Fl -([a-z-]+)", page.section("SYNOPSIS"))
@@ -177,7 +177,7 @@ class Daemon(Pages):
         return {f"--{head.split()[1]}": text for head, text in Page("qemu-tapd.conf", "5").items("SETTINGS")}
 
     def test_options(self):
-        """synopsis and OPTIONS of qemu-tapd(8) have the options of its --help, in both directions"""
+        """Synopsis and OPTIONS of qemu-tapd(8) have exactly the options of its --help."""
         page = Page("qemu-tapd", "8")
         self.assertEqual(set(page.options("OPTIONS")), set(self.shown))
         synopsis = re.findall(r"Fl -([a-z-]+)", page.section("SYNOPSIS"))
@@ -186,21 +186,21 @@ class Daemon(Pages):
                              page.options("OPTIONS"))
 
     def test_settings(self):
-        """qemu-tapd.conf(5) describes each option that a file can set, with its default, and no other key"""
+        """qemu-tapd.conf(5) describes exactly the options that a file can set, with their defaults."""
         settings = self.settings()
         shown = {option: default for option, default in self.shown.items() if option not in NO_SETTING}
         self.assertEqual(set(settings), set(shown))
         self.assert_defaults(shown, settings)
 
     def test_examples(self):
-        """the file in the EXAMPLES of qemu-tapd.conf(5) sets keys that there are"""
+        """The example file in qemu-tapd.conf(5) sets existing keys."""
         page = Page("qemu-tapd.conf", "5")
         keys = re.findall(r"^([a-z-]+) = ", "".join(page.literals()), re.MULTILINE)
         self.assertGreater(len(keys), 0)
         self.assertLessEqual({f"--{key}" for key in keys}, set(self.settings()))
 
     def test_default_file(self):
-        """the file that --help names is the one in the pages"""
+        """The default file in --help is the one in the pages."""
         path = self.shown["--config"]
         for page in (Page("qemu-tapd", "8"), Page("qemu-tapd.conf", "5")):
             self.assertIn(f"Pa {path}", [head for head, _ in page.items("FILES")])
@@ -214,7 +214,7 @@ class Bus(unittest.TestCase):
         self.comment = dict(re.findall(r"<!--\s+(\w+): (.*?)-->", text, re.DOTALL))
 
     def declaration(self):
-        """The interface as the page's synopsis should have it, blanks apart."""
+        """The interface as the page's synopsis must declare it, ignoring white space."""
         lines = [f"interface {self.interface.get('name')} {{ methods:"]
         for method in self.interface.findall("method"):
             arguments = [f"{arg.get('direction')} {arg.get('type')} {arg.get('name')}" for arg in method.findall("arg")]
@@ -226,19 +226,19 @@ class Bus(unittest.TestCase):
         return " ".join(lines) + " };"
 
     def test_members(self):
-        """the synopsis declares the methods and properties of the XML, with arguments and types, and no others"""
+        """The synopsis declares exactly the methods and properties of the XML, with arguments and types."""
         declared = " ".join(self.page.literals()[0].split())
         self.assertEqual(declared, f"node /org/qemutap1 {{ {self.declaration()} }};")
 
     def test_members_described(self):
-        """each method has a section and each property an entry, and nothing else has"""
+        """Each method has a section and each property an entry, and there are no others."""
         methods = [method.get("name") for method in self.interface.findall("method")]
         self.assertEqual(re.findall(r"^\.Ss (\w+)$", self.page.source, re.MULTILINE), methods)
         properties = [f"Va {prop.get('name')}" for prop in self.interface.findall("property")]
         self.assertEqual([head for head, _ in self.page.items("PROPERTIES")], properties)
 
     def test_acquire_keys(self):
-        """the options of Acquire and the keys of a tap, with their types, are those that the XML documents"""
+        """The page's options of Acquire and keys of a tap, with their types, are those that the XML documents."""
         options, taps = re.split(r"\n +lease: ", self.comment["Acquire"])
         for part, documented in enumerate((options, taps)):
             keys = dict(re.findall(r"^ {10}([a-z-]+) +([a-z])(?:  .*)?$", documented, re.MULTILINE))
@@ -246,7 +246,7 @@ class Bus(unittest.TestCase):
             self.assertEqual(self.page.typed("Acquire", part), keys)
 
     def test_list_keys(self):
-        """the options of List and the keys of a lease, with their types, are those that the XML documents"""
+        """The page's options of List and keys of a lease, with their types, are those that the XML documents."""
         options, leases = " ".join(self.comment["List"].split()).split("leases, of each: ")
         keys = dict(re.findall(r"(?:options: |\), )([a-z-]+) ([a-z])\b", options))
         self.assertEqual(self.page.typed("List", 0), keys)
@@ -254,14 +254,14 @@ class Bus(unittest.TestCase):
         self.assertEqual(self.page.typed("List", 1), keys)
 
     def test_all_keys(self):
-        """the keys of all dictionaries are those that both programs are compiled with"""
+        """The keys of all dictionaries are those that both programs are compiled with."""
         names = (ROOT / "common" / "bus_names.hpp").read_text(encoding="utf-8")
         compiled = set(re.findall(r'\bkey_\w+ = "([^"]+)"', names))
         dictionaries = [self.page.typed(method, part) for method in ("Acquire", "List") for part in (0, 1)]
         self.assertEqual(set().union(*dictionaries), compiled)
 
     def test_errors(self):
-        """the page's error names are those of the table of outcomes and of the XML, the client's own apart"""
+        """The page's error names are those of the table of outcomes and of the XML, except the client's own."""
         table = set(re.findall(r'"(org\.qemutap1\.Error\.\w+)"', (ROOT / "common" / "error.cpp").read_text("utf-8")))
         self.assertIn(NOT_ON_THE_BUS, table)
         paged = {head.removeprefix("Er ") for head, _ in self.page.items("ERROR NAMES")}
@@ -271,7 +271,7 @@ class Bus(unittest.TestCase):
         self.assertEqual({f"org.qemutap1.Error.{name}" for name in documented}, paged)
 
     def test_actions(self):
-        """the polkit actions of the pages are those that are installed"""
+        """The polkit actions in the pages are the installed ones."""
         policy = ElementTree.parse(ROOT / "polkit" / "org.qemutap.policy")
         actions = [f"Ql {action.get('id')}" for action in policy.iter("action")]
         self.assertEqual([head for head, _ in self.page.items("POLKIT ACTIONS")], actions)
@@ -280,7 +280,7 @@ class Bus(unittest.TestCase):
 
 class Every(unittest.TestCase):
     def test_references(self):
-        """a reference to one of the pages names the section that it is in"""
+        """A reference to one of the project's pages names the right section."""
         ours = {name: section for name, section in PAGES}
         for name, section in PAGES:
             references = re.findall(r"\bXr (\S+) (\d)", Page(name, section).source)
@@ -290,7 +290,7 @@ class Every(unittest.TestCase):
                     self.assertEqual(number, ours.get(other, number))
 
     def test_beginning(self):
-        """every page begins with its licence and bears the name and section of its file"""
+        """Every page begins with its licence and has the name and section of its file."""
         for name, section in PAGES:
             with self.subTest(page=name):
                 page = Page(name, section)

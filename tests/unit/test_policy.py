@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""polkit's questions are put in the languages that the project speaks, all of them and each one whole: polkit falls
-back to English without a word, so a text that is missing shows nowhere else."""
+"""polkit's questions exist in all of the project's languages, each one complete. polkit silently falls back to English,
+so no other test would find a missing text."""
 
 import pathlib
 import unittest
@@ -10,7 +10,7 @@ POLICY = pathlib.Path(__file__).resolve().parent.parent.parent / "polkit" / "org
 LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 LANGUAGES = {None, "de", "ru"}
 TEXTS = ("description", "message")
-# polkit wraps nothing, and a dialog is not wide.
+# polkit does not wrap its texts, and a dialog is not wide.
 LONGEST = 120
 
 
@@ -21,21 +21,21 @@ class Policy(unittest.TestCase):
                                                                          "org.qemutap.vhost"])
 
     def texts(self):
-        """Of each action and kind of text the entries, by language."""
+        """For each action and kind of text its name and its entries: language and text."""
         for action in self.actions:
             for kind in TEXTS:
                 entries = [(entry.get(LANGUAGE), entry.text) for entry in action.findall(kind)]
                 yield f"{action.get('id')} {kind}", entries
 
     def test_languages(self):
-        """each description and message is there in English, German and Russian, once each"""
+        """Each description and message exists once in English, German and Russian."""
         for name, entries in self.texts():
             with self.subTest(text=name):
                 self.assertEqual(sorted(language or "" for language, _ in entries),
                                  sorted(language or "" for language in LANGUAGES))
 
     def test_translated(self):
-        """a translation is another text, of its own alphabet, as short as can be read, and ends without a full stop"""
+        """A translation differs from the English text, uses its language's alphabet, is short, and has no full stop."""
         for name, entries in self.texts():
             english = dict(entries)[None]
             for language, text in entries:
@@ -48,13 +48,13 @@ class Policy(unittest.TestCase):
                     self.assertEqual(text == english, language is None)
 
     def test_told_apart(self):
-        """in no language do two actions, or an action's two texts, say the same"""
+        """In each language all texts of all actions differ."""
         for language in LANGUAGES:
             texts = [dict(entries)[language] for _, entries in self.texts()]
             self.assertEqual(len(texts), len(set(texts)))
 
     def test_nothing_else(self):
-        """no other element is translated, and none has a language that is not known"""
+        """No other element is translated, and none has an unknown language."""
         for action in self.actions:
             for entry in action.iter():
                 with self.subTest(action=action.get("id"), element=entry.tag):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The page qemu-vm@.service(5) says what the unit does: settings, defaults, times, statuses and files stand in it as
-in the unit, and its examples can be read as systemd reads them."""
+"""The page qemu-vm@.service(5) describes what the unit does: its settings, defaults, times, statuses and files are the
+unit's, and systemd can read its examples."""
 
 import hashlib
 import re
@@ -23,9 +23,9 @@ class VirtualMachine(Pages):
         return re.findall(rf"^{key}=(.*)$", self.unit, re.MULTILINE)
 
     def test_settings(self):
-        """SETTINGS has the settings that the unit's commands use, with the unit's defaults, and no other"""
+        """SETTINGS has exactly the settings that the unit's commands use, with the unit's defaults."""
         used = set(re.findall(r"\$\{?(\w+)", "\n".join(self.values(r"Exec\w+"))))
-        # What the first command makes of it.
+        # The unit's first command computes this variable from the settings.
         self.assertIn(WRITTEN, used)
         self.assertIn(f'echo "{WRITTEN}=$user"', PREPARE.read_text(encoding="utf-8"))
         used = used - {WRITTEN} | {"RUN_AS"}
@@ -39,7 +39,7 @@ class VirtualMachine(Pages):
                 self.assertEqual((stated.group(1) or "").strip(), "none" if expected == "" else expected or "")
 
     def test_figures(self):
-        """times, statuses, files and the page's own name are those of the unit"""
+        """Times, statuses, files and the page's own name are those of the unit."""
         plain = " ".join(self.page.plain.split())
         seconds = int(re.fullmatch(r"(\d+)s", self.values("TimeoutStopSec")[0]).group(1))
         self.assertIn(f"After {seconds} seconds the unit sends SIGTERM", plain)
@@ -52,7 +52,7 @@ class VirtualMachine(Pages):
         files = [head.removeprefix("Pa ") for head, _ in self.page.items("FILES")]
         place = "%t/qemu-vm/%i/sockets"
         socket = re.search(r"unix:(\S+?),", self.values("ExecStart")[0]).group(1)
-        self.assertTrue(place.startswith(f"%t/{self.values('RuntimeDirectory')[0]}/"), "it would not be removed")
+        self.assertTrue(place.startswith(f"%t/{self.values('RuntimeDirectory')[0]}/"), "systemd would not remove it")
         self.assertEqual(socket, f"{place}/qmp")
         self.assertTrue(self.values("ExecStop")[0].endswith(f" {socket}"))
         self.assertEqual(files, [name.replace("%i", "NAME").replace("%t", "/run")
@@ -65,7 +65,7 @@ class VirtualMachine(Pages):
         self.assertEqual(self.values("Documentation"), ["man:qemu-vm@.service(5)"])
 
     def test_users(self):
-        """each machine has a user of its own, with a name that systemd-sysusers takes, as the page says"""
+        """Each virtual machine has a user of its own, with a name that systemd-sysusers accepts, as in the page."""
         names = ("web", "Web", "w", "a_b-c", "x" * 23, "x" * 24, "x" * 63, "a.b", "a:b", "a@b", "a-b", "1", "a")
         users = {name: self.prepare("user", name).stdout.strip() for name in names}
         self.assertEqual(users["web"], "qemu-vm-web")
@@ -76,7 +76,7 @@ class VirtualMachine(Pages):
             self.assertRegex(user, r"\A[A-Za-z_][A-Za-z0-9_-]{0,30}\Z")
 
     def test_names(self):
-        """what is no name of a machine is refused before anything is made"""
+        """An invalid name of a virtual machine is refused before anything is made."""
         for name in ("", ".", "..", "-x", "a/b", "a b", "a\nb", "$(id)", "a;b"):
             with self.subTest(name=name):
                 done = self.prepare("user", name)
@@ -87,18 +87,18 @@ class VirtualMachine(Pages):
         return subprocess.run([PREPARE, *words], capture_output=True, text=True, check=False)
 
     def test_presses(self):
-        """the page presses the button as often as the program does"""
+        """The page states the interval of the program's button presses."""
         source = (ROOT / "client" / "vm" / "main.cpp").read_text(encoding="utf-8")
         seconds = re.search(r"seconds between_presses\{(\d+)\}", source).group(1)
         self.assertIn(f"every {seconds} seconds until QEMU has ended", " ".join(self.page.plain.split()))
 
     def test_client_options(self):
-        """the unit calls the client with options that `run` has"""
+        """The unit calls the client with options that `run` has."""
         words = self.values("ExecStart")[0].split(" -- ")[0]
         self.assertLessEqual(set(re.findall(r" (--[a-z-]+)", words)), set(help_options(CLIENT, "run")))
 
     def test_examples(self):
-        """the examples set what can be set, quoted so that a settings file's reader has words without a quote left"""
+        """The examples use existing settings, quoted so that systemd reads complete words from the file."""
         settings = set(head.removeprefix("Ev ") for head, _ in self.page.items("SETTINGS"))
         files = [text for text in self.page.literals() if "QEMU=" in text]
         self.assertGreater(len(files), 1)
