@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The words that connect QEMU to a lease, as exact lists.
+// The arguments that connect QEMU to a lease, as exact lists.
 
 #include "client/qemu/args.hpp"
 
@@ -49,7 +49,7 @@ TEST_CASE("args: taps held by name are opened by ifname= without scripts, in pai
                 "virtio-net-pci,netdev=net1,mac=52:54:00:ab:00:08"});
 }
 
-TEST_CASE("args: a tap held by descriptors is given as fds=, also where it is only one")
+TEST_CASE("args: a tap held by descriptors is given as fds=, even if it has only one")
 {
     CHECK(qemu_args(sample_lease(1), {{{5}, {}}}, NicOptions{}) ==
           Words{"-netdev", "tap,id=net0,fds=5", "-device", "virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07"});
@@ -62,21 +62,21 @@ TEST_CASE("args: each of several taps has its own descriptors")
                 "-netdev", "tap,id=net1,fds=9", "-device", "virtio-net-pci,netdev=net1,mac=52:54:00:ab:00:08"});
 }
 
-TEST_CASE("args: several queues by name are told to both, the netdev and the virtio device")
+TEST_CASE("args: several queues by name are written on both the netdev and the virtio device")
 {
     CHECK(qemu_args(lease_with_queues(1, 4), NicOptions{}) ==
           Words{"-netdev", "tap,id=net0,ifname=tap7,script=no,downscript=no,queues=4", "-device",
                 "virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07,mq=on,vectors=10"});
 }
 
-TEST_CASE("args: several queues by descriptors are counted by them and told to the device only")
+TEST_CASE("args: several queues by descriptors are written on the device only, because fds= has their number")
 {
     CHECK(qemu_args(lease_with_queues(1, 2), {{{5, 6}, {}}}, NicOptions{}) ==
           Words{"-netdev", "tap,id=net0,fds=5:6", "-device",
                 "virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07,mq=on,vectors=6"});
 }
 
-TEST_CASE("args: a multi-queue PCI device has two vectors for each queue and two more; one queue names none")
+TEST_CASE("args: a multi-queue PCI device has two vectors per queue and two more; one queue has no vectors=")
 {
     CHECK(device_of(lease_with_queues(1, 1), "virtio-net-pci") == "virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07");
     for (unsigned queues = 2; queues <= 16; ++queues) {
@@ -98,7 +98,7 @@ TEST_CASE("args: vhost=on is written together with the vhost descriptors")
                 "virtio-net-pci,netdev=net1,mac=52:54:00:ab:00:08,mq=on,vectors=6"});
 }
 
-TEST_CASE("args: vhost without descriptors that are held is never written, whatever the grant says")
+TEST_CASE("args: vhost without descriptors is never written, whatever the grant says")
 {
     auto lease = sample_lease(1);
     lease.taps.front().vhost = true;
@@ -106,7 +106,7 @@ TEST_CASE("args: vhost without descriptors that are held is never written, whate
     CHECK(qemu_args(lease, {{{5}, {}}}, NicOptions{}).at(1) == "tap,id=net0,fds=5");
 }
 
-TEST_CASE("args: the first netdev is the one asked for, and the device follows it")
+TEST_CASE("args: numbering begins with the requested netdev, and the device uses the same number")
 {
     NicOptions options;
     options.first_netdev = 3;
@@ -116,7 +116,7 @@ TEST_CASE("args: the first netdev is the one asked for, and the device follows i
                                                        "-device", "virtio-net-pci,netdev=net4,mac=52:54:00:ab:00:08"});
 }
 
-TEST_CASE("args: behind somebody's command the netdevs have ids of their own")
+TEST_CASE("args: after a caller's command the netdevs have ids of their own")
 {
     NicOptions options;
     options.netdev = added_netdev;
@@ -125,21 +125,21 @@ TEST_CASE("args: behind somebody's command the netdevs have ids of their own")
                                                        "virtio-net-pci,netdev=tapctl0,mac=52:54:00:ab:00:07"});
 }
 
-TEST_CASE("args: where QEMU is to choose the place, none is named")
+TEST_CASE("args: no bus address is written if QEMU is to choose it")
 {
     auto options = model("virtio-net-device");
     options.first_mmio_bus = std::nullopt;
     CHECK(qemu_args(sample_lease(1), options).at(3) == "virtio-net-device,netdev=net0,mac=52:54:00:ab:00:07");
 }
 
-TEST_CASE("args: the device's name is the kernel's, also where it is not tapN any more")
+TEST_CASE("args: ifname= is the kernel's name of the device, even if it is no longer tapN")
 {
     auto lease = sample_lease(1);
     lease.taps.front().name = "vm-lan";
     CHECK(qemu_args(lease, NicOptions{}).at(1) == "tap,id=net0,ifname=vm-lan,script=no,downscript=no");
 }
 
-TEST_CASE("args: another model has its name and no virtio properties, also with several queues")
+TEST_CASE("args: another model has its own name and no virtio properties, even with several queues")
 {
     for (const std::string name : {"e1000", "e1000e", "rtl8139", "vmxnet3", "usb-net", "ne2k_pci"}) {
         CAPTURE(name);
@@ -156,14 +156,14 @@ TEST_CASE("args: all of virtio's PCI models are multi-queue")
     }
 }
 
-TEST_CASE("args: a model may come with properties of its own, and they stay in front of ours")
+TEST_CASE("args: a model can have properties, which come before the added ones")
 {
     CHECK(device_of(lease_with_queues(1, 1), "e1000,romfile=") == "e1000,romfile=,netdev=net0,mac=52:54:00:ab:00:07");
     CHECK(device_of(lease_with_queues(1, 2), "virtio-net-pci,romfile=,disable-legacy=on") ==
           "virtio-net-pci,romfile=,disable-legacy=on,netdev=net0,mac=52:54:00:ab:00:07,mq=on,vectors=6");
 }
 
-TEST_CASE("args: virtio-net-device has its transport named, or the guest would find the NICs in reverse order")
+TEST_CASE("args: virtio-net-device names its transport, or the guest would find the NICs in reverse order")
 {
     CHECK(qemu_args(sample_lease(2), model("virtio-net-device")) ==
           Words{"-netdev", "tap,id=net0,ifname=tap7,script=no,downscript=no", "-device",
@@ -172,13 +172,13 @@ TEST_CASE("args: virtio-net-device has its transport named, or the guest would f
                 "virtio-net-device,netdev=net1,mac=52:54:00:ab:00:08,bus=virtio-mmio-bus.1"});
 }
 
-TEST_CASE("args: virtio-net-device is multi-queue without vectors, which it has no property for")
+TEST_CASE("args: virtio-net-device is multi-queue without vectors=, which it does not have")
 {
     CHECK(device_of(lease_with_queues(1, 2), "virtio-net-device") ==
           "virtio-net-device,netdev=net0,mac=52:54:00:ab:00:07,mq=on,bus=virtio-mmio-bus.0");
 }
 
-TEST_CASE("args: a device model is a name, with properties that need no quoting")
+TEST_CASE("args: a device model is a name with properties that need no quoting")
 {
     for (const auto *text : {"virtio-net-pci", "e1000", "ne2k_pci", "e1000-82544gc", "virtio-net-pci,romfile=",
                              "virtio-net-pci,host_mtu=1500,addr=05.0", "e1000,romfile=/usr/share/qemu/efi.rom"}) {
@@ -187,7 +187,7 @@ TEST_CASE("args: a device model is a name, with properties that need no quoting"
     }
 }
 
-TEST_CASE("args: what QEMU or a shell could take for something else is no device model")
+TEST_CASE("args: text that QEMU or a shell could misread is not a device model")
 {
     using namespace std::string_view_literals;
     for (const auto text : {""sv,        "-device"sv,   "--help"sv,  ",netdev=net9"sv, "virtio net"sv,
@@ -199,7 +199,7 @@ TEST_CASE("args: what QEMU or a shell could take for something else is no device
     }
 }
 
-TEST_CASE("args: words that need no quoting are joined by spaces as they are")
+TEST_CASE("args: words that need no quoting are joined by spaces unchanged")
 {
     CHECK(shell_line(qemu_args(sample_lease(1), NicOptions{})) ==
           "-netdev tap,id=net0,ifname=tap7,script=no,downscript=no "
@@ -207,7 +207,7 @@ TEST_CASE("args: words that need no quoting are joined by spaces as they are")
     CHECK(shell_line({}).empty());
 }
 
-TEST_CASE("args: sh reads back every word as it was, whatever is in it")
+TEST_CASE("args: sh reads every word back unchanged, whatever is in it")
 {
     const Words quoted{"it's", "a\"b", "'", "back\\slash", "", "two words", "two\nlines", "caf\xc3\xa9"};
     const Words special{"plain", "$(x)", "`x`", "$HOME", "semi;colon", "*", "~", "#no-comment", "a&b", "!", ""};

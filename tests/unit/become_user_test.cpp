@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a user's programs find in their environment after root has become the user. That root really does is for the
-// bus ring to see.
+// The environment of a user's program after root has become the user. The bus ring tests that root really does.
 
 #include "client/become_user.hpp"
 
@@ -26,7 +25,7 @@ const Environment of_root{{"HOME", "/root"},      {"USER", "root"},          {"P
 
 } // namespace
 
-TEST_CASE("become user: of root's environment the user's program has what describes the terminal and nothing else")
+TEST_CASE("become user: the user's program inherits only the variables that describe root's terminal")
 {
     const Environment expected{{"HOME", "/home/vm"},
                                {"USER", "vm"},
@@ -39,19 +38,19 @@ TEST_CASE("become user: of root's environment the user's program has what descri
     CHECK(environment_for(vm, of_root, EnvironmentRule::login) == expected);
 }
 
-TEST_CASE("become user: an environment without a terminal gets none")
+TEST_CASE("become user: without a terminal in the environment none is added")
 {
     CHECK(environment_for(vm, {}, EnvironmentRule::login).count("TERM") == 0);
 }
 
-TEST_CASE("become user: root's own programs have root's path")
+TEST_CASE("become user: root's own programs have root's PATH")
 {
     const User root{.name = "root", .uid = 0, .gid = 0, .home = "/root", .shell = "/bin/sh"};
     CHECK(environment_for(root, of_root, EnvironmentRule::login).at("PATH") ==
           "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
-TEST_CASE("become user: a kept environment is the user's, without the descriptors that are closed")
+TEST_CASE("become user: a kept environment becomes the user's, without the variables of closed descriptors")
 {
     auto expected = of_root;
     for (const char *name : {"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"})
@@ -69,7 +68,7 @@ TEST_CASE("become user: a user without a shell has sh(1), as passwd(5) says")
     CHECK(environment_for(user, {}, EnvironmentRule::login).at("SHELL") == "/bin/sh");
 }
 
-TEST_CASE("become user: a name that nobody has, or a caller that is not root, is an invalid argument")
+TEST_CASE("become user: an unknown user name, or a caller that is not root, is an invalid argument")
 {
     for (const std::string name : {"", "no such user", "-1", "99999", "nobody\nelse"}) {
         CAPTURE(name);

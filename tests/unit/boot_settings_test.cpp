@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Which .qemuboot.conf the arguments of runqemu lead to.
+// The .qemuboot.conf that runqemu's arguments lead to.
 
 #include "client/boot_settings.hpp"
 
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A directory of the test's own, and no build environment around it.
+// A test directory without a build environment around it.
 class Images {
 public:
     Images()
@@ -31,7 +31,7 @@ public:
     Images &operator=(const Images &) = delete;
     ~Images() { fs::remove_all(path_); }
 
-    // A file that has its own name as its text, and is older by so many seconds.
+    // Adds a file that contains its own name and is this many seconds old.
     std::string add(const std::string &name, int age = 0) const
     {
         const auto path = path_ / name;
@@ -49,7 +49,7 @@ private:
 
 } // namespace
 
-TEST_CASE("boot settings: the file that the arguments name, or the newest beside or in what they name")
+TEST_CASE("boot settings: the file that the arguments name, or the newest one beside it or in its directory")
 {
     const Images images;
     const auto named = images.add("a/old.qemuboot.conf", 60);
@@ -63,7 +63,7 @@ TEST_CASE("boot settings: the file that the arguments name, or the newest beside
     CHECK_FALSE(boot_settings({}));
 }
 
-TEST_CASE("boot settings: a machine's name leads below the build environment's directories")
+TEST_CASE("boot settings: a machine's name leads to the directories of the build environment")
 {
     const Images images;
     images.add("build/tmp/deploy/images/qemuarm64/image.qemuboot.conf");
@@ -81,7 +81,7 @@ TEST_CASE("boot settings: a machine's name leads below the build environment's d
         ::unsetenv(variable);
 }
 
-TEST_CASE("boot settings: a directory or an empty file of that name has none")
+TEST_CASE("boot settings: a directory or an empty file of that name gives no settings")
 {
     const Images images;
     fs::create_directories(images.path("image.qemuboot.conf"));

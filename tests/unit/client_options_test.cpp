@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The client's command line, read into values or refused in one line that names what is wrong.
+// The client's command line is read into values, or refused in one line that names the mistake.
 
 #include "client/options.hpp"
 
@@ -37,7 +37,7 @@ Verb parse_as(const Words &words)
     return std::get<Verb>(*options);
 }
 
-// Refused as an invalid argument, on one line of printable ASCII, with `part` in it.
+// Expects an invalid argument with `part` in its text, which is one line of printable ASCII.
 void check_refused(const Words &words, const std::string &part = "")
 {
     CAPTURE(words);
@@ -50,7 +50,7 @@ void check_refused(const Words &words, const std::string &part = "")
                                  "abcdefghijklmnopqrstuvwxyz{|}~") == std::string::npos);
 }
 
-// Both verbs that ask for taps refuse these words.
+// Expects that both verbs that request taps refuse these words.
 void check_request_refused(const Words &words, const std::string &part)
 {
     Words up{"up"};
@@ -64,7 +64,7 @@ void check_request_refused(const Words &words, const std::string &part)
 
 } // namespace
 
-TEST_CASE("client options: up without a word more is one tap held by name, as text, with a virtio NIC")
+TEST_CASE("client options: up alone is one tap held by name, printed as text, with a virtio NIC")
 {
     const auto up = parse_as<UpOptions>({"up"});
     TapRequest expected;
@@ -90,7 +90,7 @@ TEST_CASE("client options: up takes count, queues, device, label, idle timeout a
     CHECK(up.format == Format::env);
 }
 
-TEST_CASE("client options: every format is known by its name to up and to args, and to up json also as --json")
+TEST_CASE("client options: up and args accept every format by name, and up accepts json as --json too")
 {
     CHECK(parse_as<UpOptions>({"up", "--json"}).format == Format::json);
     for (const auto format : {Format::text, Format::json, Format::qemu, Format::cmdline, Format::env, Format::yocto}) {
@@ -104,7 +104,7 @@ TEST_CASE("client options: every format is known by its name to up and to args, 
     }
 }
 
-TEST_CASE("client options: run without a word more is one tap held by its descriptor, without vhost")
+TEST_CASE("client options: run alone is one tap held by its descriptor, without vhost")
 {
     const auto run = parse_as<RunOptions>({"run", "--", "qemu-system-x86_64", "-m", "512"});
     CHECK(run.request == TapRequest{});
@@ -127,8 +127,7 @@ TEST_CASE("client options: run takes count, queues, vhost, device and label")
     CHECK(parse_as<RunOptions>({"run", "--vhost", "no", "--", "qemu"}).request.vhost == VhostChoice::no);
 }
 
-TEST_CASE(
-    "client options: run, up and list ask for a password unless told not to, and the other verbs have no such word")
+TEST_CASE("client options: run, up and list ask for a password unless told not to; other verbs do not")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).ask_password);
     CHECK(parse_as<UpOptions>({"up"}).ask_password);
@@ -142,7 +141,7 @@ TEST_CASE(
     check_refused({"up", "--ask-password"}, "--ask-password");
 }
 
-TEST_CASE("client options: all verbs that tell of NICs take the number of the first of them")
+TEST_CASE("client options: all verbs that print or add NICs take the number of the first one")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).nic.first_nic == std::nullopt);
     CHECK(parse_as<RunOptions>({"run", "--first-nic", "0", "--", "qemu"}).nic.first_nic == 0u);
@@ -155,7 +154,7 @@ TEST_CASE("client options: all verbs that tell of NICs take the number of the fi
     check_refused({"list", "--first-nic", "1"}, "--first-nic");
 }
 
-TEST_CASE("client options: run and up take the user whom root becomes, and the other verbs don't")
+TEST_CASE("client options: run and up take --user, and the other verbs refuse it")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).user == std::nullopt);
     CHECK(parse_as<RunOptions>({"run", "--user", "vm", "--", "qemu"}).user == "vm");
@@ -168,7 +167,7 @@ TEST_CASE("client options: run and up take the user whom root becomes, and the o
     check_refused({"list", "--user", "vm"}, "--user");
 }
 
-TEST_CASE("client options: nothing behind the -- of run is ours, whatever it looks like")
+TEST_CASE("client options: nothing after the -- of run is an option of the client")
 {
     const Words command{"gdb", "--args", "qemu", "--count", "7", "--help", "--", "--version", "", "-append", "a b"};
     Words words{"run", "--count", "2", "--"};
@@ -179,7 +178,7 @@ TEST_CASE("client options: nothing behind the -- of run is ours, whatever it loo
     CHECK(parse_as<RunOptions>({"run", "--", "--", "qemu"}).command == Words{"--", "qemu"});
 }
 
-TEST_CASE("client options: run without -- or without a command behind it is refused")
+TEST_CASE("client options: run without -- or without a command after it is refused")
 {
     check_refused({"run"}, "--");
     check_refused({"run", "--"}, "--");
@@ -188,7 +187,7 @@ TEST_CASE("client options: run without -- or without a command behind it is refu
     check_refused({"run", "qemu-system-x86_64", "--", "disk.img"}, "qemu-system-x86_64");
 }
 
-TEST_CASE("client options: an option whose value is missing does not take the -- for it")
+TEST_CASE("client options: an option without its value does not take the -- as the value")
 {
     check_refused({"run", "--label", "--", "qemu"}, "--label");
     check_refused({"up", "--count"}, "--count");
@@ -204,7 +203,7 @@ TEST_CASE("client options: down takes leases, labels and taps, or --all")
     CHECK(all.names.empty());
 }
 
-TEST_CASE("client options: down with neither a name nor --all, and with both, is refused")
+TEST_CASE("client options: down with neither a name nor --all, or with both, is refused")
 {
     check_refused({"down"}, "--all");
     check_refused({"down", "--all", "ci"}, "--all");
@@ -223,7 +222,7 @@ TEST_CASE("client options: list takes --all and --json and no name")
     check_refused({"list", "ci"}, "ci");
 }
 
-TEST_CASE("client options: args takes one name, and prints QEMU's words unless another format is named")
+TEST_CASE("client options: args takes one name, and prints QEMU's arguments unless a format is given")
 {
     const auto args = parse_as<ArgsOptions>({"args", "ci"});
     CHECK(args.name == "ci");
@@ -234,7 +233,7 @@ TEST_CASE("client options: args takes one name, and prints QEMU's words unless a
     check_refused({"args", "ci", "other"}, "other");
 }
 
-TEST_CASE("client options: without a verb, and with one that does not exist, a command line is refused")
+TEST_CASE("client options: a command line without a verb, or with an unknown one, is refused")
 {
     check_refused({});
     check_refused({"bogus"}, "bogus");
@@ -242,7 +241,7 @@ TEST_CASE("client options: without a verb, and with one that does not exist, a c
     check_refused({"--count", "2"});
 }
 
-TEST_CASE("client options: an option that a verb does not have is refused by name")
+TEST_CASE("client options: an unknown option of a verb is refused by name")
 {
     for (const std::string option : {"--bogus", "--interactive", "--hold", "--all", "--uid"}) {
         check_refused({"up", option}, option);
@@ -267,7 +266,7 @@ TEST_CASE("client options: counts and queues at both ends of their ranges are ac
     CHECK(parse_as<RunOptions>({"run", "--queues", "16", "--", "qemu"}).request.queues == 16);
 }
 
-TEST_CASE("client options: counts and queues beyond their ranges, and what is no number, are refused")
+TEST_CASE("client options: counts and queues out of range, and other text, are refused")
 {
     for (const std::string count : {"0", "33", "10000", "4294967295", "4294967296", "4294967297", "-1", "1.5", "two",
                                     "2x", "", " ", "99999999999999999999"})
@@ -291,13 +290,13 @@ TEST_CASE("client options: labels of 1 and 63 bytes are accepted")
     }
 }
 
-TEST_CASE("client options: a label of no bytes is refused, not taken for no label")
+TEST_CASE("client options: an empty label is refused, not taken for no label")
 {
     check_request_refused({"--label", ""}, "label");
     check_request_refused({"--label="}, "label");
 }
 
-TEST_CASE("client options: labels too long or of other bytes are refused without repeating them raw")
+TEST_CASE("client options: labels that are too long or have other bytes are refused, and not repeated raw")
 {
     for (const auto &label :
          {std::string(64, 'a'), std::string(65, 'a'), std::string(10'000, 'a'), std::string{"two\nlines"},
@@ -307,7 +306,7 @@ TEST_CASE("client options: labels too long or of other bytes are refused without
     check_request_refused({"--label=-rf"}, "label");
 }
 
-TEST_CASE("client options: run asks for taps without virtio's header where it is told to, by descriptors alone")
+TEST_CASE("client options: run requests taps without virtio headers by --vnet off, for descriptors only")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "x"}).request.vnet);
     CHECK(parse_as<RunOptions>({"run", "--vnet", "on", "--hold", "name", "--", "x"}).request.vnet);
@@ -318,7 +317,7 @@ TEST_CASE("client options: run asks for taps without virtio's header where it is
     check_refused({"up", "--vnet", "off"}, "--vnet");
 }
 
-TEST_CASE("client options: a choice of vhost or a device that can't be is refused")
+TEST_CASE("client options: an invalid choice of vhost or device is refused")
 {
     for (const std::string choice : {"maybe", "on", "YES", ""})
         check_refused({"run", "--vhost", choice, "--", "qemu"}, "vhost");
@@ -344,7 +343,7 @@ TEST_CASE("client options: an idle timeout is a number of seconds, minutes, hour
     }
 }
 
-TEST_CASE("client options: no other text is an idle timeout")
+TEST_CASE("client options: any other text is refused as idle timeout")
 {
     const Words out_of_range{"0", "0s", "0d", "31536001", "31536001s", "525601min", "8761h", "366d"};
     const Words overflowing{"18446744073709551616", "99999999999999999999", "213503982334602d"};
@@ -358,7 +357,7 @@ TEST_CASE("client options: no other text is an idle timeout")
         }
 }
 
-TEST_CASE("client options: --help is answered on stdout for every verb, and there is nothing else to do")
+TEST_CASE("client options: --help of every verb prints to stdout, and nothing else is done")
 {
     for (const auto &words : {Words{"--help"}, Words{"up", "--help"}, Words{"run", "--help"}, Words{"down", "--help"},
                               Words{"list", "--help"}, Words{"args", "--help"}}) {
@@ -369,7 +368,7 @@ TEST_CASE("client options: --help is answered on stdout for every verb, and ther
     }
 }
 
-TEST_CASE("client options: --version is the program's name and version")
+TEST_CASE("client options: --version prints the program's name and version")
 {
     const auto [options, text] = captured([] { return parse({"--version"}); });
     CHECK(options == std::nullopt);
@@ -387,7 +386,7 @@ TEST_CASE("client options: the help documents the exit statuses")
     }
 }
 
-TEST_CASE("client options: a number has one spelling")
+TEST_CASE("client options: a number has only one spelling")
 {
     for (const char *number : {"", "010", "+5", "-1", "0x10", " 3", "3 ", "1e3", "4294967296"})
         check_refused({"up", "--count", number});
@@ -407,7 +406,7 @@ TEST_CASE("client options: run holds its taps by descriptors, or by name as long
     CHECK_FALSE(parse_as<UpOptions>({"up"}).request.attended);
 }
 
-TEST_CASE("client options: another way to hold is refused, and vhost descriptors by name")
+TEST_CASE("client options: an unknown hold is refused, and so are vhost descriptors of taps by name")
 {
     check_refused({"run", "--hold", "names", "--", "vmm"}, "--hold \"names\" is neither fd nor name");
     check_refused({"run", "--hold", "", "--", "vmm"}, "--hold \"\"");
@@ -415,7 +414,7 @@ TEST_CASE("client options: another way to hold is refused, and vhost descriptors
     check_refused({"up", "--hold", "name"}, "--hold");
 }
 
-TEST_CASE("client options: runqemu asks for a lease of its profile that ends with it, and takes its arguments as given")
+TEST_CASE("client options: runqemu requests an attended lease of its profile and passes its arguments on unchanged")
 {
     const auto runqemu = parse_as<RunqemuOptions>(
         {"runqemu", "--count", "2", "--label", "image", "--no-ask-password", "--", "qemux86-64", "--", "--count", ""});
@@ -433,7 +432,7 @@ TEST_CASE("client options: runqemu asks for a lease of its profile that ends wit
     CHECK(parse_as<RunqemuOptions>({"runqemu", "--"}).ask_password);
 }
 
-TEST_CASE("client options: runqemu refuses what is no option of its, words before the mark, and networks without taps")
+TEST_CASE("client options: runqemu refuses unknown options, words before the --, and networks without taps")
 {
     check_refused({"runqemu", "qemux86-64"}, "qemux86-64");
     check_refused({"runqemu", "--queues", "2", "--"}, "--queues");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A program's command line as main() gets it, and what the program prints to stdout meanwhile.
+// A program's command line in the form of main()'s arguments, and capture of the text that the program prints.
 
 #pragma once
 
@@ -39,8 +39,8 @@ struct Captured {
     std::string text;
 };
 
-// What `call` returns and what it writes to std::cout. No assertion may be made within it: Catch2 v3's reporters
-// put a buffer of their own there around each.
+// Returns the result of `call` and the text that it writes to std::cout. `call` must make no assertion: the reporters
+// of Catch2 v3 replace the buffer of std::cout around each assertion.
 template <typename Call>
 auto captured(Call call)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A caller's command is read as QEMU reads it, and comes back with our words added and nothing else changed.
+// A caller's command is read as QEMU reads it, and returned with added words and nothing else changed.
 
 #include "client/qemu/command.hpp"
 
@@ -37,7 +37,7 @@ MergedCommand merged(const Words &command)
     return merge(command, look_at(command), our_nic, our_ip);
 }
 
-// The command with `expected` in the place of the caller's words, then our NIC.
+// Expects `expected` in place of the caller's words, followed by the added NIC.
 void check_merged(const Words &command, const Words &expected)
 {
     CAPTURE(command);
@@ -48,13 +48,13 @@ void check_merged(const Words &command, const Words &expected)
 
 } // namespace
 
-TEST_CASE("command: without -kernel our NIC is put behind the caller's words and that is all")
+TEST_CASE("command: without -kernel only the NIC is added after the caller's words")
 {
     check_merged({"qemu-system-x86_64", "-m", "512", "disk.img"}, {"qemu-system-x86_64", "-m", "512", "disk.img"});
     check_merged({"qemu-system-x86_64"}, {"qemu-system-x86_64"});
 }
 
-TEST_CASE("command: without -kernel an -append is left as it is, for there is nothing to read our words")
+TEST_CASE("command: without -kernel an -append stays unchanged, because no kernel would read it")
 {
     check_merged({"qemu", "-append", "quiet"}, {"qemu", "-append", "quiet"});
     check_merged({"qemu", "-append", "ip=dhcp"}, {"qemu", "-append", "ip=dhcp"});
@@ -69,13 +69,13 @@ TEST_CASE("command: the ip= words are added to the caller's -append")
     check_merged({"qemu", "-kernel", "bzImage", "-append", ""}, {"qemu", "-kernel", "bzImage", "-append", our_ip_text});
 }
 
-TEST_CASE("command: with -kernel and no -append there will be one")
+TEST_CASE("command: with -kernel and no -append one is added")
 {
     CHECK(merged({"qemu", "-kernel", "bzImage"}).words ==
           joined(joined({"qemu", "-kernel", "bzImage"}, our_nic), {"-append", our_ip_text}));
 }
 
-TEST_CASE("command: of several -append the last is added to, as it is the one that QEMU takes")
+TEST_CASE("command: of several -append the last is changed, because QEMU uses that one")
 {
     check_merged({"qemu", "-kernel", "bzImage", "-append", "first", "-append", "last"},
                  {"qemu", "-kernel", "bzImage", "-append", "first", "-append", "last " + our_ip_text});
@@ -83,7 +83,7 @@ TEST_CASE("command: of several -append the last is added to, as it is the one th
                  {"qemu", "-kernel", "bzImage", "-append", "ip=dhcp", "-append", "last " + our_ip_text});
 }
 
-TEST_CASE("command: an -append that has an ip= stays as it is, and a warning says so and what is missing")
+TEST_CASE("command: an -append with an ip= stays unchanged, and a warning says so and names the missing words")
 {
     const Words command{"qemu", "-kernel", "bzImage", "-append", "quiet ip=dhcp"};
     const auto result = merged(command);
@@ -95,7 +95,7 @@ TEST_CASE("command: an -append that has an ip= stays as it is, and a warning say
     CHECK_FALSE(contains(*result.warning, "\n"));
 }
 
-TEST_CASE("command: the ip= words go before a -- in -append")
+TEST_CASE("command: the ip= words are inserted before a -- in -append")
 {
     check_merged({"qemu", "-kernel", "bzImage", "-append", "quiet -- ip=dhcp"},
                  {"qemu", "-kernel", "bzImage", "-append", "quiet " + our_ip_text + " -- ip=dhcp"});
@@ -107,14 +107,14 @@ TEST_CASE("command: quotes in -append are kept")
                  {"qemu", "-kernel", "bzImage", "-append", "dyndbg=\"file a.c +p\" x='y z' " + our_ip_text});
 }
 
-TEST_CASE("command: options with two dashes are the same options")
+TEST_CASE("command: options with two dashes are recognised too")
 {
     check_merged({"qemu", "--kernel", "bzImage", "--append", "quiet"},
                  {"qemu", "--kernel", "bzImage", "--append", "quiet " + our_ip_text});
     CHECK(facts_of({"--netdev", "user,id=tapctl0", "--device", "e1000,netdev=tapctl0"}).nics.size() == 1);
 }
 
-TEST_CASE("command: a value that looks like an option is a value")
+TEST_CASE("command: a value that looks like an option is still a value")
 {
     check_merged({"qemu", "-kernel", "-append", "-append", "quiet"},
                  {"qemu", "-kernel", "-append", "-append", "quiet " + our_ip_text});
@@ -124,9 +124,9 @@ TEST_CASE("command: a value that looks like an option is a value")
     CHECK(facts_of({"-name", "-nic", "user"}).nics.size() == 0);
 }
 
-TEST_CASE("command: an option that takes no value does not swallow the one behind it")
+TEST_CASE("command: an option without a value does not hide the option after it")
 {
-    // qemu(1) of 7.2 and later.
+    // From qemu(1) of 7.2 and later.
     const Words run_state{"-S", "-s", "-no-reboot", "-no-shutdown", "-daemonize", "-preconfig", "-snapshot"};
     const Words display{"-nographic", "--nographic", "-full-screen", "-portrait", "-h", "-help", "-version"};
     const Words machine{"-enable-kvm", "-usb",           "-mem-prealloc", "-no-acpi",
@@ -141,7 +141,7 @@ TEST_CASE("command: an option that takes no value does not swallow the one behin
         }
 }
 
-TEST_CASE("command: options that take a value are not confused by one that begins with a dash")
+TEST_CASE("command: a value that begins with a dash does not hide the option after it")
 {
     for (const std::string option : {"-m", "-cpu", "-machine", "-drive", "-serial", "-monitor", "-display", "-smp",
                                      "-initrd", "-hda", "-object", "-chardev", "-global", "-fw_cfg"}) {
@@ -150,7 +150,7 @@ TEST_CASE("command: options that take a value are not confused by one that begin
     }
 }
 
-TEST_CASE("command: words before QEMU stay before it and hide nothing of it")
+TEST_CASE("command: words before QEMU stay there and hide none of QEMU's options")
 {
     const Words qemu{"qemu-system-x86_64", "-kernel", "bzImage", "-append", "quiet"};
     const Words expected{"qemu-system-x86_64", "-kernel", "bzImage", "-append", "quiet " + our_ip_text};
@@ -164,13 +164,13 @@ TEST_CASE("command: words before QEMU stay before it and hide nothing of it")
         check_merged(joined(wrapper, qemu), joined(wrapper, expected));
 }
 
-TEST_CASE("command: words before QEMU are no NICs")
+TEST_CASE("command: words before QEMU are not counted as NICs")
 {
     CHECK(look_at({"unshare", "--net", "qemu", "-m", "512"}).nics.size() == 0);
     CHECK(look_at({"taskset", "-c", "0", "qemu", "-nic", "user"}).nics.size() == 1);
 }
 
-TEST_CASE("command: an -append or -kernel without a value is QEMU's to complain about")
+TEST_CASE("command: an -append or -kernel without a value is left for QEMU to report")
 {
     CHECK_FALSE(facts_of({"-kernel"}).has_kernel);
     CHECK(facts_of({"-kernel", "bzImage", "-append"}).append == std::nullopt);
@@ -184,7 +184,7 @@ TEST_CASE("command: the caller's NICs by -nic are counted")
     CHECK(facts_of({"-nic", "none"}).nics.size() == 0);
 }
 
-TEST_CASE("command: the caller's NICs by -net are counted, the other ends of their cables are not")
+TEST_CASE("command: the caller's NICs by -net are counted, and their back ends are not")
 {
     CHECK(facts_of({"-net", "nic", "-net", "user"}).nics.size() == 1);
     CHECK(facts_of({"-net", "nic,model=e1000,netdev=tapctl0", "-netdev", "user,id=tapctl0"}).nics.size() == 1);
@@ -193,7 +193,7 @@ TEST_CASE("command: the caller's NICs by -net are counted, the other ends of the
     CHECK(facts_of({"-net", "user"}).nics.size() == 0);
 }
 
-TEST_CASE("command: the caller's NICs by -device are counted, with a netdev and without one")
+TEST_CASE("command: the caller's NICs by -device are counted, with and without a netdev")
 {
     CHECK(facts_of({"-netdev", "user,id=a", "-device", "virtio-net-pci,netdev=a"}).nics.size() == 1);
     CHECK(facts_of({"-netdev", "user,id=a", "-device", "spapr-vlan,netdev=a"}).nics.size() == 1);
@@ -209,7 +209,7 @@ TEST_CASE("command: the caller's NICs by -device are counted, with a netdev and 
         }
 }
 
-TEST_CASE("command: the caller's NICs by a -device in JSON are counted, with a netdev and without one")
+TEST_CASE("command: the caller's NICs by a -device in JSON are counted, with and without a netdev")
 {
     CHECK(facts_of({"-device", R"({"driver":"virtio-net-pci","netdev":"hostnet0","id":"nic"})"}).nics.size() == 1);
     CHECK(facts_of({"-device", R"({ "netdev" : "a", "driver" : "spapr-vlan" })"}).nics.size() == 1);
@@ -217,7 +217,7 @@ TEST_CASE("command: the caller's NICs by a -device in JSON are counted, with a n
     CHECK(facts_of({"-device", R"({"driver":"virtio-blk-pci","drive":"d"})"}).nics.size() == 0);
 }
 
-TEST_CASE("command: devices that are no NICs, and netdevs alone, are not counted")
+TEST_CASE("command: other devices, and netdevs alone, are not counted as NICs")
 {
     CHECK(facts_of({"-device", "virtio-blk-pci,drive=d", "-device", "virtio-rng-pci"}).nics.size() == 0);
     CHECK(facts_of({"-device", "qemu-xhci"}).nics.size() == 0);
@@ -225,7 +225,7 @@ TEST_CASE("command: devices that are no NICs, and netdevs alone, are not counted
     CHECK(facts_of({"-object", "filter-dump,id=f,netdev=tapctl0,file=dump"}).nics.size() == 0);
 }
 
-TEST_CASE("command: our netdevs are numbered behind the caller's")
+TEST_CASE("command: the added netdevs get numbers after the caller's")
 {
     CHECK(facts_of({"-m", "512"}).first_free_netdev == 0);
     CHECK(facts_of({"-netdev", "user,id=tapctl0", "-device", "e1000,netdev=tapctl0"}).first_free_netdev == 1);
@@ -237,7 +237,7 @@ TEST_CASE("command: our netdevs are numbered behind the caller's")
     CHECK(facts_of({"-device", R"({"driver":"e1000","netdev":"tapctl5"})"}).first_free_netdev == 6);
 }
 
-TEST_CASE("command: our netdevs are in nobody's way however high the caller's numbers are")
+TEST_CASE("command: the added netdevs' numbers collide with none of the caller's, however high those are")
 {
     const auto first_free = [](const Words &ids) {
         Words arguments;
@@ -252,7 +252,7 @@ TEST_CASE("command: our netdevs are in nobody's way however high the caller's nu
     CHECK(first_free({"tapctl999999999"}) == 0);
 }
 
-TEST_CASE("command: names that only resemble tapctlI take no number")
+TEST_CASE("command: names that only resemble tapctlI use no number")
 {
     for (const auto *value :
          {"user,id=hosttapctl0", "user,id=mytapctl0", "user,id=tapctl0x", "user,id=tapctls", "user,id=tapctl",
@@ -262,7 +262,7 @@ TEST_CASE("command: names that only resemble tapctlI take no number")
     }
 }
 
-TEST_CASE("command: values of other options take no number")
+TEST_CASE("command: values of other options use no number")
 {
     CHECK(facts_of({"-name", "tapctl7", "-kernel", "tapctl8", "-append", "tapctl9"}).first_free_netdev == 0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Where a command finds its descriptors, and that they are the same ones there.
+// The numbers under which a command finds its descriptors, and that they are the same open files.
 
 #include "client/descriptor_numbers.hpp"
 
@@ -53,7 +53,7 @@ ino_t file_of(const UniqueFd &descriptor)
 
 } // namespace
 
-TEST_CASE("descriptor numbers: from 800 on, or the highest where fewer are allowed, and 0 where there is no room")
+TEST_CASE("descriptor numbers: they begin at 800, or at the highest allowed ones, and are 0 if there is no room")
 {
     CHECK(first_descriptor(1024, 1) == 800);
     CHECK(first_descriptor(1'048'576, 16) == 800);
@@ -65,7 +65,7 @@ TEST_CASE("descriptor numbers: from 800 on, or the highest where fewer are allow
     CHECK(first_descriptor(0, 1) == 0);
 }
 
-TEST_CASE("descriptor numbers: the same files are there, in their order, and close when a program is started")
+TEST_CASE("descriptor numbers: the same files are open there in the same order, and close on exec")
 {
     const LimitChanged usual{1024};
     auto given = pipe_ends();
@@ -80,7 +80,7 @@ TEST_CASE("descriptor numbers: the same files are there, in their order, and clo
     CHECK(::fcntl(old_number, F_GETFD) == -1);
 }
 
-TEST_CASE("descriptor numbers: a number that the caller has is left to the caller")
+TEST_CASE("descriptor numbers: a number that the caller uses is skipped")
 {
     const LimitChanged usual{1024};
     const UniqueFd callers{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 800)};
@@ -88,7 +88,7 @@ TEST_CASE("descriptor numbers: a number that the caller has is left to the calle
     CHECK(out_of_the_way(pipe_ends())[0].get() == 801);
 }
 
-TEST_CASE("descriptor numbers: with few allowed they are the highest")
+TEST_CASE("descriptor numbers: under a low limit they are the highest allowed ones")
 {
     auto given = pipe_ends();
     const LimitChanged few{100};

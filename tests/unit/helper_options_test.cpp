@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What QEMU and libvirt say to their helper, read into a socket and a label, or refused in one line that names what is
-// wrong.
+// The options that QEMU and libvirt pass to their bridge helper are read into a socket and a label, or refused in one
+// line that names the mistake.
 
 #include "client/helper/options.hpp"
 
@@ -48,7 +48,7 @@ void check_refused(const Words &words, const std::string &part)
 
 } // namespace
 
-TEST_CASE("helper options: as QEMU and libvirt order them", "[helper]")
+TEST_CASE("helper options: the orders of QEMU and libvirt are accepted", "[helper]")
 {
     check_parsed({"--use-vnet", "--fd=7", "--br=web"}, 7, "web");
     check_parsed({"--use-vnet", "--br=web", "--fd=27"}, 27, "web");
@@ -56,7 +56,7 @@ TEST_CASE("helper options: as QEMU and libvirt order them", "[helper]")
     check_parsed({"--br=web", "--fd=0"}, 0, "web");
 }
 
-TEST_CASE("helper options: a bridge is a label, and QEMU's default is none", "[helper]")
+TEST_CASE("helper options: a bridge is a label, and QEMU's default bridge is none", "[helper]")
 {
     check_parsed({"--use-vnet", "--fd=7", "--br=br0"}, 7, "");
     check_parsed({"--use-vnet", "--fd=7"}, 7, "");
@@ -70,7 +70,7 @@ TEST_CASE("helper options: a bridge is a label, and QEMU's default is none", "[h
     check_refused({"--fd=7", "--br=a\nb"}, "label");
 }
 
-TEST_CASE("helper options: what one descriptor can't carry is refused", "[helper]")
+TEST_CASE("helper options: a request for more than one descriptor is refused", "[helper]")
 {
     for (const std::string bridge : {"web,queues=2", "web,queues=1", "web,count=2", "web,", ",", "br0,vhost=on"}) {
         check_refused({"--fd=7", "--br=" + bridge}, "one tap with one queue");
@@ -90,7 +90,7 @@ TEST_CASE("helper options: a descriptor is a number", "[helper]")
     check_refused({}, "--fd");
 }
 
-TEST_CASE("helper options: words of another protocol are refused", "[helper]")
+TEST_CASE("helper options: options of another protocol are refused", "[helper]")
 {
     check_refused({"--fd=7", "--br=web", "--queues=2"}, "--queues");
     check_refused({"--fd=7", "--br=web", "web"}, "web");
@@ -98,7 +98,7 @@ TEST_CASE("helper options: words of another protocol are refused", "[helper]")
     check_refused({"--fd=7", "--br=a", "--br=b"}, "--br");
 }
 
-TEST_CASE("helper options: --help and --version are all that is done", "[helper]")
+TEST_CASE("helper options: with --help or --version nothing else is done", "[helper]")
 {
     const auto help = captured([] { return parse({"--help"}); });
     CHECK_FALSE(help.result.has_value());

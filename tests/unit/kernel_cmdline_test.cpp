@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The `ip=` words as exact text, and where they go in a command line that has words of its own.
+// The `ip=` words as exact text, and their place in a command line that has other words.
 
 #include "client/qemu/kernel_cmdline.hpp"
 
@@ -19,7 +19,7 @@ using Words = std::vector<std::string>;
 const Words sample_words{"ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off", "net.ifnames=0"};
 const std::string sample_text = "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0";
 
-// A command line that already says which address the guest has.
+// Expects that a command line that already has an address for the guest stays unchanged.
 void check_left_alone(const std::string &cmdline)
 {
     CAPTURE(cmdline);
@@ -36,13 +36,13 @@ void check_added(const std::string &cmdline, const std::string &expected)
 
 } // namespace
 
-TEST_CASE("kernel cmdline: one NIC has every field, and the guest's name of it, never the tap's")
+TEST_CASE("kernel cmdline: one NIC has every field, and the guest's name of the NIC, never the tap's")
 {
     CHECK(kernel_cmdline_words(sample_lease(1)) == sample_words);
     CHECK(kernel_cmdline(sample_lease(1)) == sample_text);
 }
 
-TEST_CASE("kernel cmdline: of two NICs the secondary is first and without a gateway, the primary last")
+TEST_CASE("kernel cmdline: of two NICs the secondary comes first and has no gateway, the primary comes last")
 {
     CHECK(kernel_cmdline_words(sample_lease(2)) == Words{"ip=192.168.8.2:::255.255.255.0::eth1:off",
                                                          "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off",
@@ -59,22 +59,21 @@ TEST_CASE("kernel cmdline: of four NICs only the last word has a gateway, and it
                 "net.ifnames=0"});
 }
 
-TEST_CASE(
-    "kernel cmdline: by runqemu's rule the host's address is alone, and the guest has the mask that runqemu gives it")
+TEST_CASE("kernel cmdline: by runqemu's rule the host's address is a /32, and the guest has runqemu's netmask")
 {
     auto lease = sample_lease(1);
     lease.taps.front().prefix_length = 32;
     CHECK(kernel_cmdline_words(lease) == sample_words);
 }
 
-TEST_CASE("kernel cmdline: NICs before ours move the guest's names of ours, and nothing else")
+TEST_CASE("kernel cmdline: NICs before the added ones change only the guest's names of the added ones")
 {
     CHECK(kernel_cmdline(sample_lease(2), 1) == "ip=192.168.8.2:::255.255.255.0::eth2:off "
                                                 "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth1:off net.ifnames=0");
     CHECK(kernel_cmdline(sample_lease(1), 10) == "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth10:off net.ifnames=0");
 }
 
-TEST_CASE("kernel cmdline: taps need not be neighbours nor be sorted")
+TEST_CASE("kernel cmdline: taps need not be adjacent or sorted")
 {
     auto lease = sample_lease(1, 254);
     lease.taps.push_back(sample_tap(9));
@@ -82,7 +81,7 @@ TEST_CASE("kernel cmdline: taps need not be neighbours nor be sorted")
                                    "ip=192.168.254.2::192.168.254.1:255.255.255.0::eth0:off net.ifnames=0");
 }
 
-TEST_CASE("kernel cmdline: the netmask is that of the subnet's length")
+TEST_CASE("kernel cmdline: the netmask is that of the subnet's prefix length")
 {
     struct Length {
         unsigned length;
@@ -104,7 +103,7 @@ TEST_CASE("kernel cmdline: an empty command line becomes the words alone")
     check_added("", sample_text);
 }
 
-TEST_CASE("kernel cmdline: the words go behind what is there, which is not changed")
+TEST_CASE("kernel cmdline: the words are added after the existing text, which stays unchanged")
 {
     check_added("console=ttyS0", "console=ttyS0 " + sample_text);
     check_added("console=ttyS0 ", "console=ttyS0 " + sample_text);
@@ -112,7 +111,7 @@ TEST_CASE("kernel cmdline: the words go behind what is there, which is not chang
     check_added("dyndbg=\"file a.c +p\" quiet", "dyndbg=\"file a.c +p\" quiet " + sample_text);
 }
 
-TEST_CASE("kernel cmdline: the words go before a lone --, behind which all is the init program's")
+TEST_CASE("kernel cmdline: the words are inserted before a lone --, because all after it is for the init program")
 {
     check_added("quiet -- single", "quiet " + sample_text + " -- single");
     check_added("quiet --", "quiet " + sample_text + " --");
@@ -121,26 +120,26 @@ TEST_CASE("kernel cmdline: the words go before a lone --, behind which all is th
     check_added("quiet -- ip=dhcp net.ifnames=1", "quiet " + sample_text + " -- ip=dhcp net.ifnames=1");
 }
 
-TEST_CASE("kernel cmdline: two dashes that are not a word of their own end nothing")
+TEST_CASE("kernel cmdline: two dashes within a word end nothing")
 {
     check_added("init=/bin/x --verbose a--b", "init=/bin/x --verbose a--b " + sample_text);
     check_added("note=\"a -- b\"", "note=\"a -- b\" " + sample_text);
 }
 
-TEST_CASE("kernel cmdline: two dashes that are quoted are a lone --, as the kernel strips such quotes")
+TEST_CASE("kernel cmdline: two quoted dashes are a lone --, because the kernel strips such quotes")
 {
     check_added("quiet \"--\" single", "quiet " + sample_text + " \"--\" single");
     check_added("quiet \"--", "quiet " + sample_text + " \"--");
 }
 
-TEST_CASE("kernel cmdline: the words go before a quote that is never closed, which would swallow them")
+TEST_CASE("kernel cmdline: the words are inserted before an unclosed quote, which would swallow them")
 {
     check_added("quiet note=\"see there", "quiet " + sample_text + " note=\"see there");
     check_added("\"quiet rw -- single", sample_text + " \"quiet rw -- single");
     check_added("a=\"b c\" d=\"e\"f\"", "a=\"b c\" " + sample_text + " d=\"e\"f\"");
 }
 
-TEST_CASE("kernel cmdline: with an ip= of its own, wherever it stands, a command line is left alone")
+TEST_CASE("kernel cmdline: a command line with an ip= anywhere stays unchanged")
 {
     for (const auto *cmdline :
          {"ip=dhcp", "ip=", "quiet ip=dhcp", "ip=dhcp quiet", "quiet ip=10.0.0.2::10.0.0.1 rw", "quiet\tip=dhcp",
@@ -148,27 +147,27 @@ TEST_CASE("kernel cmdline: with an ip= of its own, wherever it stands, a command
         check_left_alone(cmdline);
 }
 
-TEST_CASE("kernel cmdline: an ip= that is quoted as a whole is one too, as the kernel strips such quotes")
+TEST_CASE("kernel cmdline: an ip= that is quoted as a whole counts too, because the kernel strips such quotes")
 {
     check_left_alone("\"ip=dhcp\" quiet");
     check_left_alone("quiet \"ip\" rw");
     check_left_alone("quiet \"ip=dhcp");
 }
 
-TEST_CASE("kernel cmdline: what only looks like ip= is none")
+TEST_CASE("kernel cmdline: text that only resembles ip= does not count")
 {
     for (const std::string cmdline : {"rip=1", "ipv6.disable=1", "nfs.ip=1", "note=\"see ip=dhcp there\"", "ip6=dhcp",
                                       "note=ip=dhcp", "rd.neednet=1"})
         check_added(cmdline, cmdline + " " + sample_text);
 }
 
-TEST_CASE("kernel cmdline: a word whose key is there already is not added a second time")
+TEST_CASE("kernel cmdline: a word whose key exists already is not added again")
 {
     check_added("net.ifnames=0 quiet", "net.ifnames=0 quiet ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off");
     check_added("net.ifnames=1", "net.ifnames=1 ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off");
 }
 
-TEST_CASE("kernel cmdline: several words of one key are all added")
+TEST_CASE("kernel cmdline: several words with one key are all added")
 {
     CHECK(with_words("quiet", kernel_cmdline_words(sample_lease(2))) ==
           "quiet ip=192.168.8.2:::255.255.255.0::eth1:off ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off "

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Which of the guest's NICs is the first of ours. That guests count so is booted in tests/guest/test_nic_order.py.
+// The position of the first added NIC among the guest's. tests/guest/test_nic_order.py boots guests that count so.
 
 #include "client/placeholders.hpp"
 #include "client/qemu/command.hpp"
@@ -20,10 +20,10 @@ using Words = std::vector<std::string>;
 
 struct Cell {
     Words command;
-    std::string model; // ours
+    std::string model; // of the added NICs
     unsigned first;
     bool is_certain;
-    unsigned count = 1; // of ours
+    unsigned count = 1; // of the added NICs
 };
 
 void check(const std::vector<Cell> &cells)
@@ -62,7 +62,7 @@ TEST_CASE("nic order: NICs of one driver are found in the order of the command l
            {{"taskset", "1", pc, "-nic", "user"}, "e1000", 1, true}});
 }
 
-TEST_CASE("nic order: of several drivers the first is the one that Linux has first, which modules need not keep")
+TEST_CASE("nic order: of several drivers Linux probes the first one first, which modules may change")
 {
     check({{{pc, "-nic", "user"}, virtio, 0, false},
            {{pc, "-net", "nic", "-net", "user"}, virtio, 0, false},
@@ -73,7 +73,7 @@ TEST_CASE("nic order: of several drivers the first is the one that Linux has fir
            {{pc, "-device", "virtio-net-pci,netdev=a"}, "e1000", 1, false}});
 }
 
-TEST_CASE("nic order: a NIC of a model that is not known is behind virtio, and before what is not known either")
+TEST_CASE("nic order: a NIC of an unknown model comes after virtio and before an unknown device")
 {
     check({{{pc, "-device", "rocker"}, virtio, 0, false},
            {{pc, "-device", "rocker"}, "e1000", 1, false},
@@ -83,7 +83,7 @@ TEST_CASE("nic order: a NIC of a model that is not known is behind virtio, and b
            {{"./boot", "-nic", "user"}, virtio, 0, false}});
 }
 
-TEST_CASE("nic order: a bus behind a bridge comes after the first one, and a chosen place may be anywhere")
+TEST_CASE("nic order: a bus behind a bridge comes after the first bus, and a chosen place can be anywhere")
 {
     check({{{pc, "-device", "virtio-net-pci,netdev=a,bus=rp1"}, virtio, 0, true},
            {{pc, "-device", R"({"driver":"virtio-net-pci","netdev":"a","bus":"rp1"})"}, virtio, 0, true},
@@ -92,7 +92,7 @@ TEST_CASE("nic order: a bus behind a bridge comes after the first one, and a cho
            {{pc, "-device", "virtio-net-pci,netdev=a"}, "virtio-net-pci,bus=rp1", 1, false}});
 }
 
-TEST_CASE("nic order: on virtio-mmio ours have the first places, those without a place come last, PCI behind all")
+TEST_CASE("nic order: on virtio-mmio the added NICs have the first places, those without a place and PCI come last")
 {
     check({{{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a"}, on_mmio, 0, true},
            {{arm64, "-M", "virt", "-device", "virtio-net-device,netdev=a,bus=virtio-mmio-bus.0"}, on_mmio, 1, true},
@@ -102,7 +102,7 @@ TEST_CASE("nic order: on virtio-mmio ours have the first places, those without a
            {{arm, "-M", "virt,highmem=off", "-device", "virtio-net-device,netdev=a"}, on_mmio, 0, true, 2}});
 }
 
-TEST_CASE("nic order: where the guest looks at the last place of virtio-mmio first, as written, without places of ours")
+TEST_CASE("nic order: if the guest probes virtio-mmio's last place first, NICs keep their order and get no place")
 {
     const std::string riscv = "qemu-system-riscv64";
     const Words own{"-device", "virtio-net-device,netdev=a"};
@@ -120,7 +120,7 @@ TEST_CASE("nic order: where the guest looks at the last place of virtio-mmio fir
         CHECK(needs_mmio_place(look_at(command).machine));
 }
 
-TEST_CASE("nic order: several NICs on a machine that nobody booted, or whose kernel keeps no order, are not certain")
+TEST_CASE("nic order: several NICs on an untested machine, or with a kernel that keeps no order, are not certain")
 {
     check({{{"qemu-system-m68k", "-M", "virt"}, on_mmio, 0, false, 2},
            {{"qemu-system-m68k", "-M", "virt"}, on_mmio, 0, true},
@@ -129,7 +129,7 @@ TEST_CASE("nic order: several NICs on a machine that nobody booted, or whose ker
            {{"qemu-system-s390x", "-device", "virtio-net-ccw,netdev=a"}, "virtio-net-ccw", 1, false}});
 }
 
-TEST_CASE("nic order: NICs that the caller connects by placeholders are counted as they stand, -nic first")
+TEST_CASE("nic order: NICs that the caller connects by placeholders are counted in their order, -nic first")
 {
     struct Row {
         Words words;
@@ -157,7 +157,7 @@ TEST_CASE("nic order: NICs that the caller connects by placeholders are counted 
         const auto order = order_by_placeholders(joined({{pc}, row.words, {"-append", "{cmdline}"}}), 1);
         CHECK(order.first == row.first);
         CHECK(order.is_certain == row.is_certain);
-        // Where nothing is assumed there is nothing to warn of.
+        // Without an assumption there is nothing to warn about.
         CHECK(order_by_placeholders(joined({{pc}, row.words}), 1).is_certain);
         CHECK(order_by_placeholders(joined({{"crosvm"}, row.words, {"{cmdline}"}}), 1).is_certain);
     }
@@ -172,7 +172,7 @@ TEST_CASE("nic order: NICs that the caller connects by placeholders are counted 
         CHECK_FALSE(order.is_certain);
 }
 
-TEST_CASE("nic order: the warning names what is assumed and how to say otherwise")
+TEST_CASE("nic order: the warning names the assumption and the option that replaces it")
 {
     const auto warning = order_warning(2, "tap8");
     for (const auto *part : {"eth2", "tap8", "--first-nic"})

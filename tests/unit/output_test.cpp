@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What scripts, shells, units and recipes parse, byte by byte; of the text for people, what they copy.
+// The output that scripts, shells, units and recipes parse, byte by byte; of the text form, the lines that users copy.
 
 #include "client/output.hpp"
 
@@ -55,7 +55,7 @@ bool has_line(const std::string &text, const std::string &line)
     return contains("\n" + text, "\n" + line + "\n");
 }
 
-// What a shell that evaluated the lines has in a variable.
+// A variable's value in a shell that has evaluated the lines.
 std::string evaluated(const std::string &lines, const std::string &variable)
 {
     return printed_by_sh(lines + "printf %s \"$" + variable + "\"");
@@ -88,12 +88,12 @@ TEST_CASE("output: every form of every lease ends with exactly one newline")
         }
 }
 
-TEST_CASE("output: qemu is the words on one line")
+TEST_CASE("output: qemu is QEMU's arguments on one line")
 {
     CHECK(as(Format::qemu, sample_lease(2)) == two_nics_line + "\n");
 }
 
-TEST_CASE("output: the device that was asked for is in every form that names one")
+TEST_CASE("output: the requested device model is in every form that names one")
 {
     NicOptions options;
     options.device = "e1000";
@@ -146,7 +146,7 @@ TEST_CASE("output: json is one object with the documented keys in their order")
 )");
 }
 
-TEST_CASE("output: json has every tap in order, and an empty label where there is none")
+TEST_CASE("output: json has every tap in order, and an empty label if there is none")
 {
     const auto object = nlohmann::json::parse(as(Format::json, sample_lease(2)));
     CHECK(object.at("label") == "");
@@ -158,7 +158,7 @@ TEST_CASE("output: json has every tap in order, and an empty label where there i
     CHECK(object.at("kernel_cmdline") == two_nics_cmdline);
 }
 
-TEST_CASE("output: a list as json is an array, and every element is what up printed")
+TEST_CASE("output: a list as json is an array, and every element is the same object that up prints")
 {
     CHECK(list_as_json({}) == "[]\n");
     const std::vector<LeaseGrant> leases{labelled_lease(), sample_lease(1, 9)};
@@ -168,7 +168,7 @@ TEST_CASE("output: a list as json is an array, and every element is what up prin
         CHECK(array[i].dump() == nlohmann::ordered_json::parse(as(Format::json, leases[i])).dump());
 }
 
-TEST_CASE("output: a lease held by descriptors has no QEMU arguments in the list, and else all there is to know")
+TEST_CASE("output: in the list a lease held by descriptors has every key but QEMU's arguments")
 {
     auto lease = sample_lease(1);
     lease.hold = Hold::fd;
@@ -213,8 +213,8 @@ TEST_CASE("output: a shell that evaluates env has the values in its variables")
     CHECK(evaluated(lines, "QEMU_TAP_CMDLINE") == two_nics_cmdline);
 }
 
-// The kernel takes any byte but a slash, a colon and a space in a name, and the daemon tells the name of now.
-TEST_CASE("output: a shell that evaluates env runs nothing, whatever a tap was renamed to")
+// The kernel allows any byte but a slash, a colon and a space in a name, and the daemon reports the current name.
+TEST_CASE("output: a shell that evaluates env runs nothing, whatever name a tap was given")
 {
     for (const std::string name : {"$(id)", "it's", "a;id", "`id`", "$HOME", "a\"b", "a\\b", "vm~lan"}) {
         CAPTURE(name);
@@ -226,7 +226,7 @@ TEST_CASE("output: a shell that evaluates env runs nothing, whatever a tap was r
     }
 }
 
-TEST_CASE("output: yocto is runqemu's three variables, the NICs in QEMU's form")
+TEST_CASE("output: yocto is runqemu's three variables, with the NICs as QEMU's arguments")
 {
     CHECK(as(Format::yocto, sample_lease(2)) ==
           "QB_NETWORK_DEVICE = \"-device virtio-net-pci,netdev=net0,mac=52:54:00:ab:00:07 "
@@ -250,7 +250,7 @@ TEST_CASE("output: text has the lease, a row for each tap, and lines to copy")
     CHECK(has_line(text, "  qemu-tapctl down ci"));
 }
 
-TEST_CASE("output: text of a lease without a label names it by its id")
+TEST_CASE("output: text names a lease without a label by its id")
 {
     const auto text = as(Format::text, sample_lease(1));
     CAPTURE(text);
@@ -258,7 +258,7 @@ TEST_CASE("output: text of a lease without a label names it by its id")
     CHECK(has_line(text, "  qemu-tapctl down 0123456789abcdef"));
 }
 
-TEST_CASE("output: a list as text has a row for each tap under one line of columns, as wide as the widest cell")
+TEST_CASE("output: a list as text has a row for each tap below a header, with columns as wide as their widest cell")
 {
     auto other = sample_lease(1, 254);
     other.hold = Hold::fd;
@@ -272,7 +272,7 @@ TEST_CASE("output: a list as text has a row for each tap under one line of colum
     CHECK(list_as_text({}) == "LEASE  LABEL  UID  HOLD  TAP  GATEWAY  CLIENT  MAC  QUEUES\n");
 }
 
-TEST_CASE("output: a tap whose address somebody took off tells no guest to use 0.0.0.0")
+TEST_CASE("output: for a tap whose address was removed no guest is given 0.0.0.0")
 {
     const auto lease = lease_without_addresses();
     for (const auto format : {Format::cmdline, Format::qemu, Format::env, Format::yocto, Format::text, Format::json}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Commands of other programs than QEMU: what is filled in, what stays as it is, and what is refused before anything
-// is acquired. The examples of the manual page are taken from the page itself.
+// Commands of other programs than QEMU: which placeholders are filled, which text stays unchanged, and what is refused
+// before anything is acquired. The manual page itself provides the examples.
 
 #include "client/placeholders.hpp"
 
@@ -35,7 +35,7 @@ TapRequest request_of(unsigned count, unsigned queues = 1, Hold hold = Hold::fd)
     return request;
 }
 
-// Of each tap as many numbers as it has queues, counted on from 5.
+// For each tap as many numbers as it has queues, from 5 upwards.
 std::vector<TapDescriptors> sample_descriptors(const LeaseGrant &lease, bool vhost = false)
 {
     int next = 5;
@@ -57,7 +57,7 @@ LeaseGrant lease_of(unsigned count, unsigned queues = 1)
     return lease;
 }
 
-// What becomes of one argument.
+// One argument after its placeholders are filled.
 std::string filled(const std::string &argument, unsigned count = 2, unsigned queues = 1)
 {
     const auto lease = lease_of(count, queues);
@@ -77,7 +77,7 @@ void check_refused(const std::string &argument, const TapRequest &request, const
     CHECK(std::string{error.what()} == text);
 }
 
-// The page, with its literal text as it is printed.
+// The page's source with literal text as it is printed.
 std::string printed_page()
 {
     std::ifstream file{QEMU_TAPCTL_PAGE};
@@ -88,7 +88,7 @@ std::string printed_page()
     return page;
 }
 
-// The page's example with this program, as sh(1) reads it.
+// The page's example for this program, as sh(1) reads it.
 RunOptions example_of(const std::string &program)
 {
     const auto page = printed_page();
@@ -107,7 +107,7 @@ RunOptions example_of(const std::string &program)
     return std::get<RunOptions>(*parse_client_options(line.argc(), line.argv()));
 }
 
-// The example's command as it is started with the sample lease.
+// The example's command with the sample lease filled in.
 Words started_example(const std::string &program)
 {
     const auto options = example_of(program);
@@ -120,7 +120,7 @@ Words started_example(const std::string &program)
 
 } // namespace
 
-TEST_CASE("placeholders: each is filled with what the lease has, by the number of the tap")
+TEST_CASE("placeholders: each is filled with the lease's value, by the number of the tap")
 {
     CHECK(filled("{tap0} {tap1}") == "tap7 tap8");
     CHECK(filled("{fd0} {fd1}") == "5 6");
@@ -134,7 +134,7 @@ TEST_CASE("placeholders: each is filled with what the lease has, by the number o
                                  "ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0");
 }
 
-TEST_CASE("placeholders: the descriptors of several queues stand in one list, with colons or with commas")
+TEST_CASE("placeholders: the descriptors of several queues are one list, with colons or with commas")
 {
     CHECK(filled("{fds0} {fds1}", 2, 2) == "5:6 7:8");
     CHECK(filled("{fdlist0} {fdlist1}", 2, 2) == "5,6 7,8");
@@ -142,27 +142,27 @@ TEST_CASE("placeholders: the descriptors of several queues stand in one list, wi
     CHECK(filled("{fds0} {fdlist0}") == "5 5");
 }
 
-TEST_CASE("placeholders: vhost descriptors have a list of their own")
+TEST_CASE("placeholders: vhost descriptors are a list of their own")
 {
     const auto lease = lease_of(1, 2);
     CHECK(with_placeholders({"vmm", "{fds0} {vhostfds0}"}, lease, sample_descriptors(lease, true)) ==
           Words{"vmm", "5:6 7:8"});
 }
 
-TEST_CASE("placeholders: they stand anywhere in an argument, several in one, and other arguments stay as they are")
+TEST_CASE("placeholders: they can be anywhere in an argument, several in one, and other arguments stay unchanged")
 {
     CHECK(with_placeholders({"vmm", "--net", "fd={fd0},mac={mac0}", "{tap1}x", "", "plain"}, lease_of(2),
                             sample_descriptors(lease_of(2))) ==
           Words{"vmm", "--net", "fd=5,mac=52:54:00:ab:00:07", "tap8x", "", "plain"});
 }
 
-TEST_CASE("placeholders: by name there are no descriptors, and all else is the same")
+TEST_CASE("placeholders: with hold name there are no descriptors, and all others are the same")
 {
     CHECK(with_placeholders({"vmm", "{tap0},{mac0}"}, lease_of(1), {}) == Words{"vmm", "tap7,52:54:00:ab:00:07"});
     CHECK(has_placeholders({"vmm", "{tap0}"}, request_of(1, 1, Hold::name)));
 }
 
-TEST_CASE("placeholders: what has not their shape is looked at by nobody")
+TEST_CASE("placeholders: text of another form is not a placeholder")
 {
     for (const std::string text : {"",
                                    "{",
@@ -191,13 +191,13 @@ TEST_CASE("placeholders: what has not their shape is looked at by nobody")
     }
 }
 
-TEST_CASE("placeholders: within JSON only they are filled")
+TEST_CASE("placeholders: within JSON only placeholders are filled")
 {
     CHECK(filled(R"({"net":[{"host_dev_name":"{tap0}","guest_mac":"{mac0}"}],"n":{count}})") ==
           R"({"net":[{"host_dev_name":"tap7","guest_mac":"52:54:00:ab:00:07"}],"n":2})");
 }
 
-TEST_CASE("placeholders: the shell's ${name} is the shell's")
+TEST_CASE("placeholders: the shell's ${name} is left to the shell")
 {
     for (const std::string text : {"echo ${count} ${tap0}", "${home}", "a$${lease}"}) {
         CAPTURE(text);
@@ -206,7 +206,7 @@ TEST_CASE("placeholders: the shell's ${name} is the shell's")
     }
 }
 
-TEST_CASE("placeholders: doubled braces stand for the text, known or not")
+TEST_CASE("placeholders: doubled braces become single ones, around known and unknown names")
 {
     CHECK(filled("{{tap0}}") == "{tap0}");
     CHECK(filled("awk '{{print}}'") == "awk '{print}'");
@@ -218,21 +218,21 @@ TEST_CASE("placeholders: doubled braces stand for the text, known or not")
     CHECK(filled("{tap0}}") == "tap7}");
 }
 
-TEST_CASE("placeholders: what is filled in is not read again")
+TEST_CASE("placeholders: a value that was filled in is not read again")
 {
     auto lease = lease_of(1);
     lease.taps.front().name = "{mac0}";
     CHECK(with_placeholders({"vmm", "{tap0}"}, lease, {}) == Words{"vmm", "{mac0}"});
 }
 
-TEST_CASE("placeholders: the program's name has none")
+TEST_CASE("placeholders: the program's name is not filled")
 {
     CHECK_FALSE(has_placeholders({"{tap0}"}, request_of(1)));
     CHECK_FALSE(has_placeholders({"{nonsense}", "x"}, request_of(1)));
     CHECK(with_placeholders({"{tap0}", "{tap0}"}, lease_of(1), {}) == Words{"{tap0}", "tap7"});
 }
 
-TEST_CASE("placeholders: an unknown one is refused with all that there are")
+TEST_CASE("placeholders: an unknown one is refused, and the error lists the known ones")
 {
     check_refused("{nic0}", request_of(1),
                   "\"{nic0}\" in the command is no placeholder: there are {tap0}, {fd0}, {fds0}, {fdlist0}, "
@@ -242,7 +242,7 @@ TEST_CASE("placeholders: an unknown one is refused with all that there are")
     CHECK(contains(error.what(), "{{print}} stands for the text"));
 }
 
-TEST_CASE("placeholders: a number that no tap has is refused with those that there are")
+TEST_CASE("placeholders: a number without a tap is refused, and the error lists the valid ones")
 {
     check_refused("a{tap1}", request_of(1),
                   "\"{tap1}\" in the command is of no tap: 1 is asked for, and there is {tap0}");
@@ -255,7 +255,7 @@ TEST_CASE("placeholders: a number that no tap has is refused with those that the
     }
 }
 
-TEST_CASE("placeholders: a tap's without a number and the lease's with one are refused with what they would be")
+TEST_CASE("placeholders: a missing or surplus number is refused, and the error has the right spelling")
 {
     check_refused("{tap}", request_of(1),
                   "\"{tap}\" in the command does not say of which tap: the first one's is {tap0}");
@@ -263,7 +263,7 @@ TEST_CASE("placeholders: a tap's without a number and the lease's with one are r
                   "\"{count0}\" in the command is the whole lease's and has no number: it is {count}");
 }
 
-TEST_CASE("placeholders: a descriptor is refused where there is none or more than one")
+TEST_CASE("placeholders: a single descriptor is refused if the tap has none or several")
 {
     check_refused("{fd0}", request_of(1, 2),
                   "\"{fd0}\" in the command is one descriptor, and 2 queues are asked for: there are {fds0}, with "
@@ -279,7 +279,7 @@ TEST_CASE("placeholders: a descriptor is refused where there is none or more tha
     CHECK(has_placeholders({"vmm", "{fd0} {vhostfds0}"}, possible));
 }
 
-TEST_CASE("placeholders: the page's example of Cloud Hypervisor is started so")
+TEST_CASE("placeholders: the page's example for Cloud Hypervisor starts this command")
 {
     CHECK(started_example("cloud-hypervisor") ==
           Words{"cloud-hypervisor", "--cpus", "boot=2", "--memory", "size=1G", "--kernel", "vmlinux", "--disk",
@@ -288,7 +288,7 @@ TEST_CASE("placeholders: the page's example of Cloud Hypervisor is started so")
                 "fd=[5,6],num_queues=4,mac=52:54:00:ab:00:07"});
 }
 
-TEST_CASE("placeholders: the page's example of crosvm is started so")
+TEST_CASE("placeholders: the page's example for crosvm starts this command")
 {
     CHECK(started_example("crosvm") ==
           Words{"crosvm", "run", "--mem", "size=1024", "--block", "path=root.img,root", "--net",
@@ -298,7 +298,7 @@ TEST_CASE("placeholders: the page's example of crosvm is started so")
                 "vmlinux"});
 }
 
-TEST_CASE("placeholders: the page's example of Firecracker is started so")
+TEST_CASE("placeholders: the page's example for Firecracker starts this command")
 {
     CHECK(started_example("sh -c") == Words{"sh", "-c",
                                             "\n    printf \"%s\\n\" \"$1\" >vm.json\n"
@@ -312,7 +312,7 @@ TEST_CASE("placeholders: the page's example of Firecracker is started so")
     "guest_mac": "52:54:00:ab:00:07", "host_dev_name": "tap7"}]})"});
 }
 
-TEST_CASE("placeholders: the page's example of systemd-vmspawn is started so")
+TEST_CASE("placeholders: the page's example for systemd-vmspawn starts this command")
 {
     CHECK(started_example("env") ==
           Words{"env",

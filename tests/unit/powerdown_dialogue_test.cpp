@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The words exchanged with QEMU until a guest is off: in order, in pieces, and from somebody who is not QEMU.
+// The QMP dialogue with QEMU until a guest is off: in order, in pieces, and with a peer that is not QEMU.
 
 #include "client/vm/powerdown_dialogue.hpp"
 
@@ -15,7 +15,7 @@ using namespace qemutap;
 
 namespace {
 
-// As QEMU 7.2 and 10.0 write them.
+// The texts of QEMU 7.2 and 10.0.
 const std::string greeting = R"({"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}, )"
                              R"("package": "Debian 1:7.2"}, "capabilities": ["oob"]}})"
                              "\r\n";
@@ -46,7 +46,7 @@ void check_refused(const std::string &text, const std::string &part, PowerdownDi
 
 } // namespace
 
-TEST_CASE("power-down: greeted, we negotiate; that accepted, the button is pressed, and then there is nothing to say")
+TEST_CASE("power-down: after the greeting it negotiates, then presses the button, and then sends nothing more")
 {
     PowerdownDialogue dialogue;
     CHECK_FALSE(dialogue.greeted());
@@ -58,7 +58,7 @@ TEST_CASE("power-down: greeted, we negotiate; that accepted, the button is press
     CHECK(dialogue.reply_to(event("RTC_CHANGE")).empty());
 }
 
-TEST_CASE("power-down: the button is pressed again only when QEMU has taken the first press, and as often as wanted")
+TEST_CASE("power-down: the button is pressed again only after QEMU has accepted the last press, any number of times")
 {
     PowerdownDialogue dialogue;
     CHECK(dialogue.once_more().empty());
@@ -73,7 +73,7 @@ TEST_CASE("power-down: the button is pressed again only when QEMU has taken the 
     }
 }
 
-TEST_CASE("power-down: a guest that is off is left with quit, once, and its button is not pressed again")
+TEST_CASE("power-down: once the guest is off it sends quit once and does not press the button again")
 {
     auto dialogue = pressed();
     CHECK(dialogue.reply_to(event("SHUTDOWN")) == quit);
@@ -86,7 +86,7 @@ TEST_CASE("power-down: a guest that is off is left with quit, once, and its butt
     CHECK(before_the_answer.reply_to(event("SHUTDOWN")) == quit);
 }
 
-TEST_CASE("power-down: pieces of any size make the same words")
+TEST_CASE("power-down: input in pieces of any size gives the same output")
 {
     const auto all = greeting + success + event("POWERDOWN") + success + event("SHUTDOWN");
     for (std::size_t size = 1; size <= all.size(); ++size) {
@@ -99,14 +99,14 @@ TEST_CASE("power-down: pieces of any size make the same words")
     }
 }
 
-TEST_CASE("power-down: who does not greet as QEMU does is sent nothing")
+TEST_CASE("power-down: a peer without QEMU's greeting is sent nothing")
 {
     for (const std::string text : {"\n", "hello\n", "{}\n", "[]\n", "\"QMP\"\n", "{\"return\": {}}\n", "{\"QMP\": {\n",
                                    "{\"event\": \"SHUTDOWN\"}\n", "null\n", "{\"QMP\": \xff}\n"})
         check_refused(text, "not QEMU's QMP");
 }
 
-TEST_CASE("power-down: what QEMU has against an order is told in its words")
+TEST_CASE("power-down: an error of QEMU's to a command is reported in QEMU's words")
 {
     const std::string error = R"({"error": {"class": "GenericError", "desc": "no such thing"}})"
                               "\n";
@@ -117,14 +117,14 @@ TEST_CASE("power-down: what QEMU has against an order is told in its words")
         check_refused(other, "QEMU refuses", pressed());
 }
 
-TEST_CASE("power-down: later lines that are no JSON object are refused, and oddly typed ones are passed over")
+TEST_CASE("power-down: later lines that are not JSON objects are refused, and values of unexpected types are ignored")
 {
     for (const std::string text : {"x\n", "[]\n", "1\n", "{\n"})
         check_refused(text, "not QEMU's QMP", pressed());
     CHECK(pressed().reply_to("{\"event\": 1}\n{\"event\": null}\n{}\n").empty());
 }
 
-TEST_CASE("power-down: a line is bounded, ended or not, and the lines together are not")
+TEST_CASE("power-down: a line has a limit, complete or not, and the number of lines has none")
 {
     const std::string beginning = "{\"event\": \"";
     const std::string end = "\"}";
@@ -138,7 +138,7 @@ TEST_CASE("power-down: a line is bounded, ended or not, and the lines together a
     CHECK_FALSE(pressed().reply_to(event("X")).size());
 }
 
-TEST_CASE("power-down: the deepest nesting that fits a line is refused like any other text")
+TEST_CASE("power-down: the deepest nesting that fits into a line is refused like any other text")
 {
     check_refused(std::string(max_qmp_line, '[') + "\n", "not QEMU's QMP", pressed());
     check_refused(std::string(max_qmp_line / 2, '[') + std::string(max_qmp_line / 2, ']') + "\n", "not QEMU's QMP",

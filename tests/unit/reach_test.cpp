@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What stands behind a command reaches the QEMU in it, or a text says what to do.
+// The words added to a command reach the QEMU in it, or a text says what to do.
 
 #include "client/qemu/reach.hpp"
 
@@ -26,7 +26,7 @@ const std::string start_with_all = start + " \"$@\"";
 
 } // namespace
 
-TEST_CASE("reach: QEMU itself, a script in a file, and programs that start them")
+TEST_CASE("reach: words reach QEMU itself, a script in a file, and programs that start these")
 {
     for (const auto &command :
          {Words{"qemu-system-x86_64", "-name", "sh", "-cpu", "host"}, Words{"./boot.sh"},
@@ -37,7 +37,7 @@ TEST_CASE("reach: QEMU itself, a script in a file, and programs that start them"
         CHECK(problem(command) == "");
 }
 
-TEST_CASE("reach: a script that is a word of the command's and passes nothing on loses what stands behind it")
+TEST_CASE("reach: a script given as an argument that does not pass its arguments on loses the added words")
 {
     for (const auto &command :
          {Words{"sh", "-c", start}, Words{"/bin/bash", "-lc", start}, Words{"bash", "-o", "pipefail", "-c", start},
@@ -53,7 +53,7 @@ TEST_CASE("reach: a script that is a word of the command's and passes nothing on
     }
 }
 
-TEST_CASE("reach: a script that passes its arguments on has them behind a name")
+TEST_CASE("reach: a script that passes its arguments on needs a name before them")
 {
     CHECK(problem({"sh", "-c", start_with_all, "sh"}) == "");
     CHECK(problem({"sh", "-c", start + " $*", "sh"}) == "");
@@ -63,7 +63,7 @@ TEST_CASE("reach: a script that passes its arguments on has them behind a name")
     CHECK(problem({"fish", "-c", "qemu-kvm $argv"}) == "");
 }
 
-TEST_CASE("reach: a script that names QEMU is told from one that may need no tap")
+TEST_CASE("reach: a script that names QEMU is distinguished from one that may need no tap")
 {
     const auto names_qemu = [](const std::string &script) {
         const Words command{"sh", "-c", script};
@@ -74,12 +74,12 @@ TEST_CASE("reach: a script that names QEMU is told from one that may need no tap
     CHECK_FALSE(names_qemu("./boot.sh"));
 }
 
-TEST_CASE("reach: without that name the first word of ours would be it")
+TEST_CASE("reach: without that name the first added word would be taken for it")
 {
     CHECK(contains(problem({"sh", "-c", start_with_all}), "put a name behind it"));
 }
 
-TEST_CASE("reach: some programs take nothing behind their script, whatever it passes on")
+TEST_CASE("reach: some programs pass no arguments to their script, whatever the script does with them")
 {
     for (const auto &command : {Words{"flock", "lock", "-c", start_with_all},
                                 Words{"script", "-qc", start_with_all, "log"}, Words{"sg", "kvm", "-c", start}}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What Yocto's runqemu is told of a lease: its own tap by a prefix, the further ones as words for QEMU and the guest's
-// kernel, as exact lists.
+// The words that Yocto's runqemu gets for a lease, as exact lists: a prefix for its own tap, and arguments of QEMU and
+// the guest's kernel for the further ones.
 
 #include "client/qemu/runqemu.hpp"
 
@@ -18,8 +18,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// As of the profile for runqemu: the first tap after runqemu's own rule for its number 3, alone with its guest, the
-// others as ever.
+// A lease of the profile for runqemu: the first tap by runqemu's rule with number 3, alone with its guest, and standard
+// ones.
 LeaseGrant sample_lease_of_runqemu(unsigned count)
 {
     auto lease = sample_lease(count);
@@ -38,7 +38,7 @@ const std::string usual_image = "[config_bsp]\n"
                                 "qb_opt_append = -device virtio-vga -display sdl\n"
                                 "qb_system_name = qemu-system-x86_64\n";
 
-// No --device is given.
+// The client's choice of model, without --device.
 NicOptions own_choice()
 {
     NicOptions options;
@@ -69,14 +69,14 @@ TEST_CASE("runqemu: OE_TAP_NAME is the device's name without its number")
     CHECK(tap_name_prefix(tap) == "rqt");
 }
 
-TEST_CASE("runqemu: a lease of one tap needs no word")
+TEST_CASE("runqemu: a lease of one tap needs no words")
 {
     const Words given{"core-image-minimal", "nographic", "qemuparams=-m 512", "bootparams=quiet"};
     CHECK(with_further(given, 1) == given);
     CHECK(with_further({}, 1).empty());
 }
 
-TEST_CASE("runqemu: further taps are NICs behind its own, and its own ip= is said again last")
+TEST_CASE("runqemu: further taps are NICs after runqemu's own, and its own ip= is repeated last")
 {
     CHECK(with_further({"qemux86-64", "nographic"}, 2) ==
           Words{"qemux86-64", "nographic", "qemuparams=" + second_nic, "bootparams=" + second_ip + primary});
@@ -87,12 +87,12 @@ TEST_CASE("runqemu: further taps are NICs behind its own, and its own ip= is sai
                 "bootparams=" + second_ip + "ip=192.168.9.2:::255.255.255.0::eth2:off " + primary});
 }
 
-TEST_CASE("runqemu: what the caller has for QEMU and the kernel stays in front, where runqemu takes it from")
+TEST_CASE("runqemu: the caller's words for QEMU and the kernel come first, where runqemu reads them")
 {
     CHECK(with_further({"bootparams=quiet debug", "kvm", "qemuparams=-m 512 -snapshot", "sdl"}, 2) ==
           Words{"bootparams=quiet debug " + second_ip + primary, "kvm", "qemuparams=-m 512 -snapshot " + second_nic,
                 "sdl"});
-    // It takes the last of several.
+    // runqemu uses the last of several.
     CHECK(with_further({"qemuparams=-m 512", "qemuparams=-m 256", "bootparams=a", "bootparams=b"}, 2) ==
           Words{"qemuparams=-m 512", "qemuparams=-m 256 " + second_nic, "bootparams=a",
                 "bootparams=b " + second_ip + primary});
@@ -102,7 +102,7 @@ TEST_CASE("runqemu: what the caller has for QEMU and the kernel stays in front, 
           "bootparams=net.ifnames=1 " + second_ip + "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth0:off");
 }
 
-TEST_CASE("runqemu: the caller's own NICs stand between its own and ours")
+TEST_CASE("runqemu: the caller's own NICs are between runqemu's and the added ones")
 {
     const std::string own = "-netdev user,id=net1 -device virtio-net-pci,netdev=net1";
     CHECK(with_further({"qemuparams=" + own}, 2) ==
@@ -110,8 +110,7 @@ TEST_CASE("runqemu: the caller's own NICs stand between its own and ours")
                 "bootparams=ip=192.168.8.2:::255.255.255.0::eth2:off " + primary});
 }
 
-TEST_CASE(
-    "runqemu: a NIC of the caller's that has another driver comes behind ours, and a warning says what is assumed")
+TEST_CASE("runqemu: a caller's NIC of another driver comes after the added ones, and a warning names the assumption")
 {
     const auto result = with_further_taps({"qemuparams=-netdev user,id=a -device e1000,netdev=a"},
                                           sample_lease_of_runqemu(2), own_choice(), usual_image);
@@ -119,7 +118,7 @@ TEST_CASE(
     CHECK(contains(result.warning.value_or(""), "--first-nic"));
 }
 
-TEST_CASE("runqemu: where the caller says which NIC is the first of ours, runqemu's own is eth0 or stands behind them")
+TEST_CASE("runqemu: if the caller gives the first added NIC's number, runqemu's own is eth0 or comes after the added")
 {
     auto options = own_choice();
     options.first_nic = 2;
@@ -131,7 +130,7 @@ TEST_CASE("runqemu: where the caller says which NIC is the first of ours, runqem
           "ip=192.168.7.8::192.168.7.7:255.255.255.0::eth2:off net.ifnames=0");
 }
 
-TEST_CASE("runqemu: the words of an image's settings, and runqemu's own where they are silent")
+TEST_CASE("runqemu: words come from the image's settings, and from runqemu's defaults where these have none")
 {
     CHECK(qemu_words(usual_image) == Words{"qemu-system-x86_64", "-device", "virtio-net-pci,netdev=net0,mac=@MAC@",
                                            "-device", "virtio-vga", "-display", "sdl", "-machine", "q35,i8042=off"});
@@ -142,7 +141,7 @@ TEST_CASE("runqemu: the words of an image's settings, and runqemu's own where th
     CHECK(qemu_words("qb_machine=-M pc").back() == "pc");
 }
 
-TEST_CASE("runqemu: further NICs are of the driver that runqemu's own needs, so that the guest finds it first")
+TEST_CASE("runqemu: further NICs have the driver of runqemu's own NIC, so that the guest finds that one first")
 {
     const auto beside = [](const std::string &machine, const std::string &own, NicOptions options = own_choice()) {
         return with_further_taps({}, sample_lease_of_runqemu(2), std::move(options),
@@ -167,7 +166,7 @@ TEST_CASE("runqemu: further NICs are of the driver that runqemu's own needs, so 
         CHECK_FALSE(result.warning);
         CHECK(result.words.back() == "bootparams=" + second_ip + primary);
     }
-    // A driver that we don't know, one that the caller chose, and a transport that is first if it is built in.
+    // An unknown driver, a driver that the caller chose, and a transport that comes first if it is built in.
     for (const auto &result : {beside(pc, "-device rocker"), beside(pc, "-device e1000,netdev=net0", NicOptions{}),
                                beside(arm, "-device virtio-net-device,netdev=net0,mac=@MAC@")}) {
         CHECK(model_of(result) == "virtio-net-pci");
@@ -175,7 +174,7 @@ TEST_CASE("runqemu: further NICs are of the driver that runqemu's own needs, so 
     }
 }
 
-TEST_CASE("runqemu: where the image's settings are not found, a warning says what is assumed")
+TEST_CASE("runqemu: without the image's settings a warning names the assumption")
 {
     const auto result = with_further_taps({"qemux86-64"}, sample_lease_of_runqemu(2), own_choice(), std::nullopt);
     CHECK(result.words == Words{"qemux86-64", "qemuparams=" + second_nic, "bootparams=" + second_ip + primary});
@@ -185,7 +184,7 @@ TEST_CASE("runqemu: where the image's settings are not found, a warning says wha
     CHECK_FALSE(with_further_taps({}, sample_lease_of_runqemu(2), told, std::nullopt).warning);
 }
 
-TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning; the NICs are there all the same")
+TEST_CASE("runqemu: a bootparams= with an ip= stays unchanged, with a warning, and the NICs are still added")
 {
     const auto result =
         with_further_taps({"bootparams=ip=dhcp"}, sample_lease_of_runqemu(2), own_choice(), usual_image);
@@ -194,7 +193,7 @@ TEST_CASE("runqemu: a bootparams= that has an ip= stays as it is, with a warning
           "bootparams= has an ip= already and was left as it is; the guest would need " + second_ip + primary);
 }
 
-TEST_CASE("runqemu: arguments by which it would use no tap are refused by name")
+TEST_CASE("runqemu: arguments that make it use no tap are refused by name")
 {
     for (const std::string word : {"slirp", "nonetwork", "bridge=br0", "bridge="}) {
         CAPTURE(word);

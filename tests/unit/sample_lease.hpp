@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Leases as the daemon grants them where nothing is excluded: tapN, 192.168.N.1 and 192.168.N.2, with N
-// from 7.
+// Leases as the daemon grants them without exclusions: tapN, 192.168.N.1 and 192.168.N.2, with N from 7.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// sh(1) itself as the judge of what is written for it to read.
+// sh(1) itself checks the text that is written for it.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace qemutap {
 
-// What a script prints to stdout.
+// The text that a script prints to stdout.
 inline std::string printed_by_sh(const std::string &script)
 {
     const std::unique_ptr<FILE, int (*)(FILE *)> pipe{::popen(script.c_str(), "r"), ::pclose};
