@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The address plan: what N names, which settings make no plan, and how labels find their old N.
+// The address plan: what index N determines, which settings are refused, and how a label finds its earlier N.
 
 #include "daemon/core/address_plan.hpp"
 
@@ -48,7 +48,7 @@ bool is_excluded(const AddressPlan &plan, unsigned index)
 
 } // namespace
 
-TEST_CASE("N names the device, the subnet, both addresses and both MACs")
+TEST_CASE("N determines the device name, the subnet, both addresses and both MACs")
 {
     const AddressPlan plan{{}, 0xab};
     CHECK(plan.device_name(7) == "tap7");
@@ -68,7 +68,7 @@ TEST_CASE("by default N runs from 7 to 254")
     CHECK(plan.size() == 248);
 }
 
-TEST_CASE("subnets of /30 number 16,000 and follow each other")
+TEST_CASE("there are over 16,000 subnets of /30, one after the other")
 {
     const AddressPlan plan{settings("192.168.0.0/16", 30), 0};
     CHECK(plan.last_index() == 16382);
@@ -77,19 +77,19 @@ TEST_CASE("subnets of /30 number 16,000 and follow each other")
     CHECK(plan.gateway(16382).text() == "192.168.255.249/30");
 }
 
-TEST_CASE("no guest's MAC is one that QEMU or runqemu hand out")
+TEST_CASE("no guest's MAC is one that QEMU or runqemu assigns")
 {
     const AddressPlan plan{{}, 0x12};
     CHECK(plan.tap(Profile::standard, 0x3456, {}).guest_mac.text() == "52:54:00:13:34:56");
 }
 
-TEST_CASE("an index beyond two bytes does not exist")
+TEST_CASE("an index of more than two bytes does not exist")
 {
     const AddressPlan plan{settings("10.0.0.0/8", 30), 0};
     CHECK(plan.last_index() == 65535);
 }
 
-TEST_CASE("runqemu's network and libvirt's default one are excluded out of the box")
+TEST_CASE("runqemu's network and libvirt's default network are excluded by default")
 {
     const AddressPlan plan{{}, 0};
     CHECK(is_excluded(plan, 7));
@@ -99,7 +99,7 @@ TEST_CASE("runqemu's network and libvirt's default one are excluded out of the b
     CHECK_FALSE(is_excluded(plan, 123));
 }
 
-TEST_CASE("an exclusion broader or narrower than a subnet excludes what it overlaps")
+TEST_CASE("an exclusion shorter or longer than a subnet's prefix excludes the subnets that it overlaps")
 {
     PlanSettings made;
     made.exclusions = {prefix("192.168.16.0/20"), prefix("192.168.9.64/26")};
@@ -110,7 +110,7 @@ TEST_CASE("an exclusion broader or narrower than a subnet excludes what it overl
         CHECK_FALSE(is_excluded(plan, index));
 }
 
-TEST_CASE("settings that leave no usable index are refused by name")
+TEST_CASE("settings without a usable index are refused, and the error names the setting")
 {
     CHECK(refusal(settings("192.168.0.0/16", 0)) ==
           "prefix-length 0 is out of range: 1 to 30, a subnet holds a gateway and a client address");
@@ -136,14 +136,14 @@ TEST_CASE("settings that leave no usable index are refused by name")
           "pool 0.0.0.0/0 is no block of unicast addresses with a length of 8 or more");
 }
 
-TEST_CASE("the smallest pools that hold an index are plans")
+TEST_CASE("the smallest pools with an index are accepted")
 {
     CHECK(AddressPlan{settings("192.168.0.0/23", 24), 0}.size() == 1);
     CHECK(AddressPlan{settings("192.168.0.0/16", 24, 254), 0}.size() == 1);
     CHECK(AddressPlan{settings("10.0.0.0/29", 30), 0}.size() == 1);
 }
 
-TEST_CASE("device prefixes that make no name are refused")
+TEST_CASE("device prefixes that cannot begin a device name are refused")
 {
     const std::string bad = GENERATE("", "tap1", "7tap", "-rf", "ta p", "tap%d", "abcdefghijk", "\x1b[2J", "t\xff");
     PlanSettings made;
@@ -163,7 +163,7 @@ TEST_CASE("without a label the search starts at the first index")
     CHECK(AddressPlan{{}, 0}.search_start(Profile::standard, 1000, "") == 7);
 }
 
-TEST_CASE("a label starts the search at the same usable index each time, another owner's elsewhere")
+TEST_CASE("a label always starts the search at the same usable index, another owner's label elsewhere")
 {
     const AddressPlan plan{{}, 0};
     CHECK(plan.search_start(Profile::standard, 1000, "web") == plan.search_start(Profile::standard, 1000, "web"));
@@ -175,10 +175,10 @@ TEST_CASE("a label starts the search at the same usable index each time, another
         REQUIRE(start <= plan.last_index());
         starts.insert(start);
     }
-    CHECK(starts.size() > 200); // of 248: they spread
+    CHECK(starts.size() > 200); // of 248, so they are spread
 }
 
-TEST_CASE("runqemu's N names a device of the lease's own, a pair of addresses of 192.168.7.0/24, and MACs of its own")
+TEST_CASE("by runqemu's rule N determines a name with the lease's id, two addresses of 192.168.7.0/24, and other MACs")
 {
     const AddressPlan plan{{}, 0xab};
     const auto tap = plan.tap(Profile::runqemu, 5, "0123456789abcdef");
@@ -192,7 +192,7 @@ TEST_CASE("runqemu's N names a device of the lease's own, a pair of addresses of
     CHECK(client_address(tap.gateway.address).text() == "192.168.7.12");
 }
 
-TEST_CASE("runqemu's N runs from 0 to 126, whatever the settings, and the longest name fits")
+TEST_CASE("by runqemu's rule N is 0 to 126 under all settings, and the longest name fits")
 {
     const AddressPlan plan{settings("10.0.0.0/8", 30, 100), 0};
     CHECK(plan.indexes(Profile::runqemu).first == 0);
@@ -205,7 +205,7 @@ TEST_CASE("runqemu's N runs from 0 to 126, whatever the settings, and the longes
     CHECK(plan.indexes(Profile::standard).size == plan.size());
 }
 
-TEST_CASE("the standard function of N is that of the plan")
+TEST_CASE("the standard rule determines the same from N as the plan")
 {
     const AddressPlan plan{{}, 0xab};
     const auto tap = plan.tap(Profile::standard, 9, "0123456789abcdef");
@@ -216,7 +216,7 @@ TEST_CASE("the standard function of N is that of the plan")
     CHECK_FALSE(tap.route);
 }
 
-TEST_CASE("the exclusion of runqemu's network is none for its own taps, and every other one is")
+TEST_CASE("taps by runqemu's rule ignore the exclusion of runqemu's network, and obey all others")
 {
     const auto excluded = [](std::vector<Ipv4Prefix> exclusions, unsigned index) {
         PlanSettings made;
@@ -234,7 +234,7 @@ TEST_CASE("the exclusion of runqemu's network is none for its own taps, and ever
     CHECK(excluded({prefix("192.168.0.0/16")}, 3));
 }
 
-TEST_CASE("a label leads into runqemu's range, too")
+TEST_CASE("a label leads to an index by runqemu's rule too")
 {
     const AddressPlan plan{{}, 0};
     CHECK(plan.search_start(Profile::runqemu, 1000, "") == 0);
@@ -247,7 +247,7 @@ TEST_CASE("a label leads into runqemu's range, too")
     CHECK(starts.size() > 60);
 }
 
-TEST_CASE("a reservation is of a usable index, and of no index or label that another has")
+TEST_CASE("a reservation needs a usable index, and an index and a label without another reservation")
 {
     auto with = [](std::vector<Reservation> reservations) {
         PlanSettings made;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// I8: a bus that reads nothing for ten seconds is noticed, and one that is slow is not taken for it.
+// I8: a bus that reads nothing for ten seconds is noticed, and a slow one is not mistaken for it.
 
 #include "daemon/core/drain_watch.hpp"
 
@@ -8,7 +8,7 @@
 
 using namespace qemutap;
 
-TEST_CASE("I8 bounded: ten seconds without a sign of reading are the limit, also while more is written")
+TEST_CASE("I8 bounded: ten seconds without a read by the bus are the limit, even if more is written meanwhile")
 {
     DrainWatch watch;
     CHECK_FALSE(watch.is_waiting());
@@ -23,13 +23,13 @@ TEST_CASE("I8 bounded: ten seconds without a sign of reading are the limit, also
     CHECK(watch.is_stuck());
 }
 
-TEST_CASE("I8 bounded: whatever is read begins the time again")
+TEST_CASE("I8 bounded: any read restarts the time")
 {
     DrainWatch watch;
     watch.observe(100);
     for (int second = 0; second < 9; ++second)
         watch.tick(100);
-    watch.observe(99); // seen between two ticks
+    watch.observe(99); // observed between two ticks
     watch.observe(200);
     for (int second = 0; second < 9; ++second)
         watch.tick(200);
@@ -42,7 +42,7 @@ TEST_CASE("I8 bounded: whatever is read begins the time again")
     CHECK(watch.is_stuck());
 }
 
-TEST_CASE("with all of it read there is nothing to wait for")
+TEST_CASE("after everything was read there is nothing to wait for")
 {
     DrainWatch watch;
     watch.observe(100);

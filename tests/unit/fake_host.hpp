@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// All ports of the core over a kernel in memory. A tap lives while the write end of a pipe, its "queue", is
-// open: so closing descriptors is seen here as the kernel sees it. Any call can be made to fail.
+// All ports of the core over a kernel in memory. A tap exists while the write end of a pipe, its "queue", is open, so
+// closed descriptors have the same effect as in the kernel. Any call can be made to fail.
 
 #pragma once
 
@@ -25,19 +25,19 @@ namespace qemutap {
 
 class FakeHost : public TapCreator, public HostLinks, public NameMarks {
 public:
-    // Calls are counted from 1; this one throws std::system_error(EIO). 0: none.
+    // The number of the call, from 1, that throws std::system_error(EIO); 0 for none.
     unsigned fail_at = 0;
     unsigned calls = 0;
-    std::set<std::string> failing; // and so do these, by their lines in the journal
+    std::set<std::string> failing; // calls that throw too, by their lines in the journal
     bool vhost_present = false;
     std::set<std::string> taken_behind_our_back; // names that only create() finds in use
-    std::function<void(Link &)> meddle;          // somebody else's hand in a link as it comes up
+    std::function<void(Link &)> meddle;          // another program's change of a link as it comes up
     std::vector<std::vector<int>> removals;
-    std::vector<uid_t> removals_of; // their owners, in the same order
+    std::vector<uid_t> removals_of; // the owners of the removed taps, in the same order
     std::vector<Undeleted> deletions;
     std::vector<std::string> journal;
     std::set<std::string> marks;
-    std::set<std::string> unmarked; // names of devices that were made without a mark, or lost it before they went
+    std::set<std::string> unmarked; // devices that were made without a mark, or lost it before they were deleted
 
     std::optional<OpenTap> create(const std::string &name, uid_t owner, const TapShape &shape) override
     {
@@ -109,7 +109,7 @@ public:
     }
     HostWideValues host_wide_values() override { return host_wide; }
     unsigned settings_looks = 0;
-    std::function<void(LinkSettings &)> after_restore; // another's hand in them, or a file that can't be written
+    std::function<void(LinkSettings &)> after_restore; // another program's change, or a file that cannot be written
     HostWideValues host_wide{};
 
     HostState &refresh_all() override
@@ -174,7 +174,7 @@ public:
 
     std::vector<Undeleted> undeleted() const override { return deletions; }
 
-    // Not in the journal, which is the kernel's.
+    // Not in the journal, which records calls of the kernel only.
     void mark(const std::string &name) noexcept override { marks.insert(name); }
 
     void unmark(const std::string &name) noexcept override
@@ -187,7 +187,7 @@ public:
 
     void mark_only(const std::set<std::string> &names) noexcept override { marks = names; }
 
-    // For tests: also the kernel's, to be changed by others.
+    // For tests, which play other programs, this is also the kernel's state.
     HostState &state() override { return state_; }
 
     void change(int ifindex, const std::function<void(Link &)> &how)
@@ -206,7 +206,7 @@ private:
             throw std::system_error{EIO, std::generic_category(), what};
     }
 
-    // The end of a tap's last queue: the device goes, or stays without a carrier.
+    // Handles the end of a tap's last queue: the device is deleted, or stays without a carrier.
     void close_abandoned()
     {
         for (auto at = readers_.begin(); at != readers_.end();) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What counts as taken: names, alternative names, addresses and routes, in both directions of overlap, and
-// what goes with a link.
+// What counts as taken: names, alternative names, addresses and routes, in both directions of overlap, and what
+// disappears with a link.
 
 #include "daemon/core/host_state.hpp"
 
@@ -44,7 +44,7 @@ HostRoute route(const char *destination, int oif = 0, std::uint32_t table = 254)
 
 } // namespace
 
-TEST_CASE("a prefix is occupied by what holds it, by what it holds and by itself")
+TEST_CASE("a prefix is occupied by a shorter one that contains it, by a longer one inside it, and by itself")
 {
     PrefixSet set;
     set.add(prefix("192.168.16.0/20"));
@@ -57,7 +57,7 @@ TEST_CASE("a prefix is occupied by what holds it, by what it holds and by itself
         CHECK_FALSE(set.overlaps(prefix(free)));
 }
 
-TEST_CASE("a prefix that was added twice is there until it was removed twice")
+TEST_CASE("a prefix that was added twice is free only after it was removed twice")
 {
     PrefixSet set;
     set.add(prefix("192.168.7.0/24"));
@@ -68,7 +68,7 @@ TEST_CASE("a prefix that was added twice is there until it was removed twice")
     CHECK_FALSE(set.overlaps(prefix("192.168.7.0/30")));
 }
 
-TEST_CASE("overlap agrees with comparing every pair, for 20,000 random queries")
+TEST_CASE("overlap agrees with a comparison of every pair, for 20,000 random queries")
 {
     std::mt19937 random{7};
     const auto any = [&] {
@@ -111,7 +111,7 @@ TEST_CASE("names and alternative names are taken, and free again after a rename 
     CHECK_FALSE(state.name_taken("enp1s0"));
 }
 
-TEST_CASE("addresses occupy their subnets, a point-to-point link's both ends")
+TEST_CASE("addresses occupy their subnets, and those of a point-to-point link both of its ends")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -125,12 +125,12 @@ TEST_CASE("addresses occupy their subnets, a point-to-point link's both ends")
     CHECK_FALSE(state.occupied(prefix("192.168.21.0/24")));
 }
 
-TEST_CASE("routes of every table occupy, default routes don't")
+TEST_CASE("routes of every table occupy their destination, except default routes")
 {
     HostState state;
     state.route_added(route("0.0.0.0/0", 2));
     CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
-    // The default route in two halves, as openvpn(8) has it with def1.
+    // The default route in two halves, as openvpn(8) makes it with def1.
     state.route_added(route("0.0.0.0/1", 2));
     state.route_added(route("128.0.0.0/1", 2));
     CHECK_FALSE(state.occupied(prefix("192.168.7.0/24")));
@@ -142,7 +142,7 @@ TEST_CASE("routes of every table occupy, default routes don't")
     CHECK_FALSE(state.occupied(prefix("192.168.16.0/24")));
 }
 
-TEST_CASE("a link takes its addresses and its routes along")
+TEST_CASE("a link's addresses and routes disappear with it")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -157,7 +157,7 @@ TEST_CASE("a link takes its addresses and its routes along")
     CHECK_FALSE(state.may_route_through(2));
 }
 
-TEST_CASE("a link takes them along also if it is gone before it was known")
+TEST_CASE("a link's addresses and routes disappear even if it is gone before it was known")
 {
     HostState state;
     state.address_added(address(2, "192.168.7.1/24"));
@@ -168,7 +168,7 @@ TEST_CASE("a link takes them along also if it is gone before it was known")
     CHECK(state.take_changed().empty());
 }
 
-TEST_CASE("what a link has itself is not what others have beside it")
+TEST_CASE("a link's own addresses and routes are distinguished from those of others in its subnet")
 {
     HostState state;
     state.link_changed(link(2, "tap7"));
@@ -180,14 +180,14 @@ TEST_CASE("what a link has itself is not what others have beside it")
     CHECK(state.occupied(prefix("192.168.7.0/30")));
 }
 
-TEST_CASE("a route through several links may leave through any")
+TEST_CASE("a route through several links is a route of each of them")
 {
     HostState state;
     state.route_added(route("192.168.8.0/24", 0));
     CHECK(state.may_route_through(2));
 }
 
-TEST_CASE("what is told twice is there once")
+TEST_CASE("a repeated announcement does not add a second entry")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -200,7 +200,7 @@ TEST_CASE("what is told twice is there once")
     CHECK_FALSE(state.occupied(prefix("192.168.0.0/16")));
 }
 
-TEST_CASE("only links that changed are told as changed, each once")
+TEST_CASE("only changed links are reported as changed, each once")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -212,7 +212,7 @@ TEST_CASE("only links that changed are told as changed, each once")
     CHECK(state.take_changed() == std::set<int>{3});
 }
 
-TEST_CASE("after a fresh dump the links of before and after count as changed")
+TEST_CASE("after a fresh dump the links from before and after it count as changed")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -224,7 +224,7 @@ TEST_CASE("after a fresh dump the links of before and after count as changed")
     CHECK_FALSE(state.name_taken("eth0"));
 }
 
-TEST_CASE("the occupants of a pool are named, the broadest first, and no more than asked for")
+TEST_CASE("the occupants of a pool are listed, the largest first, up to the requested number")
 {
     HostState state;
     state.link_changed(link(2, "eth0"));
@@ -237,7 +237,7 @@ TEST_CASE("the occupants of a pool are named, the broadest first, and no more th
     CHECK(state.occupants(prefix("192.168.0.0/16"), 1).size() == 1);
 }
 
-TEST_CASE("a name that is a prefix and a number, alternative names too, is found, and no other")
+TEST_CASE("only a name that is the prefix and a number is found, also an alternative name")
 {
     HostState state;
     state.link_changed(link(2, "rqat"));
@@ -252,7 +252,7 @@ TEST_CASE("a name that is a prefix and a number, alternative names too, is found
     CHECK_FALSE(state.numbered_name_taken("rqat"));
 }
 
-TEST_CASE("a link has the routes that leave through it")
+TEST_CASE("a link has the routes that lead through it")
 {
     HostState state;
     state.route_added(route("192.168.7.2/32", 2));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The order of the search, exactly: each usable index once, others' recent ones last, reserved ones never.
+// The exact order of the search: each usable index once, others' recent ones last, reserved ones never.
 
 #include "daemon/core/index_search.hpp"
 
@@ -38,7 +38,7 @@ Indexes all_of(IndexSearch search)
 
 } // namespace
 
-TEST_CASE("a search tries each index once, from the first, or from the label's start and round")
+TEST_CASE("a search tries each index once, from the first one, or from the label's start and around")
 {
     const auto plan = six_indexes();
     CHECK(all_of({plan, {}, Profile::standard, 1000, "", 0s}) == Indexes{9, 10, 11, 12, 13, 14});
@@ -50,7 +50,7 @@ TEST_CASE("a search tries each index once, from the first, or from the label's s
     CHECK(all_of({plan, {}, Profile::runqemu, 1000, "", 0s}).size() == 127);
 }
 
-TEST_CASE("others' recent indexes come last, in the order in which they ended, and one's own in its place")
+TEST_CASE("other users' recent indexes come last, in the order in which they ended; the user's own keep their place")
 {
     const auto plan = six_indexes();
     RecentIndexes recent;
@@ -60,7 +60,7 @@ TEST_CASE("others' recent indexes come last, in the order in which they ended, a
     recent.note_end(Profile::standard, 12, 1000, 40s);
     recent.note_end(Profile::standard, 14, 1001, 20s);
     CHECK(all_of({plan, recent, Profile::standard, 1000, "", 60s}) == Indexes{11, 12, 13, 9, 14, 10});
-    // At that time only one of them ended less than 10 minutes ago.
+    // At this time only one of them ended less than 10 minutes ago.
     CHECK(all_of({plan, recent, Profile::standard, 1000, "", 10min + 20s}) == Indexes{9, 11, 12, 13, 14, 10});
 }
 

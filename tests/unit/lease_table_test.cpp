@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Leases read off tags: which links count (I3), which leases are over, and that the table is a function of the
-// links alone.
+// Leases read from tags: which links count (I3), which leases are over, and that the table depends on the links alone.
 
 #include "daemon/core/lease_table.hpp"
 
@@ -63,7 +62,7 @@ std::vector<int> doomed(LeaseTable &table, Moment now)
 
 } // namespace
 
-TEST_CASE("I3 only ours: a copied alias, another kind of link and a foreign alias are no taps of ours")
+TEST_CASE("I3 only ours: a copied alias, another kind of link and a foreign alias are no taps of a lease")
 {
     auto copy = tap(8, 0, 1, Hold::name);
     copy.ifindex = 9;
@@ -80,7 +79,7 @@ TEST_CASE("I3 only ours: a copied alias, another kind of link and a foreign alia
     CHECK(doomed(table, start).empty());
 }
 
-TEST_CASE("taps of one lease are one lease, in their positions")
+TEST_CASE("taps with one lease id are one lease, in their positions")
 {
     LeaseTable table;
     const auto second = tap(11, 1, 2, Hold::fd);
@@ -97,7 +96,7 @@ TEST_CASE("taps of one lease are one lease, in their positions")
     CHECK(doomed(table, start).empty());
 }
 
-TEST_CASE("a link that goes, or whose tag goes, leaves the table as if it had never been")
+TEST_CASE("after a link or its tag is gone the table is as if the link had never existed")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::fd);
@@ -111,7 +110,7 @@ TEST_CASE("a link that goes, or whose tag goes, leaves the table as if it had ne
     CHECK_FALSE(table.index_leased(Profile::standard, 10));
 }
 
-TEST_CASE("a second link that claims a place of a lease is not of it, for as long as the first is there")
+TEST_CASE("a second link that claims a position of a lease is not part of it while the first one exists")
 {
     LeaseTable table;
     const auto first = tap(10, 0, 1, Hold::name);
@@ -121,18 +120,18 @@ TEST_CASE("a second link that claims a place of a lease is not of it, for as lon
     CHECK(table.find("0123456789abcdef")->taps == std::map<unsigned, int>{{0, 10}});
     CHECK(table.tap_count() == 1);
     CHECK(doomed(table, start).empty());
-    SECTION("the first goes")
+    SECTION("the first is deleted")
     {
         table.update(10, nullptr, start);
         CHECK(table.find("0123456789abcdef")->taps == std::map<unsigned, int>{{0, 11}});
     }
-    SECTION("the claimant goes, then the first")
+    SECTION("the claimant is deleted, then the first")
     {
         table.update(11, nullptr, start);
         table.update(10, nullptr, start);
         CHECK(table.find("0123456789abcdef") == nullptr);
     }
-    SECTION("the claimant claims another place, then the first goes")
+    SECTION("the claimant claims another position, then the first is deleted")
     {
         const auto elsewhere = tap(11, 0, 1, Hold::name, "fedcba9876543210");
         table.update(11, &elsewhere, start);
@@ -142,7 +141,7 @@ TEST_CASE("a second link that claims a place of a lease is not of it, for as lon
     }
 }
 
-TEST_CASE("I1 crash-safe: what there is of an incomplete lease held by name is doomed")
+TEST_CASE("I1 crash-safe: every tap of an incomplete lease held by name is doomed")
 {
     LeaseTable table;
     const auto first = tap(10, 0, 3, Hold::name);
@@ -152,7 +151,7 @@ TEST_CASE("I1 crash-safe: what there is of an incomplete lease held by name is d
     CHECK(doomed(table, start) == std::vector<int>{10, 12});
 }
 
-TEST_CASE("a complete lease held by name is doomed when somebody deletes one of its taps")
+TEST_CASE("a complete lease held by name is doomed when another program deletes one of its taps")
 {
     LeaseTable table;
     const auto first = tap(10, 0, 2, Hold::name);
@@ -164,7 +163,7 @@ TEST_CASE("a complete lease held by name is doomed when somebody deletes one of 
     CHECK(doomed(table, start) == std::vector<int>{10});
 }
 
-TEST_CASE("a lease held by descriptors goes on with the taps that are left: QEMU may unplug a NIC")
+TEST_CASE("a lease held by descriptors continues with its remaining taps, because QEMU may unplug a NIC")
 {
     LeaseTable table;
     const auto second = tap(11, 1, 2, Hold::fd);
@@ -172,7 +171,7 @@ TEST_CASE("a lease held by descriptors goes on with the taps that are left: QEMU
     CHECK(doomed(table, start).empty());
 }
 
-TEST_CASE("I6 the end is the daemon's: a tap that its holder made persistent and let go is doomed")
+TEST_CASE("I6 the end is the daemon's: a tap that its holder made persistent and closed is doomed")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::fd);
@@ -184,7 +183,7 @@ TEST_CASE("I6 the end is the daemon's: a tap that its holder made persistent and
     CHECK(doomed(table, start) == std::vector<int>{10});
 }
 
-TEST_CASE("a holder that turns the carrier off but keeps the tap keeps it")
+TEST_CASE("a holder that turns the carrier off but keeps the tap open keeps it")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::fd);
@@ -193,7 +192,7 @@ TEST_CASE("a holder that turns the carrier off but keeps the tap keeps it")
     CHECK(doomed(table, start).empty());
 }
 
-TEST_CASE("I1 crash-safe: a deletion that a crash cut in half is finished")
+TEST_CASE("I1 crash-safe: a deletion that a crash interrupted is finished")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::name);
@@ -203,7 +202,7 @@ TEST_CASE("I1 crash-safe: a deletion that a crash cut in half is finished")
     CHECK(doomed(table, start) == std::vector<int>{10});
 }
 
-TEST_CASE("a tap that somebody set down, or put into another group, is still its owner's")
+TEST_CASE("a tap that another program set down or moved to another group still belongs to its lease")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::name);
@@ -215,7 +214,7 @@ TEST_CASE("a tap that somebody set down, or put into another group, is still its
     CHECK(doomed(table, start).empty());
 }
 
-TEST_CASE("a lease is doomed when no tap of it had a carrier for its idle timeout")
+TEST_CASE("a lease is doomed when none of its taps had a carrier for its idle timeout")
 {
     LeaseTable table;
     auto first = with_idle_timeout(tap(10, 0, 2, Hold::name), 60);
@@ -224,7 +223,7 @@ TEST_CASE("a lease is doomed when no tap of it had a carrier for its idle timeou
     table.update(11, &second, start);
     CHECK(table.next_deadline() == start + 60s);
 
-    second.carrier = true; // QEMU opens one of them
+    second.carrier = true; // QEMU opens one of the taps
     table.update(11, &second, start + 30s);
     CHECK_FALSE(table.next_deadline());
     CHECK(doomed(table, start + 600s).empty());
@@ -236,7 +235,7 @@ TEST_CASE("a lease is doomed when no tap of it had a carrier for its idle timeou
     CHECK(doomed(table, start + 660s) == std::vector<int>{10, 11});
 }
 
-TEST_CASE("other changes of an idle lease don't make it wait longer")
+TEST_CASE("other changes of an idle lease do not restart its timeout")
 {
     LeaseTable table;
     auto link = with_idle_timeout(tap(10, 0, 1, Hold::name), 60);
@@ -248,7 +247,7 @@ TEST_CASE("other changes of an idle lease don't make it wait longer")
     CHECK_FALSE(table.next_deadline());
 }
 
-TEST_CASE("a lease without an idle timeout waits for ever")
+TEST_CASE("a lease without an idle timeout never times out")
 {
     LeaseTable table;
     auto link = tap(10, 0, 1, Hold::name);
@@ -257,7 +256,7 @@ TEST_CASE("a lease without an idle timeout waits for ever")
     CHECK(doomed(table, start + std::chrono::hours{24 * 365 * 10}).empty());
 }
 
-TEST_CASE("whoever attends a lease is known, and whoever is not there deserts all taps of theirs and no other's")
+TEST_CASE("a lease's attendant is known, and one that is gone deserts all of its taps and no others")
 {
     const std::string alice = ":1.5@0123abcd";
     const std::string bob = ":1.6@0123abcd";
@@ -283,7 +282,7 @@ TEST_CASE("whoever attends a lease is known, and whoever is not there deserts al
     CHECK(table.deserted({alice}) == std::set<int>{13});
     CHECK(table.deserted({bob}) == std::set<int>{10, 11, 12});
     CHECK(table.deserted({}) == std::set<int>{10, 11, 12, 13});
-    // The same names on another bus are others.
+    // The same names on another bus are other connections.
     CHECK(table.deserted({":1.5@ffffffff", ":1.6@ffffffff"}) == std::set<int>{10, 11, 12, 13});
 
     for (const int ifindex : {10, 11, 12})
@@ -294,7 +293,7 @@ TEST_CASE("whoever attends a lease is known, and whoever is not there deserts al
     CHECK_FALSE(table.has_attended());
 }
 
-TEST_CASE("an index by runqemu's rule and the same one by ours are two")
+TEST_CASE("the same index by runqemu's rule and by the standard rule is two different ones")
 {
     auto link = tap(10, 0, 1, Hold::name);
     auto tag = *decode_tag(link.alias);
@@ -308,7 +307,7 @@ TEST_CASE("an index by runqemu's rule and the same one by ours are two")
     CHECK_FALSE(table.index_leased(Profile::runqemu, 10));
 }
 
-TEST_CASE("I8 bounded: a lease of which a tap has more queues attached than were granted is over, all of it")
+TEST_CASE("I8 bounded: a lease is over as a whole if one of its taps has more queues than were granted")
 {
     const auto hold = GENERATE(Hold::name, Hold::fd);
     const auto with_queues = [&](int ifindex, unsigned position, unsigned attached, unsigned disabled) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The last owner of an index is known for 10 minutes, to others, and by one address rule.
+// The last owner of an index is remembered for 10 minutes, for other users, and separately for each address rule.
 
 #include "daemon/core/recent_indexes.hpp"
 
@@ -9,7 +9,7 @@
 using namespace qemutap;
 using namespace std::chrono_literals;
 
-TEST_CASE("an index is another user's for 10 minutes after its tap ended, and never its own user's")
+TEST_CASE("for 10 minutes after its tap ended an index counts as recent for other users, and never for its own")
 {
     RecentIndexes recent;
     CHECK(recent.ended_of_another(Profile::standard, 7, 1001, 100s) == std::nullopt);
@@ -22,7 +22,7 @@ TEST_CASE("an index is another user's for 10 minutes after its tap ended, and ne
     CHECK(recent.ended_of_another(Profile::runqemu, 7, 1001, 100s) == std::nullopt);
 }
 
-TEST_CASE("an index has one owner, its last one")
+TEST_CASE("an index has one owner, the last one")
 {
     RecentIndexes recent;
     recent.note_end(Profile::runqemu, 3, 1000, 100s);

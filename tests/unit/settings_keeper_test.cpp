@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// I10: when a changed setting is put back, how often at most, and what is reported of it.
+// I10: when a changed setting is restored, how often at most, and what is reported.
 
 #include "daemon/core/settings_keeper.hpp"
 
@@ -25,7 +25,7 @@ const Moment start = 1000s;
 
 } // namespace
 
-TEST_CASE("I10 what a guest may do: a changed setting is put back at once, and reported with what it was")
+TEST_CASE("I10 what a guest may do: a changed setting is restored at once, and reported with its changed value")
 {
     SettingsKeeper keeper;
     keeper.saw(tap, promised);
@@ -46,7 +46,7 @@ TEST_CASE("I10 what a guest may do: a changed setting is put back at once, and r
     CHECK_FALSE(keeper.next_deadline());
 }
 
-TEST_CASE("I10 what a guest may do: on a tap by runqemu's rule the host answers ARP for others, and that is kept")
+TEST_CASE("I10 what a guest may do: on a tap by runqemu's rule proxy_arp stays on")
 {
     SettingsKeeper keeper;
     const KeptTap runqemus{.ifindex = 10, .name = "rq01234567t0", .profile = Profile::runqemu};
@@ -64,7 +64,7 @@ TEST_CASE("I10 what a guest may do: on a tap by runqemu's rule the host answers 
     CHECK(reports[0].found == 0);
 }
 
-TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten times a second, last of all too")
+TEST_CASE("I10 what a guest may do: a setting changed in a loop is restored ten times a second, and at the end too")
 {
     SettingsKeeper keeper;
     const auto changed = with("proxy_arp", 1);
@@ -90,7 +90,7 @@ TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten 
     REQUIRE(keeper.next_deadline());
     CHECK(*keeper.next_deadline() <= now + 100ms);
     CHECK(keeper.due(now + 100ms) == std::vector<int>{10});
-    // None is lost: what was not said is in a later line.
+    // No change is lost: a later line reports those that were not reported.
     keeper.put_back(tap, changed, promised, false, now + 100ms);
     CHECK(keeper.next_deadline() == start + 30s);
     const auto last = keeper.take_reports(now + 10s);
@@ -99,7 +99,7 @@ TEST_CASE("I10 what a guest may do: a setting changed in a loop is put back ten 
     CHECK_FALSE(keeper.next_deadline());
 }
 
-TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, and reported in one line")
+TEST_CASE("I10 what a guest may do: thousands of taps are restored in portions, and reported in one line")
 {
     SettingsKeeper keeper;
     const auto changed = with("disable_ipv6", 0);
@@ -119,7 +119,7 @@ TEST_CASE("I10 what a guest may do: thousands of taps are put back in portions, 
     CHECK(reports[0].more == 999);
 }
 
-TEST_CASE("I10 what a guest may do: taps of an older version get the settings it did not know without a word")
+TEST_CASE("I10 what a guest may do: taps of an older version silently get the settings that it did not have")
 {
     SettingsKeeper keeper;
     auto old = promised;
@@ -133,7 +133,7 @@ TEST_CASE("I10 what a guest may do: taps of an older version get the settings it
     CHECK_FALSE(keeper.take_reports(start).empty());
 }
 
-TEST_CASE("I10 what a guest may do: what can't be written and does no harm is left, and not tried again and again")
+TEST_CASE("I10 what a guest may do: a harmless setting that cannot be written is left, and not tried repeatedly")
 {
     SettingsKeeper keeper;
     const auto left = with("accept_ra", 1);
@@ -150,7 +150,7 @@ TEST_CASE("I10 what a guest may do: what can't be written and does no harm is le
     CHECK(keeper.due(start + 1h) == std::vector<int>{10});
 }
 
-TEST_CASE("I10 what a guest may do: a tap that can't be put back is tried again later, and wakes nobody")
+TEST_CASE("I10 what a guest may do: a tap that cannot be restored is tried again later, without wakeups in between")
 {
     SettingsKeeper keeper;
     keeper.saw(tap, with("rp_filter", 0));
@@ -162,11 +162,11 @@ TEST_CASE("I10 what a guest may do: a tap that can't be put back is tried again 
     CHECK(keeper.due(start + 1s).empty());
 }
 
-TEST_CASE("I10 what a guest may do: a host-wide setting that does harm is reported once, and again after it was good")
+TEST_CASE("I10 what a guest may do: a harmful host-wide setting is reported once, and again after it was good")
 {
     HostWideWatch watch;
     HostWideValues values{};
-    CHECK(watch.news(values).empty()); // none can be read
+    CHECK(watch.news(values).empty()); // no setting can be read
     values.fill(0);
     CHECK(watch.news(values).empty());
     values[0] = 1; // rp_filter

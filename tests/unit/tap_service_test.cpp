@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The order of work, with the kernel's two doors in memory: what is given, what is taken back when step k
-// fails, for every k, and how leases end.
+// The order of work, with the kernel's ports in memory: what is given, what is undone when step k fails, for every k,
+// and how leases end.
 
 #include "daemon/core/tap_service.hpp"
 
@@ -63,7 +63,7 @@ struct Bench {
             text = error.what();
             return error.code();
         }
-        FAIL("it was granted");
+        FAIL("the request was granted");
         return ErrorCode::failed;
     }
     std::string text;
@@ -90,7 +90,7 @@ using Marks = std::set<std::string>;
 
 } // namespace
 
-TEST_CASE("a lease of two taps is two complete taps, the lowest that are free")
+TEST_CASE("a lease of two taps is two complete taps with the lowest free indexes")
 {
     Bench bench;
     const auto acquired = bench.acquire(request(2));
@@ -105,13 +105,13 @@ TEST_CASE("a lease of two taps is two complete taps, the lowest that are free")
     CHECK(bench.service.leases({}) == std::vector<LeaseGrant>{grant});
 }
 
-TEST_CASE("by default runqemu's network is left alone, though nobody has an address there")
+TEST_CASE("by default runqemu's network is avoided, even if no device has an address there")
 {
     Bench bench{PlanSettings{}};
     CHECK(names(bench.acquire(request(2)).grant) == Names{"tap8", "tap9"});
 }
 
-TEST_CASE("the steps are in the order that makes a crash harmless")
+TEST_CASE("the steps are in an order that makes a crash harmless")
 {
     Bench bench;
     bench.acquire(request(2, Hold::name));
@@ -120,7 +120,7 @@ TEST_CASE("the steps are in the order that makes a crash harmless")
                                                          "persist tap7", "persist tap8"});
 }
 
-TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and nobody is told of an end")
+TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and no end is reported")
 {
     const auto hold = GENERATE(Hold::fd, Hold::name);
     Bench clean;
@@ -143,7 +143,7 @@ TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and nobod
     }
 }
 
-TEST_CASE("I9 whole or nothing: taps that can't be made unpersistent again are deleted")
+TEST_CASE("I9 whole or nothing: taps whose persistence cannot be undone are deleted")
 {
     Bench bench;
     bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8"};
@@ -153,7 +153,7 @@ TEST_CASE("I9 whole or nothing: taps that can't be made unpersistent again are d
     CHECK(bench.service.sweep().empty());
 }
 
-TEST_CASE("I9 whole or nothing: what could not even be deleted is swept as an incomplete lease")
+TEST_CASE("I9 whole or nothing: taps that cannot even be deleted are removed later as an incomplete lease")
 {
     Bench bench;
     bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8", "remove"};
@@ -164,7 +164,7 @@ TEST_CASE("I9 whole or nothing: what could not even be deleted is swept as an in
     CHECK(bench.host.refresh().links().empty());
 }
 
-TEST_CASE("I5 up before hand-over: a tap that is not as promised is not given")
+TEST_CASE("I5 up before hand-over: a tap that lacks a promised property is not given")
 {
     Bench bench;
     bench.host.meddle = [](Link &link) { link.settings["rp_filter"] = 0; };
@@ -173,7 +173,7 @@ TEST_CASE("I5 up before hand-over: a tap that is not as promised is not given")
     CHECK(bench.host.refresh().links().empty());
 }
 
-TEST_CASE("I4 never ownerless: a multi-queue tap that somebody got into is thrown away and made anew")
+TEST_CASE("I4 never ownerless: a multi-queue tap with an intruder is deleted and made again")
 {
     Bench bench;
     int intrusions = 2;
@@ -187,10 +187,10 @@ TEST_CASE("I4 never ownerless: a multi-queue tap that somebody got into is throw
 
     intrusions = 1000;
     CHECK(bench.refusal(asked) == ErrorCode::host_refused);
-    CHECK(bench.service.sweep().size() == 1); // the first lease's tap, whose descriptors are closed by now
+    CHECK(bench.service.sweep().size() == 1); // the first lease's tap: its descriptors are closed by now
 }
 
-TEST_CASE("I2 no collision: what others have is passed over")
+TEST_CASE("I2 no collision: foreign names and subnets are skipped")
 {
     Bench bench;
     auto &state = bench.host.state();
@@ -209,7 +209,7 @@ TEST_CASE("I2 no collision: what others have is passed over")
     CHECK(names(bench.acquire(request(2)).grant) == Names{"tap11", "tap12"});
 }
 
-TEST_CASE("I2 no collision: a subnet that somebody takes while its tap is made is given up")
+TEST_CASE("I2 no collision: a subnet that another program takes while its tap is made is given up")
 {
     Bench bench;
     bench.host.meddle = [&](Link &link) {
@@ -225,7 +225,7 @@ TEST_CASE("I2 no collision: a subnet that somebody takes while its tap is made i
     CHECK(bench.service.sweep().empty());
 }
 
-TEST_CASE("I2 no collision: an index is its lease's also when somebody renamed the device and took the address off")
+TEST_CASE("I2 no collision: an index stays its lease's even if the device was renamed and its address removed")
 {
     Bench bench;
     const auto held = bench.acquire(request());
@@ -257,7 +257,7 @@ TEST_CASE("a label finds its old index again, and another one while that is take
 
 namespace {
 
-// A label with which this user's search begins at `start`, as any user can compute one.
+// A label with which this user's search begins at `start`; any user can compute one.
 std::string label_leading_to(const AddressPlan &plan, Profile profile, uid_t uid, unsigned start)
 {
     unsigned number = 0;
@@ -274,7 +274,7 @@ TapRequest labelled(const std::string &label, Profile profile = Profile::standar
     return asked;
 }
 
-// Four indexes, 11 to 14.
+// The indexes 11 to 14.
 PlanSettings four_indexes()
 {
     auto settings = from_seven();
@@ -286,14 +286,14 @@ PlanSettings four_indexes()
 
 } // namespace
 
-TEST_CASE("a computed label does not take another user's index while the owner is away for less than 10 minutes")
+TEST_CASE("a computed label does not take another user's index within 10 minutes of its end")
 {
     const auto profile = GENERATE(Profile::standard, Profile::runqemu);
     Bench bench{PlanSettings{}};
     const auto alices = bench.acquire(labelled("web", profile)).grant.taps[0].index;
     CHECK(alices == bench.plan.search_start(profile, 1000, "web"));
     const auto computed = labelled(label_leading_to(bench.plan, profile, 1001, alices), profile);
-    // Each lease ends at once: its descriptors are closed.
+    // Each lease ends at once, because its descriptors are closed.
     bench.service.sweep();
     bench.now += 10min - 1ns;
     CHECK(bench.acquire(computed, 1001).grant.taps[0].index == alices + 1);
@@ -303,7 +303,7 @@ TEST_CASE("a computed label does not take another user's index while the owner i
     CHECK(bench.acquire(computed, 1001).grant.taps[0].index == alices);
 }
 
-TEST_CASE("without a label, too, an index that another user had within 10 minutes comes last")
+TEST_CASE("without a label an index that another user had within 10 minutes comes last too")
 {
     Bench bench;
     CHECK(names(bench.acquire(request()).grant) == Names{"tap7"});
@@ -312,17 +312,17 @@ TEST_CASE("without a label, too, an index that another user had within 10 minute
     CHECK(names(bench.acquire(request(3), 1001).grant) == Names{"tap8", "tap11", "tap12"});
 }
 
-TEST_CASE("an index that ends during another user's acquire is known from then on")
+TEST_CASE("an index that ends during another user's acquire counts as recent at once")
 {
     Bench bench;
     auto acquired = bench.acquire(request());
     bench.service.sweep();
     acquired.descriptors.clear();
-    // No sweep between the end and the call: the call itself sees it.
+    // There was no sweep between the end and the call: the call itself notices the end.
     CHECK(names(bench.acquire(request(), 1001).grant) == Names{"tap8"});
 }
 
-TEST_CASE("when every free index was another user's, the one that ended first is taken first, and none is refused")
+TEST_CASE("if every free index is another user's recent one, the one that ended first is taken, and none is refused")
 {
     Bench bench{four_indexes()};
     std::vector<Acquired> held;
@@ -336,7 +336,7 @@ TEST_CASE("when every free index was another user's, the one that ended first is
     CHECK(names(bench.acquire(request(4), 1001).grant) == Names{"tap13", "tap11", "tap14", "tap12"});
 }
 
-TEST_CASE("a lease that is not given leaves no memory of its indexes")
+TEST_CASE("a lease that is not given leaves no record of its indexes")
 {
     Bench bench{four_indexes()};
     const auto alices = bench.acquire(labelled("web")).grant.taps[0].name;
@@ -359,7 +359,7 @@ PlanSettings with_reservation()
 
 } // namespace
 
-TEST_CASE("a reserved index is the first tap of its user and label, and never another's")
+TEST_CASE("a reserved index is the first tap of its user and label, and never another lease's")
 {
     Bench bench{with_reservation()};
     CHECK(names(bench.acquire(request(3, Hold::name), 1001).grant) == Names{"tap7", "tap8", "tap10"});
@@ -374,7 +374,7 @@ TEST_CASE("a reserved index is the first tap of its user and label, and never an
     CHECK(reserved.taps[1].name != "tap9");
 }
 
-TEST_CASE("a tap by runqemu's rule has no reservation, and leaves the label's to a lease by our own")
+TEST_CASE("a tap by runqemu's rule uses no reservation, and leaves the label's to a standard lease")
 {
     PlanSettings settings;
     settings.reservations = with_reservation().reservations;
@@ -387,7 +387,7 @@ TEST_CASE("a tap by runqemu's rule has no reservation, and leaves the label's to
     CHECK(bench.acquire(labelled("web")).grant.taps[0].name == "tap9");
 }
 
-TEST_CASE("a reserved index that another user had a moment ago is its label's all the same")
+TEST_CASE("a reserved index that another user had just before is still given to its label")
 {
     Bench bench;
     auto held = bench.acquire(request(3), 1001);
@@ -397,7 +397,7 @@ TEST_CASE("a reserved index that another user had a moment ago is its label's al
     CHECK(names(bench.acquire(labelled("web")).grant) == Names{"tap9"});
 }
 
-TEST_CASE("a reserved index that is not free is refused, after a fresh look, and the text names what has it")
+TEST_CASE("a reserved index that is not free is refused after a fresh dump, and the error names what has it")
 {
     Bench bench{with_reservation()};
     const Ipv4Prefix theirs{{0xc0a80905}, 24};
@@ -417,7 +417,7 @@ TEST_CASE("a reserved index that is not free is refused, after a fresh look, and
     CHECK(contains(bench.text, "on tap9"));
 }
 
-TEST_CASE("a reservation made at a reload leaves the lease that has the index, and is its label's from then on")
+TEST_CASE("a new reservation at a reload leaves the lease that has the index, and applies from its end on")
 {
     Bench bench;
     auto theirs = bench.acquire(request(3), 1001);
@@ -428,7 +428,7 @@ TEST_CASE("a reservation made at a reload leaves the lease that has the index, a
     CHECK(names(bench.acquire(labelled("web")).grant) == Names{"tap9"});
 }
 
-TEST_CASE("a full pool says how many of its indexes are reserved")
+TEST_CASE("the error of a full pool has the number of reserved indexes")
 {
     auto settings = four_indexes();
     settings.reservations = {{.user = "1000", .uid = 1000, .label = "web", .index = 12}};
@@ -438,7 +438,7 @@ TEST_CASE("a full pool says how many of its indexes are reserved")
     CHECK(contains(bench.text, "3 taps leased, 1 reserved, address"));
 }
 
-TEST_CASE("a search that starts near the end goes on at the beginning")
+TEST_CASE("a search that starts near the end continues at the beginning")
 {
     Bench bench;
     auto asked = request(3, Hold::name);
@@ -449,7 +449,7 @@ TEST_CASE("a search that starts near the end goes on at the beginning")
     CHECK(names(bench.acquire(asked).grant) == Names{"tap253", "tap254", "tap7"});
 }
 
-TEST_CASE("I8 bounded: a user's limit, and all users' together, before anything is made")
+TEST_CASE("I8 bounded: the limits of a user and of all users are checked before anything is made")
 {
     Bench bench{from_seven(), {3, 4}};
     CHECK(bench.refusal(request(4)) == ErrorCode::limit_exceeded);
@@ -462,7 +462,7 @@ TEST_CASE("I8 bounded: a user's limit, and all users' together, before anything 
     CHECK(bench.host.journal.size() == 16);
 }
 
-TEST_CASE("I8 bounded: taps that can't be deleted count against their owner and against all, and the text says so")
+TEST_CASE("I8 bounded: undeleted taps count against their owner and against the total, and the error says so")
 {
     Bench bench{from_seven(), {3, 5}};
     const auto held = bench.acquire(request(1), 1000);
@@ -478,8 +478,7 @@ TEST_CASE("I8 bounded: taps that can't be deleted count against their owner and 
     CHECK(bench.acquire(request(2), 1002).grant.taps.size() == 2);
 }
 
-TEST_CASE(
-    "I8 bounded: a deletion that has just begun counts against no number of taps, but so many in a row are refused")
+TEST_CASE("I8 bounded: a deletion that has just begun does not count as a tap, but too many in a row are refused")
 {
     Bench bench{from_seven(), {2, 4}};
     bench.host.deletions.assign(127, {1000, 2, 1999ms});
@@ -490,7 +489,7 @@ TEST_CASE(
     CHECK(bench.acquire(request(2), 1001).grant.taps.size() == 2);
 }
 
-TEST_CASE("the service is watched while a deletion has not ended: a successor would not know whose it is")
+TEST_CASE("the service does not exit before a deletion has ended, because a successor would not know the owner")
 {
     Bench bench;
     CHECK_FALSE(bench.service.needs_watching());
@@ -498,7 +497,7 @@ TEST_CASE("the service is watched while a deletion has not ended: a successor wo
     CHECK(bench.service.needs_watching());
 }
 
-TEST_CASE("an exhausted pool is looked at afresh, then refused with what occupies it")
+TEST_CASE("an exhausted pool is refused after a fresh dump, and the error names what occupies it")
 {
     PlanSettings settings;
     settings.pool = *Ipv4Prefix::parse("192.168.4.0/22");
@@ -516,7 +515,7 @@ TEST_CASE("an exhausted pool is looked at afresh, then refused with what occupie
     CHECK(bench.refusal(request(2)) == ErrorCode::pool_exhausted);
 }
 
-TEST_CASE("I9 whole or nothing: a pool with room for two gives no three")
+TEST_CASE("I9 whole or nothing: a pool with room for two taps does not give three")
 {
     PlanSettings settings;
     settings.pool = *Ipv4Prefix::parse("192.168.4.0/22");
@@ -527,7 +526,7 @@ TEST_CASE("I9 whole or nothing: a pool with room for two gives no three")
     CHECK(names(bench.acquire(request(2)).grant) == Names{"tap1", "tap2"});
 }
 
-TEST_CASE("vhost: used if possible, refused if required, in the order of the contract")
+TEST_CASE("vhost is used if possible, and refused if required and impossible, in the documented order")
 {
     Bench bench;
     auto asked = request(2);
@@ -546,7 +545,7 @@ TEST_CASE("vhost: used if possible, refused if required, in the order of the con
         CHECK(descriptor);
 }
 
-TEST_CASE("vhost auto gives way where its descriptors would not fit one answer")
+TEST_CASE("vhost auto is left out if its descriptors would not fit into one answer")
 {
     Bench bench;
     bench.host.vhost_present = true;
@@ -558,7 +557,7 @@ TEST_CASE("vhost auto gives way where its descriptors would not fit one answer")
     CHECK_FALSE(acquired.grant.taps[0].vhost);
 }
 
-TEST_CASE("the last descriptor of a lease ends it, and the end is told")
+TEST_CASE("the end of a lease's last descriptor ends the lease and is reported")
 {
     Bench bench;
     {
@@ -572,7 +571,7 @@ TEST_CASE("the last descriptor of a lease ends it, and the end is told")
     CHECK(bench.host.removals.empty());
 }
 
-TEST_CASE("releases of one turn are one removal")
+TEST_CASE("releases in one turn are one removal")
 {
     Bench bench;
     const auto first = bench.acquire(request(2, Hold::name)).grant;
@@ -585,7 +584,7 @@ TEST_CASE("releases of one turn are one removal")
     CHECK_FALSE(bench.service.owner_of(first.lease));
 }
 
-TEST_CASE("I6 the end is the daemon's: each owner's taps are a removal of their own, and one that fails keeps no other")
+TEST_CASE("I6 the end is the daemon's: taps are removed per owner, and a failed removal does not block the others")
 {
     Bench bench;
     const auto first = bench.acquire(request(2, Hold::name), 1000).grant;
@@ -600,7 +599,7 @@ TEST_CASE("I6 the end is the daemon's: each owner's taps are a removal of their 
     CHECK(bench.host.removals_of == std::vector<uid_t>{1001, 1000});
 }
 
-TEST_CASE("a removal that the kernel refuses is tried again at the next turn")
+TEST_CASE("a removal that the kernel refuses is tried again in the next turn")
 {
     Bench bench;
     const auto grant = bench.acquire(request(1, Hold::name)).grant;
@@ -611,7 +610,7 @@ TEST_CASE("a removal that the kernel refuses is tried again at the next turn")
     CHECK(bench.service.sweep().size() == 1);
 }
 
-TEST_CASE("I3 only ours: a released tap whose alias somebody rewrote is left alone")
+TEST_CASE("I3 only ours: a released tap whose alias another program has changed is left alone")
 {
     Bench bench;
     const auto grant = bench.acquire(request(1, Hold::name)).grant;
@@ -622,7 +621,7 @@ TEST_CASE("I3 only ours: a released tap whose alias somebody rewrote is left alo
     CHECK(bench.host.state().link(10) != nullptr);
 }
 
-TEST_CASE("I6 the end is the daemon's: a holder's persistence does not outlive its descriptors")
+TEST_CASE("I6 the end is the daemon's: a tap that its holder made persistent ends with its descriptors")
 {
     Bench bench;
     {
@@ -634,7 +633,7 @@ TEST_CASE("I6 the end is the daemon's: a holder's persistence does not outlive i
     CHECK(bench.host.removals == std::vector<std::vector<int>>{{10}});
 }
 
-TEST_CASE("an idle lease ends when it is due")
+TEST_CASE("an idle lease ends at its timeout")
 {
     Bench bench;
     auto asked = request(1, Hold::name);
@@ -649,7 +648,7 @@ TEST_CASE("an idle lease ends when it is due")
     CHECK_FALSE(bench.service.next_deadline());
 }
 
-TEST_CASE("an attended lease ends with its attendant, whole and alone")
+TEST_CASE("an attended lease ends with its attendant, as a whole, and no other lease does")
 {
     Bench bench;
     const auto first = bench.acquire_attended(request(2, Hold::name), ":1.5@0123abcd");
@@ -668,7 +667,7 @@ TEST_CASE("an attended lease ends with its attendant, whole and alone")
     CHECK(bench.service.leases({}) == std::vector<LeaseGrant>{others, nobodys});
 }
 
-TEST_CASE("an attendant's leaving is not forgotten when the kernel refuses the removal")
+TEST_CASE("the end of an attendant is remembered if the kernel refuses the removal")
 {
     Bench bench;
     bench.acquire_attended(request(1, Hold::name), ":1.5@0123abcd");
@@ -680,7 +679,7 @@ TEST_CASE("an attendant's leaving is not forgotten when the kernel refuses the r
     CHECK_FALSE(bench.service.has_attended());
 }
 
-TEST_CASE("I1 crash-safe: another service ends the leases whose attendants are not there any more, and no other")
+TEST_CASE("I1 crash-safe: a new service ends the leases whose attendants are gone, and no others")
 {
     Bench bench;
     bench.acquire_attended(request(1, Hold::name), ":1.5@0123abcd");
@@ -695,14 +694,14 @@ TEST_CASE("I1 crash-safe: another service ends the leases whose attendants are n
     CHECK(successor.leases({}) == std::vector<LeaseGrant>{stays});
 }
 
-TEST_CASE("a caller whose name fits into no alias attends nothing")
+TEST_CASE("a caller whose bus name does not fit into an alias gets no attended lease")
 {
     Bench bench;
     for (const auto *name : {"", ":1.5", ":1.123456789012345@0123abcd", ":1 5@0123abcd"}) {
         CAPTURE(name);
         try {
             bench.acquire_attended(request(1, Hold::name), name);
-            FAIL("it was granted");
+            FAIL("the request was granted");
         } catch (const TapError &error) {
             CHECK(error.code() == ErrorCode::failed);
         }
@@ -710,7 +709,7 @@ TEST_CASE("a caller whose name fits into no alias attends nothing")
     CHECK(bench.host.journal.empty());
 }
 
-TEST_CASE("leases are told by owner, or all, in the order of their first taps")
+TEST_CASE("leases are listed by owner, or all, in the order of their first taps")
 {
     Bench bench;
     const auto first = bench.acquire(request(1, Hold::name), 1001).grant;
@@ -720,7 +719,7 @@ TEST_CASE("leases are told by owner, or all, in the order of their first taps")
     CHECK(bench.service.leases(uid_t{1002}).empty());
 }
 
-TEST_CASE("I1 crash-safe: another service on the same host finds the same leases")
+TEST_CASE("I1 crash-safe: a new service on the same host finds the same leases")
 {
     Bench bench;
     const auto named = bench.acquire(request(2, Hold::name)).grant;
@@ -732,7 +731,7 @@ TEST_CASE("I1 crash-safe: another service on the same host finds the same leases
     CHECK(successor.sweep().empty());
 }
 
-TEST_CASE("a name is marked before its device is there, and until after it is gone, however it goes")
+TEST_CASE("a name is marked from before its device is made until after it is deleted, by whatever way")
 {
     Bench bench;
     const auto named = bench.acquire(request(2, Hold::name)).grant;
@@ -747,13 +746,13 @@ TEST_CASE("a name is marked before its device is there, and until after it is go
     bench.service.sweep();
     CHECK(bench.host.marks.empty());
     bench.acquire(request(1, Hold::name));
-    bench.host.remove({14}, 1000); // by somebody else
+    bench.host.remove({14}, 1000); // by another program
     bench.service.sweep();
     CHECK(bench.host.marks.empty());
     CHECK(bench.host.unmarked.empty());
 }
 
-TEST_CASE("a name is marked as long as its device is there also if the lease is not given")
+TEST_CASE("a name stays marked while its device exists, even if the lease is not given")
 {
     Bench bench;
     bench.host.taken_behind_our_back = {"tap8"};
@@ -774,13 +773,13 @@ TEST_CASE("a name is marked as long as its device is there also if the lease is 
     CHECK(bench.host.unmarked.empty());
 }
 
-TEST_CASE("a mark is its name's: the next tap of the name keeps it, and one that is renamed gets another")
+TEST_CASE("a mark belongs to a name: the next tap of that name keeps it, and a renamed tap gets another")
 {
     Bench bench;
     auto asked = request(1, Hold::name);
     asked.label = "web";
     const auto first = bench.acquire(asked).grant;
-    bench.host.remove({10}, 1000); // by somebody else
+    bench.host.remove({10}, 1000); // by another program
     const auto second = bench.acquire(asked).grant;
     REQUIRE(second.taps[0].name == first.taps[0].name);
     bench.service.sweep();
@@ -791,7 +790,7 @@ TEST_CASE("a mark is its name's: the next tap of the name keeps it, and one that
     CHECK(bench.host.unmarked.empty());
 }
 
-TEST_CASE("a successor marks what there is and nothing else")
+TEST_CASE("a successor marks exactly the existing devices")
 {
     Bench bench;
     bench.acquire(request(2, Hold::name));
@@ -800,7 +799,7 @@ TEST_CASE("a successor marks what there is and nothing else")
     CHECK(bench.host.marks == Marks{"tap7", "tap8"});
 }
 
-TEST_CASE("by runqemu's rule: the first tap is its, with a route, all others are ours")
+TEST_CASE("by runqemu's rule the first tap has runqemu's addresses and a route, and the others are standard ones")
 {
     Bench bench{PlanSettings{}};
     auto asked = request(3, Hold::name);
@@ -825,7 +824,7 @@ TEST_CASE("by runqemu's rule: the first tap is its, with a route, all others are
     CHECK(bench.host.state().links().empty());
 }
 
-TEST_CASE("leases whose first taps have one index are told in one order, whoever tells them")
+TEST_CASE("leases whose first taps have the same index are listed in the same order by every service")
 {
     PlanSettings from_zero;
     from_zero.first_index = 0;
@@ -844,7 +843,7 @@ TEST_CASE("leases whose first taps have one index are told in one order, whoever
 
 namespace {
 
-// Lease ids whose first digits differ, as real ones do: runqemu's devices are named by them.
+// The lease ids differ in their first digits, as real ones do, because runqemu's devices have these in their names.
 struct RunqemuBench : Bench {
     TapService own{plan,
                    limits,
@@ -872,7 +871,7 @@ struct RunqemuBench : Bench {
 
 } // namespace
 
-TEST_CASE("I2 no collision: by runqemu's rule the lowest pair is given of which neither address is anybody's")
+TEST_CASE("I2 no collision: by runqemu's rule the lowest pair is given of which neither address is in use")
 {
     RunqemuBench bench;
     auto &state = bench.host.state();
@@ -882,18 +881,18 @@ TEST_CASE("I2 no collision: by runqemu's rule the lowest pair is given of which 
     state.link_changed(foreign);
     const auto add = [&](std::uint32_t address) { state.address_added({2, {{address}, 32}, {{address}, 32}}); };
     add(0xc0a80701); // 192.168.7.1: the gateway of 0
-    add(0xc0a80704); // the client of 1
+    add(0xc0a80704); // 192.168.7.4: the guest of 1
     HostRoute route;
-    route.destination = {{0xc0a80704}, 30}; // 4 to 7: of 1, 2 and 3
+    route.destination = {{0xc0a80704}, 30}; // 192.168.7.4 to .7: of 1, 2 and 3
     state.route_added(route);
     route.destination = {{0}, 1};
-    state.route_added(route); // half a default route
+    state.route_added(route); // one half of a default route
     CHECK(bench.first_tap().index == 4);
     CHECK(bench.first_tap().index == 5);
     CHECK(bench.first_tap("web").index == bench.plan.search_start(Profile::runqemu, 1000, "web"));
 }
 
-TEST_CASE("I2 no collision: a lease's pair is its own also when somebody renamed the device and took the address off")
+TEST_CASE("I2 no collision: a pair stays its lease's even if the device was renamed and its address removed")
 {
     RunqemuBench bench;
     CHECK(bench.first_tap().index == 0);
@@ -904,7 +903,7 @@ TEST_CASE("I2 no collision: a lease's pair is its own also when somebody renamed
     CHECK(bench.first_tap().index == 1);
 }
 
-TEST_CASE("I2 no collision: whose name would begin like another device's gets another id, and so another name")
+TEST_CASE("I2 no collision: a lease whose device name would be taken gets another id, and so another name")
 {
     RunqemuBench bench;
     Link foreign;
@@ -914,7 +913,7 @@ TEST_CASE("I2 no collision: whose name would begin like another device's gets an
     CHECK(bench.first_tap().name == "rq10000002t0");
 }
 
-TEST_CASE("127 leases by runqemu's rule are all there are, and the refusal says so")
+TEST_CASE("by runqemu's rule there are 127 leases, and the next is refused with an error that says so")
 {
     RunqemuBench bench;
     std::set<std::string> macs;
@@ -931,7 +930,7 @@ TEST_CASE("127 leases by runqemu's rule are all there are, and the refusal says 
     CHECK(std::string{error.what()}.find("no free pair of addresses for a tap by runqemu's rule: none of the 127 in "
                                          "192.168.7.0/24 may be had: 127 taps leased, address 192.168.7.1/32 on rq") ==
           0);
-    // By our own rule there is room.
+    // By the standard rule there is room.
     CHECK(names(bench.own.acquire(1000, request()).grant) == Names{"tap8"});
 }
 
@@ -950,7 +949,7 @@ TEST_CASE("I9 whole or nothing: whichever step of a lease by runqemu's rule fail
     }
 }
 
-TEST_CASE("I2 no collision: a pair that somebody takes while its tap is made is given up")
+TEST_CASE("I2 no collision: a pair that another program takes while its tap is made is given up")
 {
     const bool by_route = GENERATE(false, true);
     RunqemuBench bench;

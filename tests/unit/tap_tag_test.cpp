@@ -56,7 +56,7 @@ std::string replaced(const std::string &what, const std::string &with, std::stri
 
 } // namespace
 
-TEST_CASE("a tag has one text")
+TEST_CASE("a tag has exactly one text")
 {
     CHECK(encode(plain_tag()) == plain);
     CHECK(decode_tag(plain) == plain_tag());
@@ -116,7 +116,7 @@ TEST_CASE("only an attended lease's tag names an attendant")
     CHECK_FALSE(decode_tag(replaced(" v=1", " a=:1.23@0123abcd", by_descriptors)));
 }
 
-TEST_CASE("an attendant is a unique name on a bus, and nothing else")
+TEST_CASE("an attendant is a unique name on a bus and nothing else")
 {
     for (const auto *text :
          {":1.0@00000000", ":1.4294967295@ffffffff", ":2147483647.1@01234567", ":a-b_C.9@89abcdef"}) {
@@ -169,7 +169,7 @@ TEST_CASE("a tag cut short is none, or exactly another one")
             CHECK(encode(*tag) == plain.substr(0, size));
 }
 
-TEST_CASE("one byte changed to what no tag has is none")
+TEST_CASE("a tag with one byte changed to one that no tag contains is invalid")
 {
     for (std::size_t i = 0; i < plain.size(); ++i)
         for (const char byte : {'\n', '\x1b', '\xff', '\0', '%'}) {
@@ -179,7 +179,7 @@ TEST_CASE("one byte changed to what no tag has is none")
         }
 }
 
-TEST_CASE("other spellings of a tag's values are none")
+TEST_CASE("a tag with another spelling of a value is invalid")
 {
     const auto [what, with] = GENERATE(table<std::string, std::string>({
         {"qemu-tap2", "qemu-tap1"},
@@ -222,7 +222,7 @@ TEST_CASE("other spellings of a tag's values are none")
     CHECK_FALSE(decode_tag(replaced(what, with)));
 }
 
-TEST_CASE("keys missing, doubled or in another order make no tag")
+TEST_CASE("a tag with a missing key, a doubled one or another order is invalid")
 {
     CHECK_FALSE(decode_tag(replaced(" q=1", "")));
     CHECK_FALSE(decode_tag(replaced(" q=1", " q=1 q=1")));

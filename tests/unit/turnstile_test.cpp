@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// I8: what waits for an authorisation is bounded, per user and in all, and one user's queue is no other's.
+// I8: requests that wait for an authorisation are limited, per user and in total, and users do not wait for each other.
 
 #include "daemon/core/turnstile.hpp"
 
@@ -16,7 +16,7 @@ using namespace qemutap;
 
 namespace {
 
-// Present: 4 per user, 6 in all. On the way: 2 per user, 3 in all.
+// Present: 4 per user, 6 in total. On the way: 2 per user, 3 in total.
 constexpr TurnstileLimits limits{4, 6, 2, 3};
 
 struct Road {
@@ -52,14 +52,14 @@ using Names = std::vector<std::string>;
 
 } // namespace
 
-TEST_CASE("a request goes at once where there is room")
+TEST_CASE("a request starts at once if there is room")
 {
     Road road;
     road.enter(1, "a1");
     CHECK(road.names() == Names{"a1"});
 }
 
-TEST_CASE("I8 bounded: a user's further requests wait, and another user's pass them")
+TEST_CASE("I8 bounded: a user's further requests wait, and another user's overtake them")
 {
     Road road;
     for (const char *name : {"a1", "a2", "a3", "a4"})
@@ -67,7 +67,7 @@ TEST_CASE("I8 bounded: a user's further requests wait, and another user's pass t
     CHECK(road.names() == Names{"a1", "a2"});
     road.enter(2, "b1");
     CHECK(road.names() == Names{"a1", "a2", "b1"});
-    road.enter(2, "b2"); // the way is full
+    road.enter(2, "b2"); // all places on the way are taken
     road.leave("a2");
     CHECK(road.names() == Names{"a1", "b1", "a3"});
     road.leave("a1");
@@ -78,7 +78,7 @@ TEST_CASE("I8 bounded: a user's further requests wait, and another user's pass t
     CHECK(road.names() == Names{"a3", "a4"});
 }
 
-TEST_CASE("I8 bounded: beyond the limit of a user, or of all, a request is refused and leaves no count")
+TEST_CASE("I8 bounded: above the limit of a user or of all users a request is refused and not counted")
 {
     Road road;
     for (const char *name : {"a1", "a2", "a3", "a4"})
@@ -94,7 +94,7 @@ TEST_CASE("I8 bounded: beyond the limit of a user, or of all, a request is refus
         CHECK_NOTHROW(road.enter(1, name));
 }
 
-TEST_CASE("I8 bounded: a request that waits for too long is refused, leaves no count and never starts")
+TEST_CASE("I8 bounded: a request that waits too long is refused, no longer counted, and never starts")
 {
     using std::chrono::seconds;
     Turnstile turnstile{{3, 6, 1, 2, "something"}};
@@ -123,7 +123,7 @@ TEST_CASE("I8 bounded: a request that waits for too long is refused, leaves no c
     CHECK(turnstile.empty());
 }
 
-TEST_CASE("a request that is over as soon as it starts lets the next one start")
+TEST_CASE("a request that ends as soon as it starts lets the next one start")
 {
     Turnstile turnstile{{100, 100, 1, 1}};
     Turnstile::Pass first;
@@ -136,7 +136,7 @@ TEST_CASE("a request that is over as soon as it starts lets the next one start")
     CHECK(started == 50);
 }
 
-TEST_CASE("however many are over as soon as they start, they start one after the other, not within each other")
+TEST_CASE("requests that end as soon as they start are started one after the other, not recursively")
 {
     Turnstile turnstile{{100, 100, 1, 1}};
     Turnstile::Pass first;
@@ -156,7 +156,7 @@ TEST_CASE("however many are over as soon as they start, they start one after the
     CHECK(deepest == 1);
 }
 
-TEST_CASE("a turnstile is empty when nobody is on the way and nobody waits")
+TEST_CASE("a turnstile is empty if no request is on the way and none waits")
 {
     std::vector<Turnstile::Pass> passes;
     Turnstile turnstile{{100, 100, 1, 1}};
@@ -172,7 +172,7 @@ TEST_CASE("a turnstile is empty when nobody is on the way and nobody waits")
     CHECK(turnstile.empty());
 }
 
-TEST_CASE("a pass may outlive its turnstile")
+TEST_CASE("a pass can outlive its turnstile")
 {
     Turnstile::Pass kept;
     {
@@ -182,7 +182,7 @@ TEST_CASE("a pass may outlive its turnstile")
     CHECK_NOTHROW(kept.reset());
 }
 
-TEST_CASE("who still waits at the turnstile's end never starts")
+TEST_CASE("a request that still waits when the turnstile is destroyed never starts")
 {
     unsigned started = 0;
     bool dropped = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// I5: each thing that a tap was promised to have is missed when it is not so.
+// I5: a tap that lacks any promised property is reported.
 
 #include "daemon/core/verify.hpp"
 
@@ -63,19 +63,19 @@ std::string broken(const std::function<void(Link &)> &how)
 
 } // namespace
 
-TEST_CASE("I5 up before hand-over: a tap that is as promised")
+TEST_CASE("I5 up before hand-over: a tap with every promised property passes")
 {
     CHECK(broken([](Link &) {}).empty());
-    // A kernel without IPv6 has it off.
+    // In a kernel without IPv6 these settings are missing.
     CHECK(broken([](Link &link) {
               for (const char *name : {"disable_ipv6", "accept_ra", "addr_gen_mode"})
                   link.settings[name] = std::nullopt;
           }).empty());
-    // Where IPv6 is off and /proc/sys read-only, this can't be written and does no harm.
+    // Where IPv6 is off and /proc/sys is read-only, this setting cannot be written and is harmless.
     CHECK(broken([](Link &link) { link.settings["accept_ra"] = 1; }).empty());
 }
 
-TEST_CASE("I5 up before hand-over: each broken promise is named")
+TEST_CASE("I5 up before hand-over: each missing property is named")
 {
     CHECK(broken([](Link &link) { link.name = "mine"; }) == "it was renamed to mine");
     CHECK(broken([](Link &link) { link.alias = "mine"; }) == "its alias is not the one written");
@@ -87,7 +87,7 @@ TEST_CASE("I5 up before hand-over: each broken promise is named")
     CHECK(broken([](Link &link) { link.group = 0; }) == "it is not up");
 }
 
-TEST_CASE("I5 up before hand-over, I10 what a guest may do: each setting counts")
+TEST_CASE("I5 up before hand-over, I10 what a guest may do: each setting is checked")
 {
     for (const auto &setting : tap_settings) {
         if (setting.kind == SettingKind::ipv6)
@@ -107,7 +107,7 @@ TEST_CASE("I5 up before hand-over, I10 what a guest may do: each setting counts"
     CHECK(with_ipv6.find("net.ipv6.conf.default.disable_ipv6=1") != std::string::npos);
 }
 
-TEST_CASE("I5 up before hand-over: a tap without its address, or gone")
+TEST_CASE("I5 up before hand-over: a tap without its address, or one that is gone, fails")
 {
     HostState state;
     CHECK(broken_promise(state, open_tap(), promise()) == "it is gone");
@@ -116,7 +116,7 @@ TEST_CASE("I5 up before hand-over: a tap without its address, or gone")
     CHECK(broken_promise(state, open_tap(), promise()) == "it has no address 192.168.7.1/24");
 }
 
-TEST_CASE("I4 never ownerless: a queue that is not ours is an intruder, attached or detached")
+TEST_CASE("I4 never ownerless: a foreign queue is an intruder, attached or detached")
 {
     auto link = good_link();
     link.queues = 2;
@@ -130,7 +130,7 @@ TEST_CASE("I4 never ownerless: a queue that is not ours is an intruder, attached
     CHECK_FALSE(has_intruder(state, open_tap(3)));
 }
 
-TEST_CASE("I5 up before hand-over: a route that was promised, and leads through another device")
+TEST_CASE("I5 up before hand-over: a promised route through another device fails")
 {
     auto promised = promise();
     promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
