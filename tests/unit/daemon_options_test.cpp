@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The daemon's options mean the same on the command line and in the configuration file, and whatever is not
-// understood stops the daemon before it starts.
+// The daemon's options mean the same on the command line and in the configuration file. An invalid one stops the daemon
+// before it starts.
 
 #include "daemon/options.hpp"
 
@@ -26,7 +26,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// A directory of the test's own, gone with the object; the file is in it once it is written.
+// A test directory that is removed with the object; write() makes the configuration file in it.
 class Configuration {
 public:
     Configuration()
@@ -57,13 +57,13 @@ std::optional<DaemonOptions> parse(const Words &words, const std::string &defaul
     return parse_daemon_options(line.argc(), line.argv(), default_config);
 }
 
-// Without any file.
+// The options of these words without a file.
 DaemonOptions from_words(const Words &words)
 {
     return parse(words, Configuration{}.path()).value();
 }
 
-// Without a word on the command line.
+// The options of this file without words on the command line.
 DaemonOptions from_file(const std::string &text)
 {
     return parse({}, Configuration{text}.path()).value();
@@ -77,7 +77,7 @@ std::string texts_of(const std::vector<Ipv4Prefix> &prefixes)
     return text;
 }
 
-// Refused as an invalid argument, on one line, with `part` in it.
+// Expects an invalid argument with `part` in its text, which is one line.
 template <typename Call>
 void check_refused(Call call, const std::string &part)
 {
@@ -89,7 +89,7 @@ void check_refused(Call call, const std::string &part)
     CHECK_FALSE(contains(text, "\n"));
 }
 
-// A key with a value, once as an option and once as a line of the file.
+// Expects that a value of a key is refused both as an option and as a line of the file.
 void check_value_refused(const std::string &key, const std::string &value)
 {
     CAPTURE(key, value);
@@ -120,7 +120,7 @@ void check_every_option(const DaemonOptions &options)
 
 } // namespace
 
-TEST_CASE("daemon options: without a word and without a file the documented defaults hold")
+TEST_CASE("daemon options: without words and a file the documented defaults apply")
 {
     CHECK(std::string{default_config_path} == "/etc/qemu-tapd.conf");
     const auto options = from_words({});
@@ -135,7 +135,7 @@ TEST_CASE("daemon options: without a word and without a file the documented defa
     CHECK(options.runqemu_locks == "/tmp/qemu-tap-locks");
 }
 
-TEST_CASE("daemon options: runqemu's directory is an absolute path, and the command line's alone")
+TEST_CASE("daemon options: runqemu's directory is an absolute path, and only an option of the command line")
 {
     CHECK(from_words({"--runqemu-locks", "/run/locks"}).runqemu_locks == "/run/locks");
     for (const std::string path : {"locks", "", "./locks"})
@@ -153,7 +153,7 @@ TEST_CASE("daemon options: every option is read from the command line")
     check_every_option(from_words(words));
 }
 
-TEST_CASE("daemon options: every option is read from the file by the same key")
+TEST_CASE("daemon options: every option is read from the file by the same name")
 {
     std::string text;
     for (const auto &[key, value] : every_option)
@@ -161,7 +161,7 @@ TEST_CASE("daemon options: every option is read from the file by the same key")
     check_every_option(from_file(text));
 }
 
-TEST_CASE("daemon options: the command line is stronger than the file, which keeps the rest")
+TEST_CASE("daemon options: the command line wins over the file, whose other settings still apply")
 {
     const Configuration file{"max-taps = 50\nprefix-length = 30\nexclude = 10.9.0.0/16\n"};
     const auto options = parse({"--max-taps", "60", "--exclude", "10.8.0.0/16"}, file.path()).value();
@@ -170,7 +170,7 @@ TEST_CASE("daemon options: the command line is stronger than the file, which kee
     CHECK(texts_of(options.plan.exclusions) == "10.8.0.0/16");
 }
 
-TEST_CASE("daemon options: a file named by --config is read in the place of the default one")
+TEST_CASE("daemon options: a file named by --config is read instead of the default one")
 {
     const Configuration by_default{"max-taps = 50\nmax-taps-per-user = 5\n"};
     const Configuration named{"max-taps = 60\n"};
@@ -179,20 +179,20 @@ TEST_CASE("daemon options: a file named by --config is read in the place of the 
     CHECK(options.limits.max_taps_per_user == 32);
 }
 
-TEST_CASE("daemon options: a file named by --config that is not there is an error that names it")
+TEST_CASE("daemon options: a missing file named by --config is an error that names it")
 {
     const Configuration absent;
     check_refused([&] { parse({"--config", absent.path()}, absent.path()); }, absent.path());
 }
 
-TEST_CASE("daemon options: an empty file, comments and blank lines are fine")
+TEST_CASE("daemon options: an empty file, comments and blank lines are accepted")
 {
     CHECK(from_file("").limits.max_taps == 4096);
     CHECK(from_file("# taps\n\n   # more\nmax-taps = 50\n\n").limits.max_taps == 50);
     CHECK(from_file("max-taps=50").limits.max_taps == 50);
 }
 
-TEST_CASE("daemon options: a line of the file that is no `key = value` is refused and shown")
+TEST_CASE("daemon options: a line of the file that is not `key = value` is refused and quoted")
 {
     for (const std::string line :
          {"x", "pool", "= 5", "[taps]", "[]", "\"pool\" = 10.0.0.0/8", ".pool = 10.0.0.0/8", ". = 1", ".00/29",
@@ -202,7 +202,7 @@ TEST_CASE("daemon options: a line of the file that is no `key = value` is refuse
     }
 }
 
-TEST_CASE("daemon options: values in the file are words as they stand, however much white space is around them")
+TEST_CASE("daemon options: values in the file are taken literally, without the white space around them")
 {
     CHECK(from_file("\t max-taps \t=\t 50 \r\n").limits.max_taps == 50);
     CHECK(texts_of(from_file("exclude = 10.8.0.0/16\t 10.9.0.0/16\r\n").plan.exclusions) == "10.8.0.0/16 10.9.0.0/16");
@@ -217,13 +217,13 @@ TEST_CASE("daemon options: an error repeats no control character of the file")
     CHECK(text.find_first_of("\x1b\x01") == std::string::npos);
 }
 
-TEST_CASE("daemon options: --exclude may be given several times, in the place of the default")
+TEST_CASE("daemon options: --exclude can be given several times, and replaces the default")
 {
     const auto options = from_words({"--exclude", "10.8.0.0/16", "--max-taps", "50", "--exclude", "10.9.0.0/16"});
     CHECK(texts_of(options.plan.exclusions) == "10.8.0.0/16 10.9.0.0/16");
 }
 
-TEST_CASE("daemon options: exclude may be given several times in the file, side by side and apart")
+TEST_CASE("daemon options: exclude can be given several times in the file, on adjacent lines and apart")
 {
     CHECK(texts_of(from_file("exclude = 10.8.0.0/16\nexclude = 10.9.0.0/16\n").plan.exclusions) ==
           "10.8.0.0/16 10.9.0.0/16");
@@ -231,7 +231,7 @@ TEST_CASE("daemon options: exclude may be given several times in the file, side 
           "10.8.0.0/16 10.9.0.0/16");
 }
 
-TEST_CASE("daemon options: what can't be a name in passwd(5) is no user, whether the host knows one or not")
+TEST_CASE("daemon options: a name that passwd(5) does not allow is refused as user, whether the host has it or not")
 {
     for (const std::string name : {"", "\xc1", "vm:net", "vm\x7fnet"})
         check_value_refused("user", name);
@@ -239,7 +239,7 @@ TEST_CASE("daemon options: what can't be a name in passwd(5) is no user, whether
     CHECK(from_file("user = dom\\vm.net@example_1$\n").user.name == "dom\\vm.net@example_1$");
 }
 
-TEST_CASE("daemon options: reserve is a user or uid, a label and an index, any number of times")
+TEST_CASE("daemon options: reserve takes a user or uid, a label and an index, any number of times")
 {
     const std::vector<Reservation> both{{.user = "root", .uid = 0, .label = "web", .index = 42},
                                         {.user = "4242", .uid = 4242, .label = "web", .index = 43}};
@@ -251,7 +251,7 @@ TEST_CASE("daemon options: reserve is a user or uid, a label and an index, any n
           std::vector<Reservation>{{.user = "0", .uid = 0, .label = "db", .index = 8}});
 }
 
-TEST_CASE("daemon options: a reserve that is none is refused, with its words")
+TEST_CASE("daemon options: an invalid reserve is refused, and the error quotes it")
 {
     const std::vector<std::pair<Words, std::string>> cases{
         {{"no-such-user", "web", "42"}, "there is no user \"no-such-user\""},
@@ -276,14 +276,14 @@ TEST_CASE("daemon options: a reserve that is none is refused, with its words")
     check_refused([] { from_words({"--reserve", "root", "web"}); }, "reserve");
 }
 
-TEST_CASE("daemon options: one value given twice is refused with its key, side by side and apart")
+TEST_CASE("daemon options: a value given twice is refused with its key, on adjacent lines and apart")
 {
     check_refused([] { from_words({"--max-taps", "50", "--max-taps", "60"}); }, "max-taps");
     check_refused([] { from_file("max-taps = 50\nmax-taps = 60\n"); }, "max-taps");
     check_refused([] { from_file("max-taps = 50\npool = 10.0.0.0/8\nmax-taps = 60\n"); }, "max-taps");
 }
 
-TEST_CASE("daemon options: a key that does not exist is refused by name, alone and among good ones")
+TEST_CASE("daemon options: an unknown key is refused by name, alone and among valid ones")
 {
     check_refused([] { from_file("bogus = 1\n"); }, "bogus");
     check_refused([] { from_file("max-taps = 50\nmax_taps = 50\npool = 10.0.0.0/8\n"); }, "max_taps");
@@ -291,7 +291,7 @@ TEST_CASE("daemon options: a key that does not exist is refused by name, alone a
     check_refused([] { from_file("[limits]\nmax-taps = 50\n"); }, "limits");
 }
 
-TEST_CASE("daemon options: an option that does not exist and a word too many are refused by name")
+TEST_CASE("daemon options: an unknown option and a surplus word are refused by name")
 {
     check_refused([] { from_words({"--bogus"}); }, "--bogus");
     check_refused([] { from_words({"--max-tap", "5"}); }, "--max-tap");
@@ -299,7 +299,7 @@ TEST_CASE("daemon options: an option that does not exist and a word too many are
     check_refused([] { from_words({"--pool"}); }, "--pool");
 }
 
-TEST_CASE("daemon options: a number that is none is refused with its key")
+TEST_CASE("daemon options: text that is not a number is refused with its key")
 {
     for (const std::string key : {"prefix-length", "first-index", "max-taps-per-user", "max-taps", "idle-exit"})
         for (const std::string value :
@@ -307,7 +307,7 @@ TEST_CASE("daemon options: a number that is none is refused with its key")
             check_value_refused(key, value);
 }
 
-TEST_CASE("daemon options: a prefix that is none is refused with its key")
+TEST_CASE("daemon options: text that is not a prefix is refused with its key")
 {
     for (const std::string key : {"pool", "exclude"})
         for (const std::string value : {"192.168.0.0", "192.168.0.0/33", "192.168.0.0/", "192.168/16", "300.0.0.0/8",
@@ -324,7 +324,7 @@ TEST_CASE("daemon options: prefixes of every length from 1 to 30 are read")
     }
 }
 
-TEST_CASE("daemon options: a plan that can't be is refused before anything starts, from the file and from words")
+TEST_CASE("daemon options: impossible address plans are refused before anything starts, from file and command line")
 {
     for (const std::string length : {"0", "31", "32", "33", "15"}) {
         CAPTURE(length);
@@ -335,7 +335,7 @@ TEST_CASE("daemon options: a plan that can't be is refused before anything start
     REQUIRE_THROWS_AS(AddressPlan(from_file("first-index = 255\n").plan, 0x5a), TapError);
 }
 
-TEST_CASE("daemon options: log levels are debug, info, warning and error; one that does not exist is refused")
+TEST_CASE("daemon options: log levels are debug, info, warning and error; any other is refused")
 {
     for (const std::string level : {"debug", "info", "warning", "error"})
         CHECK(from_words({"--log-level", level}).log_level == level);
@@ -343,7 +343,7 @@ TEST_CASE("daemon options: log levels are debug, info, warning and error; one th
         check_value_refused("log-level", level);
 }
 
-TEST_CASE("daemon options: --version and --help are answered on stdout, and there is nothing else to do")
+TEST_CASE("daemon options: --version and --help print to stdout, and nothing else is done")
 {
     const auto version = captured([] { return parse({"--version"}, default_config_path); });
     CHECK(version.result == std::nullopt);
@@ -355,20 +355,20 @@ TEST_CASE("daemon options: --version and --help are answered on stdout, and ther
     CHECK(contains(help.text, "--config"));
 }
 
-TEST_CASE("daemon options: ending all leases is a task, and no setting of a file")
+TEST_CASE("daemon options: --end-leases is an option of the command line and not a setting of the file")
 {
     CHECK_FALSE(from_words({}).end_leases);
     CHECK(from_words({"--end-leases"}).end_leases);
     check_refused([] { from_file("end-leases = true\n"); }, "end-leases");
 }
 
-TEST_CASE("daemon options: an idle exit of 0 is another thing than none")
+TEST_CASE("daemon options: an idle exit of 0 is not the same as none")
 {
     CHECK(from_words({}).idle_exit_seconds == std::nullopt);
     CHECK(from_words({"--idle-exit", "0"}).idle_exit_seconds == 0);
 }
 
-TEST_CASE("daemon options: what changed is told in words, each setting on its own")
+TEST_CASE("daemon options: changes are described in words, one text for each setting")
 {
     const auto before = from_words({});
     CHECK(differences(before, before).empty());
@@ -387,7 +387,7 @@ TEST_CASE("daemon options: what changed is told in words, each setting on its ow
     CHECK(differences(reserved, before) == Words{"reserve root web 42,4242 web 43 is nothing now"});
 }
 
-TEST_CASE("daemon options: who was started on demand leaves after 30 s, who was started by hand stays")
+TEST_CASE("daemon options: a daemon started on demand exits after 30 s, one started by hand stays")
 {
     CHECK(seconds_until_leaving(from_words({}), true) == 30);
     CHECK(seconds_until_leaving(from_words({}), false) == std::nullopt);

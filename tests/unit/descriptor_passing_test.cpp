@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Descriptors through a socket: all of them, in order, closed on exec, and never a wait.
+// Descriptors through a socket: they arrive all, in order and close-on-exec, and receiving never blocks.
 
 #include "common/descriptor_passing.hpp"
 
@@ -32,7 +32,7 @@ struct Sockets {
     }
 };
 
-// Pipes: each has an inode of its own, by which it is known again.
+// Pipes: each has an inode of its own, so a test can recognise it.
 std::vector<UniqueFd> some_descriptors(std::size_t count)
 {
     std::vector<UniqueFd> descriptors;
@@ -58,7 +58,7 @@ std::vector<ino_t> inodes(const std::vector<UniqueFd> &descriptors)
 
 } // namespace
 
-TEST_CASE("descriptors arrive whole, in their order and closed on exec")
+TEST_CASE("descriptors arrive complete, in order and close-on-exec")
 {
     for (const std::size_t count : {std::size_t{1}, std::size_t{16}, max_passed_descriptors}) {
         const Sockets sockets;
@@ -71,7 +71,7 @@ TEST_CASE("descriptors arrive whole, in their order and closed on exec")
     }
 }
 
-TEST_CASE("without a message, and at the end of the other side, there are none and nothing waits")
+TEST_CASE("without a message, and after the peer has closed, there are no descriptors and nothing blocks")
 {
     Sockets sockets;
     CHECK(receive_descriptors(sockets.theirs.get()).empty());
@@ -79,7 +79,7 @@ TEST_CASE("without a message, and at the end of the other side, there are none a
     CHECK(receive_descriptors(sockets.theirs.get()).empty());
 }
 
-TEST_CASE("a message that waits is there although its sender is gone")
+TEST_CASE("a queued message is received even if its sender has ended")
 {
     Sockets sockets;
     send_descriptors(sockets.ours.get(), some_descriptors(2));
@@ -87,14 +87,14 @@ TEST_CASE("a message that waits is there although its sender is gone")
     CHECK(receive_descriptors(sockets.theirs.get()).size() == 2);
 }
 
-TEST_CASE("a message without descriptors gives none")
+TEST_CASE("a message without descriptors gives no descriptors")
 {
     const Sockets sockets;
     REQUIRE(::send(sockets.ours.get(), "x", 1, 0) == 1);
     CHECK(receive_descriptors(sockets.theirs.get()).empty());
 }
 
-TEST_CASE("no and too many descriptors are refused")
+TEST_CASE("sending no descriptors or too many is refused")
 {
     const Sockets sockets;
     CHECK_THROWS_AS(send_descriptors(sockets.ours.get(), {}), std::system_error);
@@ -102,7 +102,7 @@ TEST_CASE("no and too many descriptors are refused")
                     std::system_error);
 }
 
-TEST_CASE("descriptors that do not fit into the process are an error, and none stays open")
+TEST_CASE("descriptors that exceed the process's limit are an error, and none stays open")
 {
     const Sockets sockets;
     auto sent = some_descriptors(8);

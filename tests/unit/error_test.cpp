@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of outcomes is a contract with scripts (exit statuses) and with other clients (bus names), so it
-// is written out a second time here.
+// The table of outcomes is a contract with scripts (exit statuses) and with other clients (bus names), so this test
+// repeats it in full.
 
 #include "common/error.hpp"
 
@@ -54,7 +54,7 @@ TEST_CASE("error: every outcome has its documented exit status")
     CHECK(exit_status(ErrorCode::service_unavailable) == 3);
 }
 
-TEST_CASE("error: no two outcomes share an exit status or a bus name, and none is a success or run's own")
+TEST_CASE("error: no two outcomes share an exit status or a bus name, and none has a status of success or of run")
 {
     std::set<int> statuses{0, exit_status_not_executable, exit_status_not_found};
     std::set<std::string> names;
@@ -68,13 +68,13 @@ TEST_CASE("error: no two outcomes share an exit status or a bus name, and none i
     CHECK(names.size() == documented.size() + 1);
 }
 
-TEST_CASE("error: a command that can't be started has the shell's statuses")
+TEST_CASE("error: a command that cannot be started has the shell's statuses")
 {
     CHECK(exit_status_not_executable == 126);
     CHECK(exit_status_not_found == 127);
 }
 
-TEST_CASE("error: a bus name that is not in the table is no outcome")
+TEST_CASE("error: an unknown bus name is not an outcome")
 {
     for (const auto *name :
          {"", "org.qemutap1.Error.", "org.qemutap1.Error", "Failed", "org.qemutap1.Error.failed",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What may be asked for: both ends of every range, what lies beyond them, and what excludes what.
+// Valid requests: both ends of every range, the values beyond them, and options that exclude each other.
 
 #include "common/grant.hpp"
 
@@ -46,7 +46,7 @@ void check_accepted(const TapRequest &request)
     CHECK(accepted);
 }
 
-// Refused as an invalid argument with each of `parts` in the text.
+// Expects an invalid argument with each of `parts` in its text.
 void check_refused(const TapRequest &request, const std::vector<std::string> &parts)
 {
     CAPTURE(text_of(request.hold), request.count, request.queues, text_of(request.vhost), request.idle_timeout_seconds);
@@ -61,7 +61,7 @@ void check_refused(const TapRequest &request, const std::vector<std::string> &pa
 
 } // namespace
 
-TEST_CASE("grant: the ways to hold a lease are spelt fd and name, and in no other way")
+TEST_CASE("grant: the holds are spelt fd and name, and in no other way")
 {
     CHECK(text_of(Hold::fd) == "fd");
     CHECK(text_of(Hold::name) == "name");
@@ -99,7 +99,7 @@ TEST_CASE("grant: the profiles are spelt standard and runqemu, and in no other w
     }
 }
 
-TEST_CASE("grant: without a word more a request is for one tap with one queue, held by its descriptor")
+TEST_CASE("grant: a request without options is for one tap with one queue, held by its descriptor")
 {
     const TapRequest request;
     CHECK(request.count == 1);
@@ -133,7 +133,7 @@ TEST_CASE("grant: queues of 1 to 16 are accepted, and any other number is refuse
     }
 }
 
-TEST_CASE("grant: a lease held by descriptors has at most 16 of them, vhost's included")
+TEST_CASE("grant: a lease held by descriptors has at most 16 of them, including vhost's")
 {
     check_accepted(request_of(Hold::fd, 16, 1));
     check_accepted(request_of(Hold::fd, 5, 3));
@@ -149,13 +149,13 @@ TEST_CASE("grant: a lease held by descriptors has at most 16 of them, vhost's in
     check_refused(request_of(Hold::fd, 1, 9, VhostChoice::required), {"18", "16", "vhost"});
 }
 
-TEST_CASE("grant: vhost that is only wished for does not make a request too large")
+TEST_CASE("grant: vhost auto never makes a request too large")
 {
     check_accepted(request_of(Hold::fd, 16, 1, VhostChoice::when_possible));
     check_refused(request_of(Hold::fd, 17, 1, VhostChoice::when_possible), {"17", "16"});
 }
 
-TEST_CASE("grant: vhost descriptors are given where they are asked for, held and fit")
+TEST_CASE("grant: vhost descriptors are given if they are requested, the lease is held by descriptors, and they fit")
 {
     CHECK(wants_vhost(request_of(Hold::fd, 2, 4, VhostChoice::required)));
     CHECK(wants_vhost(request_of(Hold::fd, 8, 1, VhostChoice::when_possible)));
@@ -170,12 +170,12 @@ TEST_CASE("grant: a lease held by name has no descriptors to count")
     check_accepted(request_of(Hold::name, 32, 16, VhostChoice::when_possible));
 }
 
-TEST_CASE("grant: vhost that is required needs descriptors to be held by")
+TEST_CASE("grant: vhost yes needs a lease held by descriptors")
 {
     check_refused(request_of(Hold::name, 1, 1, VhostChoice::required), {"vhost", "fd"});
 }
 
-TEST_CASE("grant: to have no virtio header before frames needs descriptors to be held by, and no vhost")
+TEST_CASE("grant: frames without virtio headers need a lease held by descriptors, and no vhost")
 {
     auto request = request_of(Hold::fd, 2, 2);
     request.vnet = false;
@@ -187,7 +187,7 @@ TEST_CASE("grant: to have no virtio header before frames needs descriptors to be
     check_refused(request, {"vnet", "'fd'"});
 }
 
-TEST_CASE("grant: an idle timeout is none, or 1 second to 365 days")
+TEST_CASE("grant: an idle timeout is absent, or 1 second to 365 days")
 {
     check_accepted(idle_request(Hold::name, 0));
     check_accepted(idle_request(Hold::name, 1));
@@ -202,7 +202,7 @@ TEST_CASE("grant: an idle timeout needs a lease held by name")
     check_refused(idle_request(Hold::fd, 31'536'000), {"idle-timeout", "name"});
 }
 
-TEST_CASE("grant: attendance needs a lease held by name, and goes with an idle timeout")
+TEST_CASE("grant: an attended lease is held by name, and can have an idle timeout")
 {
     auto request = idle_request(Hold::name, 60);
     request.attended = true;

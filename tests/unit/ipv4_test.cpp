@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Addresses and prefixes: their text, both ways, and the arithmetic for every length a subnet can have.
+// Addresses and prefixes: their text, read and written, and the arithmetic for every length that a subnet can have.
 
 #include "common/ipv4.hpp"
 
@@ -15,7 +15,7 @@ using namespace qemutap;
 
 namespace {
 
-// Of the lengths 0 to 32 (RFC 4632, section 3.1).
+// The masks of the lengths 0 to 32 (RFC 4632, section 3.1).
 constexpr std::array<std::string_view, 33> masks{
     "0.0.0.0",         "128.0.0.0",       "192.0.0.0",       "224.0.0.0",       "240.0.0.0",       "248.0.0.0",
     "252.0.0.0",       "254.0.0.0",       "255.0.0.0",       "255.128.0.0",     "255.192.0.0",     "255.224.0.0",
@@ -47,7 +47,7 @@ void check_no_prefix(std::string_view text)
 
 } // namespace
 
-TEST_CASE("ipv4: an address is read in host byte order and written as it was read")
+TEST_CASE("ipv4: an address is read in host byte order and written back unchanged")
 {
     const auto address = Ipv4Address::parse("192.168.7.1");
     REQUIRE(address.has_value());
@@ -60,7 +60,7 @@ TEST_CASE("ipv4: an address is read in host byte order and written as it was rea
     CHECK(Ipv4Address{}.text() == "0.0.0.0");
 }
 
-TEST_CASE("ipv4: what is no dotted quad is no address")
+TEST_CASE("ipv4: text that is not a dotted quad is not an address")
 {
     using namespace std::string_view_literals;
     for (const auto text : {""sv, "192.168.7"sv, "192.168.7.1.1"sv, "192.168.7."sv, ".168.7.1"sv, "192.168..1"sv,
@@ -71,7 +71,7 @@ TEST_CASE("ipv4: what is no dotted quad is no address")
         check_no_address(text);
 }
 
-TEST_CASE("ipv4: a prefix is read with its length and written as it was read")
+TEST_CASE("ipv4: a prefix is read with its length and written back unchanged")
 {
     const auto pool = prefix("192.168.0.0/16");
     CHECK(pool.address.value == 0xc0a80000);
@@ -81,7 +81,7 @@ TEST_CASE("ipv4: a prefix is read with its length and written as it was read")
         CHECK(prefix(text).text() == text);
 }
 
-TEST_CASE("ipv4: what has no address or no length of 0 to 32 is no prefix")
+TEST_CASE("ipv4: text without an address or a length of 0 to 32 is not a prefix")
 {
     using namespace std::string_view_literals;
     for (const auto text : {""sv, "/"sv, "/16"sv, "192.168.0.0"sv, "192.168/16"sv, "300.0.0.0/8"sv, "fe80::/10"sv})
@@ -124,11 +124,11 @@ TEST_CASE("ipv4: a prefix begins at its network address and ends at its broadcas
     }
 }
 
-TEST_CASE("ipv4: for every length from 1 to 30 a prefix overlaps its own ends and nothing beside them")
+TEST_CASE("ipv4: for every length from 1 to 30 a prefix overlaps its own ends and neither of its neighbours")
 {
     for (unsigned length = 1; length <= 30; ++length) {
         CAPTURE(length);
-        // Neither the first nor the last prefix of its length, so that it has neighbours (one, for /1).
+        // A prefix that is neither the first nor the last of its length, so it has two neighbours (for /1 one).
         const Ipv4Prefix tested{{0x6a5a5a5a}, length};
         const Ipv4Prefix first{tested.first(), 32};
         const Ipv4Prefix last{tested.last(), 32};
@@ -148,7 +148,7 @@ TEST_CASE("ipv4: for every length from 1 to 30 a prefix overlaps its own ends an
     }
 }
 
-TEST_CASE("ipv4: prefixes overlap, in both directions, where one holds the other")
+TEST_CASE("ipv4: two prefixes overlap, in both directions, if one contains the other")
 {
     struct Pair {
         std::string_view one, other;
@@ -173,7 +173,7 @@ TEST_CASE("ipv4: prefixes overlap, in both directions, where one holds the other
     }
 }
 
-TEST_CASE("ipv4: a prefix with bits beyond its length is no network")
+TEST_CASE("ipv4: a prefix with bits beyond its length is not a network")
 {
     CHECK(prefix("192.168.7.0/24").is_network());
     CHECK(prefix("0.0.0.0/0").is_network());

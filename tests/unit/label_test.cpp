@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a label may be: its length, its first byte, its alphabet byte by byte.
+// Valid labels: the length, the first byte, and the alphabet byte by byte.
 
 #include "common/label.hpp"
 
@@ -29,7 +29,7 @@ TEST_CASE("label: 1 to 63 bytes are a label; 0, 64, 65 and 10,000 are not")
     CHECK_FALSE(is_label(std::string(10'000, 'a')));
 }
 
-TEST_CASE("label: the first byte is a letter or a digit, whatever the 256 are")
+TEST_CASE("label: of all 256 bytes only letters and digits can come first")
 {
     for (int byte = 0; byte < 256; ++byte) {
         CAPTURE(byte);
@@ -38,7 +38,7 @@ TEST_CASE("label: the first byte is a letter or a digit, whatever the 256 are")
     }
 }
 
-TEST_CASE("label: every further byte is a letter, a digit or one of . _ : @ + -, whatever the 256 are")
+TEST_CASE("label: of all 256 bytes only letters, digits and . _ : @ + - can follow")
 {
     for (int byte = 0; byte < 256; ++byte) {
         CAPTURE(byte);
@@ -50,7 +50,7 @@ TEST_CASE("label: every further byte is a letter, a digit or one of . _ : @ + -,
     }
 }
 
-TEST_CASE("label: names that people give are labels")
+TEST_CASE("label: usual names are labels")
 {
     for (const auto *text : {"ci", "7", "build-42", "core-image.qemux86-64", "user@host:2", "a+b", "A._:@+-"}) {
         CAPTURE(text);
@@ -58,7 +58,7 @@ TEST_CASE("label: names that people give are labels")
     }
 }
 
-TEST_CASE("label: what could be read as something else by a shell, a terminal or a log is no label")
+TEST_CASE("label: text that a shell, a terminal or a log could misread is not a label")
 {
     using namespace std::string_view_literals;
     for (const auto text :

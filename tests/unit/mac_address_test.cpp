@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Ethernet addresses have one spelling, so that two texts are equal exactly if the addresses are.
+// Ethernet addresses have one spelling, so two texts are equal exactly if the addresses are.
 
 #include "common/mac_address.hpp"
 
@@ -18,7 +18,7 @@ TEST_CASE("mac address: it is written as six pairs of lower-case hex digits")
     CHECK(MacAddress{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}.text() == "ff:ff:ff:ff:ff:ff");
 }
 
-TEST_CASE("mac address: what is written is read back")
+TEST_CASE("mac address: the written text is read back")
 {
     const auto mac = MacAddress::parse("fe:54:00:9c:0a:f0");
     REQUIRE(mac.has_value());
@@ -30,7 +30,7 @@ TEST_CASE("mac address: what is written is read back")
     }
 }
 
-TEST_CASE("mac address: no other spelling is read")
+TEST_CASE("mac address: any other spelling is refused")
 {
     using namespace std::string_view_literals;
     for (const auto text : {""sv, "52:54:00:ab:01"sv, "52:54:00:ab:01:"sv, "52:54:00:ab:01:07:08"sv,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a refused call said, for tests that look at an error's code and text and not only at its type.
+// The error of a refused call, for tests that check an error's code and text and not only its type.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace qemutap {
 
-// The TapError that `call` throws; where it throws none the test fails by the exception from here.
+// The TapError that `call` throws. If it throws none, the exception thrown here fails the test.
 template <typename Call>
 TapError tap_error_of(Call call)
 {
@@ -24,7 +24,7 @@ TapError tap_error_of(Call call)
     throw std::logic_error{"no TapError was thrown"};
 }
 
-// Catch2 v2 and v3 have no matcher of one name for this.
+// Catch2 v2 and v3 have matchers for this under different names.
 inline bool contains(std::string_view text, std::string_view part)
 {
     return text.find(part) != std::string_view::npos;

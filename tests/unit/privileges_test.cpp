@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The choice between the service's user and root, row by row.
+// The choice between the service's user and root, case by case.
 
 #include "daemon/privileges.hpp"
 
@@ -27,7 +27,7 @@ RootFacts with(bool RootFacts::*fact, bool value)
 
 } // namespace
 
-TEST_CASE("privileges: root is given up without a word where the user can make taps")
+TEST_CASE("privileges: root is given up silently if the user can make taps")
 {
     for (const auto &user : {by_default, demanded}) {
         const auto choice = choose_root(user, all_well, tun);
@@ -36,7 +36,7 @@ TEST_CASE("privileges: root is given up without a word where the user can make t
     }
 }
 
-TEST_CASE("privileges: a /dev/net/tun that even root can't open is no reason to stay root")
+TEST_CASE("privileges: the service does not stay root for a /dev/net/tun that even root cannot open")
 {
     auto facts = with(&RootFacts::tun_as_root, false);
     facts.tun_as_user = false;
@@ -44,14 +44,14 @@ TEST_CASE("privileges: a /dev/net/tun that even root can't open is no reason to 
     CHECK(choose_root(demanded, facts, tun).give_up);
 }
 
-TEST_CASE("privileges: a process that is not root has nothing to give up")
+TEST_CASE("privileges: a process that is not root gives up nothing")
 {
     const auto choice = choose_root(demanded, with(&RootFacts::root, false), tun);
     CHECK_FALSE(choice.give_up);
     CHECK(choice.warning.empty());
 }
 
-TEST_CASE("privileges: the service stays root by default where the user won't do, and says why and what to do")
+TEST_CASE("privileges: by default the service stays root if the user cannot make taps, and says why and the remedy")
 {
     const auto warning = [](bool RootFacts::*lacking) {
         const auto choice = choose_root(by_default, with(lacking, false), tun);
@@ -68,7 +68,7 @@ TEST_CASE("privileges: the service stays root by default where the user won't do
         "as udev does on a host of its own");
 }
 
-TEST_CASE("privileges: a user that the administrator named is used or the service does not run")
+TEST_CASE("privileges: if the user that the administrator named cannot make taps the service does not run")
 {
     const auto refused = [](bool RootFacts::*lacking) {
         return tap_error_of([&] { choose_root(demanded, with(lacking, false), tun); }).code();
@@ -78,7 +78,7 @@ TEST_CASE("privileges: a user that the administrator named is used or the servic
     CHECK(refused(&RootFacts::tun_as_user) == ErrorCode::tun_unavailable);
 }
 
-TEST_CASE("privileges: the administrator can name root, which is said each time")
+TEST_CASE("privileges: the administrator can name root, and a warning says so each time")
 {
     const auto choice = choose_root({.name = "root", .demanded = true}, all_well, tun);
     CHECK_FALSE(choice.give_up);

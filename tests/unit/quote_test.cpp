@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Nothing that somebody else wrote reaches a log line or a terminal as anything but printable ASCII on one
-// line of bounded length.
+// Foreign text reaches a log line or a terminal only as printable ASCII on one line of limited length.
 
 #include "common/quote.hpp"
 
@@ -13,14 +12,14 @@
 
 using namespace qemutap;
 
-TEST_CASE("quote: ordinary text is put in double quotes and otherwise left as it is")
+TEST_CASE("quote: ordinary text is put in double quotes and otherwise unchanged")
 {
     CHECK(quote("") == R"("")");
     CHECK(quote("tap7") == R"("tap7")");
     CHECK(quote("a b 'c' $(x) `y` %s {} ~") == R"("a b 'c' $(x) `y` %s {} ~")");
 }
 
-TEST_CASE("quote: control bytes, quotes, backslashes and what is not ASCII are written as \\xNN")
+TEST_CASE("quote: control bytes, quotes, backslashes and bytes beyond ASCII are written as \\xNN")
 {
     using namespace std::string_view_literals;
     CHECK(quote("two\nlines") == R"("two\x0alines")");
@@ -33,7 +32,7 @@ TEST_CASE("quote: control bytes, quotes, backslashes and what is not ASCII are w
     CHECK(quote("\x80\xff") == R"("\x80\xff")");
 }
 
-TEST_CASE("quote: every one of the 256 bytes comes out as printable ASCII")
+TEST_CASE("quote: each of the 256 bytes becomes printable ASCII")
 {
     for (int byte = 0; byte < 256; ++byte) {
         CAPTURE(byte);
@@ -46,7 +45,7 @@ TEST_CASE("quote: every one of the 256 bytes comes out as printable ASCII")
     }
 }
 
-TEST_CASE("quote: 80 bytes are shown whole, and of more the first 80 with dots behind the closing quote")
+TEST_CASE("quote: 80 bytes are shown whole, longer text as its first 80 bytes with dots after the closing quote")
 {
     const std::string shown(80, 'a');
     CHECK(quote(shown) == "\"" + shown + "\"");
@@ -57,7 +56,7 @@ TEST_CASE("quote: 80 bytes are shown whole, and of more the first 80 with dots b
     CHECK(escaped.substr(escaped.size() - 8) == "\\x1b\"...");
 }
 
-TEST_CASE("one_line: a message stays as it is, in one line of printable ASCII")
+TEST_CASE("one_line: a message becomes one line of printable ASCII and is otherwise unchanged")
 {
     using namespace std::string_view_literals;
     CHECK(one_line("") == "");

@@ -16,7 +16,7 @@ namespace {
 
 using Options = std::vector<OptionView>;
 
-// Counts what is read of it.
+// Counts the options that are read from it.
 class ListedOptions final : public OptionSource {
 public:
     explicit ListedOptions(Options options)
@@ -60,7 +60,7 @@ const std::string known = "attended, hold, idle-timeout, interactive, label, pro
 
 } // namespace
 
-TEST_CASE("wire: an Acquire's options in any order are the request")
+TEST_CASE("wire: an Acquire's options make the request, in any order")
 {
     TapRequest expected;
     expected.count = 2;
@@ -97,11 +97,11 @@ TEST_CASE("wire: a dictionary of variants is read as the message is")
     CHECK_THROWS_AS(parse_list(Dictionary{{"all", sdbus::Variant{}}}), TapError);
 }
 
-TEST_CASE("wire: options are read up to the first mistake and no further (I8)")
+TEST_CASE("wire: options are read only up to the first mistake (I8)")
 {
     const OptionView good{"queues", 1u};
     const OptionView never{"never-read", text("")};
-    SECTION("an unknown option, named in quotes, beside those that there are")
+    SECTION("an unknown option, quoted in the error with a list of the known ones")
     {
         const auto [words, taken] = refusal({good, {"colour", text("red")}, never});
         CHECK(words == "unknown option \"colour\"; there are: " + known);
@@ -112,7 +112,7 @@ TEST_CASE("wire: options are read up to the first mistake and no further (I8)")
         const std::string key(1'000'000, 'x');
         CHECK(refusal({{key, 1u}}).text == "unknown option \"" + std::string(80, 'x') + "\"...; there are: " + known);
     }
-    SECTION("one that is given twice")
+    SECTION("an option that is given twice")
     {
         const auto [words, taken] = refusal({good, good, never});
         CHECK(words == "option queues is given twice");
@@ -135,14 +135,14 @@ TEST_CASE("wire: options are read up to the first mistake and no further (I8)")
     }
 }
 
-TEST_CASE("wire: without virtio's header before frames, for leases by descriptors")
+TEST_CASE("wire: vnet false requests frames without virtio headers, for leases by descriptors")
 {
     CHECK(parse_acquire(1, Dictionary{}).vnet);
     CHECK_FALSE(parse_acquire(1, Dictionary{{"vnet", sdbus::Variant{false}}}).vnet);
     CHECK(refusal(Options{{"vnet", text("off")}}).text.find("vnet") != std::string::npos);
 }
 
-TEST_CASE("wire: the tenth option is refused, whatever it is (I8)")
+TEST_CASE("wire: a tenth option is refused, whatever it is (I8)")
 {
     const Options options{{"vhost", text("no")},  {"label", text("web")},
                           {"queues", 1u},         {"hold", text("name")},
@@ -160,7 +160,7 @@ TEST_CASE("wire: the tenth option is refused, whatever it is (I8)")
     }
 }
 
-TEST_CASE("wire: polkit's rules find the request as words, and no label where there is none")
+TEST_CASE("wire: polkit's rules get the request as details, without a label if there is none")
 {
     TapRequest request;
     request.count = 3;
@@ -174,7 +174,7 @@ TEST_CASE("wire: polkit's rules find the request as words, and no label where th
           Details{{"count", "3"}, {"hold", "name"}, {"queues", "2"}, {"vhost", "auto"}, {"label", "web"}});
 }
 
-TEST_CASE("wire: a List's options")
+TEST_CASE("wire: a List's options are read")
 {
     ListedOptions all{{{"columns", true}, {"all", true}}};
     const auto request = parse_list(all);
