@@ -44,8 +44,8 @@ class AttendedRing(BusRing):
 
 class Leaving(AttendedRing):
     def test_forged(self):
-        """A client that forges the bus's report that another connection has ended, or that the service has lost its
-        name, ends nothing, even where no bus policy blocks the message."""
+        """A client that forges the bus's reports ends no lease, even if no bus policy blocks its messages.
+        It reports that another connection has ended, and that the service has lost its name."""
         bus, dave = self.connect(), self.connect("dave")
         lease, _ = self.attend(bus)
         with open(f"{BUS_POLICY}/zz-let-in.conf", "w", encoding="ascii") as file:
@@ -89,8 +89,7 @@ class Leaving(AttendedRing):
                 self.host.no_trace()
 
     def test_all_of_one_caller(self):
-        """All leases of the ended connection end; those of its user's other connection, another user's and unattended
-        ones stay."""
+        """All attended leases of a connection end with it; unattended ones and those of other connections stay."""
         leaving, staying, others = self.connect(), self.connect(), self.connect("bob")
         gone = [name for count in (1, 2) for name in self.attend(leaving, count)[1]]
         stays = [lease for lease, _ in (self.attend(staying), self.attend(others))] + [self.up("alice")["lease"]]

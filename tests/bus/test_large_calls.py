@@ -54,10 +54,10 @@ NESTED = Variant("av", [Variant("s", "x" * 20)] * 200_000)
 INVALID = error_name("InvalidArgument")
 CASES = (
     ("List, unknown keys", f"{INTERFACE}.List", "a{sv}", dictionary(NUMBERED), INVALID),
-    ("List, one key again and again", f"{INTERFACE}.List", "a{sv}", dictionary(REPEATED), INVALID),
+    ("List, a repeated key", f"{INTERFACE}.List", "a{sv}", dictionary(REPEATED), INVALID),
     ("List, a long key", f"{INTERFACE}.List", "a{sv}", dictionary(one_entry(TEXT, Variant("b", True))), INVALID),
     ("List, a nested value", f"{INTERFACE}.List", "a{sv}", dictionary(one_entry("all", NESTED)), INVALID),
-    ("List, a value for a key that takes none so long", f"{INTERFACE}.List", "a{sv}",
+    ("List, a long text for a boolean key", f"{INTERFACE}.List", "a{sv}",
      dictionary(one_entry("all", Variant("s", TEXT))), INVALID),
     ("Acquire, unknown keys", f"{INTERFACE}.Acquire", "ua{sv}", dictionary(NUMBERED, COUNT), INVALID),
     ("Acquire, a long label", f"{INTERFACE}.Acquire", "ua{sv}",

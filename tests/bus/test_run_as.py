@@ -271,7 +271,7 @@ class Relayed(BusRing):
         kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_by_name(self):
-        """With --hold name the lease ends with the program behind the relay too."""
+        """With --hold name the lease ends with the relay's program too."""
         terminal = self.at_terminal("sh", "-c", "exit 5", options=("--hold", "name"))
         self.assertEqual(terminal.ended(), 5)
         self.host.no_trace()

@@ -127,7 +127,7 @@ TEST_CASE("client options: run takes count, queues, vhost, device and label")
     CHECK(parse_as<RunOptions>({"run", "--vhost", "no", "--", "qemu"}).request.vhost == VhostChoice::no);
 }
 
-TEST_CASE("client options: run, up and list ask for a password unless told not to; other verbs do not")
+TEST_CASE("client options: run, up and list take --no-ask-password, and ask without it; other verbs refuse it")
 {
     CHECK(parse_as<RunOptions>({"run", "--", "qemu"}).ask_password);
     CHECK(parse_as<UpOptions>({"up"}).ask_password);
