@@ -36,7 +36,7 @@ class AttendedRing(BusRing):
         return lease, [tap["name"] for tap in taps]
 
     def assert_gone(self, *names):
-        kernel.wait_for(kernel.absent(*names), "the devices go with their caller")
+        kernel.wait_for(kernel.absent(*names), "the devices end with their caller")
 
     def bus_id(self, bus):
         return bus.call(*BUS[:2], f"{BUS[2]}.GetId")[0]
@@ -64,7 +64,7 @@ class Leaving(AttendedRing):
             root.call(*BUS[:2], f"{BUS[2]}.ReloadConfig")
 
     def test_closed(self):
-        """When the caller closes its connection, its devices, addresses and routes go."""
+        """When the caller closes its connection, its devices, addresses and routes are deleted."""
         bus = self.connect()
         _, names = self.attend(bus, 3)
         bus.close()
@@ -73,7 +73,7 @@ class Leaving(AttendedRing):
         self.assertEqual(self.leases("alice"), [])
 
     def test_killed(self):
-        """When the caller is killed (SIGKILL), its devices are gone well under 1 s later."""
+        """When the caller is killed (SIGKILL), its devices are deleted."""
         for user in ("alice", "root"):
             with self.subTest(user=user):
                 ours, theirs = multiprocessing.Pipe()

@@ -120,7 +120,7 @@ class Asking(BusRing):
                              [("system-bus-name", "org.qemutap.acquire")])
 
     def test_not_asked(self):
-        """The service does not ask polkit about a list of the caller's own leases, about root, or about a bad request."""
+        """The service does not ask polkit about a list of the caller's own leases, root, or an invalid request."""
         def act():
             self.leases("alice")
             self.ok("root", "down", self.up("root")["lease"])

@@ -20,8 +20,8 @@ ENTRIES = 1_200_000
 PROPERTIES, INTROSPECTABLE, PEER = (f"org.freedesktop.DBus.{name}" for name in ("Properties", "Introspectable", "Peer"))
 SERVICE, OBJECT, INTERFACE = MANAGER
 TEXT = b"x" * LARGE
-# Seconds that another user's request takes at most beside a large call, beyond what the bus takes; and how many times
-# what the bus takes, and what a request takes alone, on this machine at this moment.
+# How long another user's request may take beside a large call: so many seconds longer than the bus itself takes, or a
+# multiple of the bus's time or of the request's time alone, which the test measures.
 LATENCY, FACTOR = 0.1, 5
 
 
@@ -229,7 +229,7 @@ class LargeCalls(BusRing):
                     self.assert_within(own, of_bus / 2)
 
     def test_others_are_served(self):
-        """While such a message is handled, another user's List waits hardly longer than the bus itself makes it wait."""
+        """While such a message is handled, another user's List waits hardly longer than for the bus itself."""
         listing = (*MANAGER[:2], f"{INTERFACE}.List", "a{sv}", {})
         # The control takes the same way through the bus, to a service that does not get the large message.
         ping = ("org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority", f"{PEER}.Ping")

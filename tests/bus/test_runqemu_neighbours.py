@@ -239,7 +239,7 @@ class Interleaved(Beside):
             if not descriptors:
                 self.call(self.bus, "Release", "s", lease)
             kernel.wait_for(kernel.absent(*names), "the taps of the lease end")
-        # Half of what it leaves is deleted, as its ifdown does; the rest stays for its next start.
+        # Half of the devices that it leaves are deleted, as by its ifdown; the others stay for its next start.
         for name in self.dice.sample(sorted(self.theirs), max(0, len(self.theirs) - self.dice.randint(0, 6))):
             self.theirs.pop(name).leave(name)
             if self.dice.random() < 0.5:
@@ -282,7 +282,7 @@ class Cleaned(Beside):
         """If a cleaner deletes one tap of a lease of three, its other devices and its files are removed."""
         self.up("alice", "--count", "3")
         kernel.ip("tuntap", "del", "dev", "tap9", "mode", "tap")
-        kernel.wait_for(kernel.absent("tap8", "tap10"), "the rest of the lease is swept")
+        kernel.wait_for(kernel.absent("tap8", "tap10"), "the rest of the lease is removed")
         self.assertEqual(self.leases("alice"), [])
         self.assertEqual(skips(), set())
 

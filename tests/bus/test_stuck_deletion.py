@@ -16,8 +16,8 @@ BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
 BY_NAME = {"hold": Variant("s", "name")}
 # More stuck deletions than the daemon keeps deleting processes.
 KEPT, STUCK = 3, 5
-# Seconds that a request takes at most beside stuck deletions, and how many times what it takes without them on this
-# machine at this moment. A service that waits for a stuck deletion takes for ever.
+# The longest time of a request beside stuck deletions: in seconds, or as a multiple of the time without them, which the
+# test measures. A service that waited for a stuck deletion would take for ever.
 SERVED, FACTOR = 0.1, 10
 DELETING = "qemu-tapd-del"
 
@@ -81,7 +81,7 @@ class StuckDeletion(BusRing):
         return statistics.median(took for _ in range(10) for took in self.round(*buses))
 
     def refusal(self, bus, limit=HANGS):
-        """The text by which a request is LimitExceeded, soon."""
+        """Waits until a request gets LimitExceeded; returns the error's text."""
         deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             try:

@@ -92,7 +92,7 @@ class Supervised(BusRing):
         self.assertTrue(select.select([watched[1]], [], [], limit)[0], f"{watched[0]} still runs")
 
     def assert_ends(self, client, status):
-        """With this status; all is gone at that moment, and nothing was complained of."""
+        """Expects this status, no message, and that all is gone by then."""
         self.assertEqual(client.wait(), status)
         self.host.no_trace()
         self.assertEqual(client.stderr.read(), b"")
@@ -137,7 +137,7 @@ class Started(Supervised):
         until(lambda: os.readlink(f"/proc/{pid}/exe").endswith("/sleep"), "the child executes the command")
         self.assertEqual(masks(pid), {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0})
         until(lambda: {int(number) for number in os.listdir(f"/proc/{pid}/fd")} <= {0, 1, 2},
-              "it has no descriptor but the standard ones, once its loader has closed what it opened")
+              "it has only the standard descriptors once its loader has finished")
 
     def test_ignored_signals(self):
         """The command inherits the caller's ignored signals, even SIGCHLD; its status is still reported."""
@@ -202,7 +202,7 @@ class Ends(Supervised):
         self.assertEqual(client.wait(), -signal.SIGKILL)
         self.assert_ended(watched)
         self.assertEqual(client.stderr.read().splitlines()[0], b"heard SIGTERM")
-        kernel.wait_for(lambda: not kernel.ours(), "the devices go with the client's connection")
+        kernel.wait_for(lambda: not kernel.ours(), "the devices end with the client's connection")
         took = time.monotonic() - started
         self.shows = f"figure: client killed: command and devices gone after {1000 * took:.0f} ms"
         self.host.no_trace()
@@ -213,7 +213,7 @@ class Ends(Supervised):
         def end(client):
             client.kill()
             client.wait()
-            kernel.wait_for(lambda: not kernel.ours(), "the devices go with the client")
+            kernel.wait_for(lambda: not kernel.ours(), "the devices end with the client")
         begun = time.monotonic()
         client = self.host.ctl_start("alice", *NAME, "--", *SLEEP)
         self.addCleanup(self._end, client)
@@ -229,7 +229,7 @@ class Ends(Supervised):
             end(client)
         self.assertTrue(0 < met < 40, f"{met} of 40 were killed with a lease")
         until(lambda: not processes("sleep"), "the commands get SIGTERM")
-        kernel.wait_for(lambda: not self.leases("root", "--all"), "no lease is made for one who is gone")
+        kernel.wait_for(lambda: not self.leases("root", "--all"), "no lease is made for a caller that is gone")
         self.host.no_trace()
 
     def test_left_behind(self):
@@ -242,15 +242,15 @@ class Ends(Supervised):
         self.assertEqual(len(left), 3)
         self.assertEqual([pid for pid in left if os.path.exists(f"/proc/{pid}")], [])
         self.host.no_trace()
-        self.assertGreater(took, 1, "one of them ends by SIGKILL only")
+        self.assertGreater(took, 1, "no process waited for SIGKILL")
 
     def test_left_behind_by_a_killed_command(self):
-        """So does what a command that was killed had started; what obeys SIGTERM costs no second."""
+        """Children of a killed command are ended too; if they end at SIGTERM there is no wait for SIGKILL."""
         self.assert_quick(signal.SIGKILL, "sleep 1000 & echo $!; wait", "S")
 
     def assert_quick(self, number, script, left_in):
-        """The signal ends the command, the client ends what is left in that state, and does not wait for a second: not
-        each time on a busy machine, but the quickest time shows that it need not."""
+        """Expects that after the signal ends the command the client ends its child, which is in the state `left_in`, in
+        less than a second. On a busy machine one of several tries shows that."""
         took = []
         while len(took) < TRIES and min(took, default=1) >= 1:
             client, (pid, _) = self.start("sh", "-c", script)
@@ -264,7 +264,7 @@ class Ends(Supervised):
         self.assertLess(min(took), 1)
 
     def test_stopped_left_behind(self):
-        """One that is stopped hears of SIGTERM too."""
+        """A stopped child of the command gets SIGTERM too."""
         self.assert_quick(signal.SIGTERM, "sleep 1000 & echo $!; kill -STOP $!; wait", "T")
 
     def test_stopped_without_terminal(self):
@@ -304,7 +304,7 @@ class Ends(Supervised):
         self.assertEqual(holder.end(3), 3)
         self.assertRegex(holder.popen.stderr.read().decode(), r"\Aqemu-tapctl: can't end lease \w{16}: [^\n]+\n\Z")
         self.host.restart_daemon()
-        kernel.wait_for(lambda: not kernel.ours(), "the daemon finds that the caller is gone")
+        kernel.wait_for(lambda: not kernel.ours(), "the daemon notices that the caller is gone")
         self.host.no_trace()
 
 

@@ -44,7 +44,7 @@ class Qemu:
                 return answer
 
     def refused(self):
-        """Its status and what it said, of a QEMU that has ended by itself."""
+        """The status and stderr of a QEMU that has ended by itself."""
         _, errors = self.popen.communicate()
         return self.popen.returncode, errors.decode()
 

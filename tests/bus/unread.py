@@ -13,8 +13,8 @@ NO_REPLY = 1
 MANY_QUEUES = {"queues": Variant("u", 16)}
 # The service's limits on unread hand-overs, per user and for all users.
 UNREAD, UNREAD_IN_ALL = 4, 48
-# Seconds that a user waits at most for any answer while others attack, and how many times what an answer takes without
-# an attack on this machine at this moment. A service that waits for those who read nothing takes seconds, or for ever.
+# The longest wait for an answer during an attack: in seconds, or as a multiple of the wait without an attack, which the
+# test measures. A service that waited for callers that read nothing would take seconds, or for ever.
 WELL_SERVED, FACTOR = 0.1, 10
 
 
@@ -44,10 +44,10 @@ class Unread(HostileCallers):
         return asked
 
     def settle(self, count):
-        """As many taps as can be handed over are there."""
+        """Waits until as many taps exist as can be handed over."""
         kernel.wait_for(lambda: len(kernel.ours()) >= count, f"{count} taps exist")
 
     def assert_served(self, idle, *buses):
         beset = self.median(buses)
-        self.shows = f"List of others: idle {idle * 1000:.1f} ms, beset {beset * 1000:.1f} ms"
+        self.shows = f"List of others: idle {idle * 1000:.1f} ms, under attack {beset * 1000:.1f} ms"
         self.assertLess(beset, max(WELL_SERVED, FACTOR * idle))

@@ -13,9 +13,9 @@ COMPLETIONS = pathlib.Path(__file__).resolve().parent.parent.parent / "client" /
 BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 # A command with a completion of its own, used after `run --`.
 COMMAND, ARGUMENTS = "stand-in-qemu", ["alpha", "beta"]
-# Seconds in which a loaded machine's zsh reads all of its completions.
+# Seconds in which zsh reads all of its completions on a loaded machine.
 ANSWER_LIMIT = 120
-# Control-X Control-P: complete the line, tell what came of it, and clear it.
+# Control-X Control-P completes the line, reports the result, and clears the line.
 ASK = b"\x18\x10"
 
 BASH = """

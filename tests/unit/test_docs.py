@@ -24,12 +24,12 @@ EVERY = sorted(path for path in ROOT.rglob("*.md")
 PAGES = {page.stem: page for page in (ROOT / "doc" / "man").iterdir()}
 NO_SERVICE = 3
 BASH = "/bin/bash"
-# bash calls this function for each command that it doesn't find. It writes the words to a file, separated by NUL.
+# bash calls this function for each command that it does not find. It writes the words to a file, separated by NUL.
 RECORDER = r"""
 PATH=/nonexistent
 command_not_found_handle() { printf '%s\0' "$@" $'\x1e' >>"$RECORD"; }
 """
-# Programs of the system that documents call. Bash parses their commands; no test runs them.
+# Programs of the system in the documents' commands. Bash parses these commands; no test runs them.
 FOREIGN = {"adduser", "apt", "busctl", "chmod", "dbus-daemon", "git", "install", "ip", "journalctl", "meson", "networkctl",
            "nft", "qemu-system-x86_64", "sysctl", "systemctl", "systemd-sysusers", "virsh"}
 # Options of other programs, and of programs that a document advises to write.
@@ -71,7 +71,7 @@ def recorded(block, folder):
     """The commands of a shell block as bash expands them. Bash runs none of them."""
     record = pathlib.Path(folder, "record")
     record.write_bytes(b"")
-    # Bash looks for a function of this name too where the name of a command has a slash.
+    # Bash also calls a function whose name has a slash, so each path gets one.
     paths = set(re.findall(r"(?<![^\s(\"'])(?:\./|/usr/|tools/)[\w/.-]+", block))
     functions = "".join(f"function {path} {{ command_not_found_handle {path} \"$@\"; }}\n" for path in paths)
     done = subprocess.run([BASH, "-c", RECORDER + functions + block + "\nwait"], cwd=folder, check=False, timeout=60,
@@ -90,7 +90,7 @@ def stub(folder, command):
 
 class Links(unittest.TestCase):
     def test_links(self):
-        """every link in a Markdown file leads to a file of the tree, and to a heading that it has"""
+        """Every link in a Markdown file leads to an existing file, and to an existing heading in it."""
         count = 0
         for path in EVERY:
             for target in re.findall(r"\]\(([^)\s]+)\)", without_blocks(path.read_text(encoding="utf-8"))):
@@ -106,7 +106,7 @@ class Links(unittest.TestCase):
         self.assertGreater(count, 20, "the links were not found")
 
     def test_sections_of_pages(self):
-        """a document that names a page of the project names its section, and a heading that the page has"""
+        """A document names the right section of each of the project's manual pages, and existing headings."""
         for path in DOCUMENTS:
             text = " ".join(path.read_text(encoding="utf-8").split())
             for name, section, heading in re.findall(r"([\w@.-]+)\((\d)\)(?:, ([A-Z][A-Z ]+[A-Z])\b)?", text):
@@ -117,7 +117,7 @@ class Links(unittest.TestCase):
                             self.assertIn(f"\n.Sh {heading}\n", PAGES[name].read_text(encoding="utf-8"))
 
     def test_readme(self):
-        """the README has at most 150 lines, and names every document and every manual page"""
+        """The README has at most 150 lines, and names every document and every manual page."""
         text = (ROOT / "README.md").read_text(encoding="utf-8")
         self.assertLessEqual(len(text.splitlines()), 150)
         for path in DOCUMENTS[1:]:
@@ -133,17 +133,17 @@ class Commands(unittest.TestCase):
         self.folder = scratch.name
 
     def calls(self):
-        """(document, words) of each command in a shell block of a document."""
+        """Yields (document, words) for each command in a shell block of a document."""
         for path in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md"]:
             for block in blocks(path, "sh"):
-                # The shell would carry out a redirection, also one to a file of this machine.
+                # The shell would execute a redirection, even to a file of this machine.
                 self.assertNotRegex(block, r">\s*[^\s&]", path.name)
                 done, calls = recorded(block, self.folder)
                 self.assertEqual((done.returncode, done.stderr), (0, ""), block)
                 yield from ((path, call) for call in calls)
 
     def test_commands(self):
-        """each shell block is a script that bash accepts, and calls programs that exist"""
+        """Each shell block is a script that bash accepts, and calls existing programs."""
         for path, call in self.calls():
             with self.subTest(file=path.name, call=call):
                 if call[0].startswith("tools/"):
@@ -155,7 +155,7 @@ class Commands(unittest.TestCase):
                     self.assertIn(pathlib.Path(call[0]).name, FOREIGN | {"qemu-tapctl", "qemu-tapd"})
 
     def test_client(self):
-        """the client accepts each command of its own up to the call of the service, which is not there"""
+        """The client accepts each of its commands up to the call of the service, which is not running."""
         calls = [(path, call) for path, call in self.calls() if call[0] == "qemu-tapctl"]
         self.assertGreater(len(calls), 15, "the commands were not found")
         environment = {"PATH": f"{self.folder}/bin", "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
@@ -167,7 +167,7 @@ class Commands(unittest.TestCase):
                 self.assertEqual(done.returncode, NO_SERVICE, done.stderr)
 
     def as_this_user(self, words):
-        """The users of documents do not exist here, and only root may name one."""
+        """Replaces or removes --user: the users in documents do not exist here, and only root can name one."""
         if "--user" not in words:
             return words
         at = words.index("--user")
@@ -176,7 +176,7 @@ class Commands(unittest.TestCase):
         return [word for word in words[:at] + words[at + 2:] if word != "--keep-environment"]
 
     def test_meson_options(self):
-        """the project has each option that a document passes to meson"""
+        """The project has each option that a document passes to meson."""
         known = set(re.findall(r"^option\('(\w+)'", (ROOT / "meson_options.txt").read_text(encoding="utf-8"), re.M))
         for path, call in self.calls():
             if call[0] == "meson":
@@ -184,7 +184,7 @@ class Commands(unittest.TestCase):
                 self.assertLessEqual(given, known, path.name)
 
     def test_settings(self):
-        """the daemon has each setting of the `ini` blocks that are its own, and units have the others"""
+        """The daemon has each setting in the `ini` blocks for it; other blocks are for systemd units."""
         settings = options_of(DAEMON)
         count = 0
         for path in DOCUMENTS:
@@ -196,7 +196,7 @@ class Commands(unittest.TestCase):
         self.assertGreater(count, 3, "the settings were not found")
 
     def test_options(self):
-        """a program or a tool of the project has each option that a sentence of a document names"""
+        """Each option that a sentence of a document names is one of a program or tool of the project."""
         known = set().union(*(options_of(CLIENT, verb) for verb in VERBS), options_of(CLIENT), options_of(DAEMON),
                             options_of(HELPER), FOREIGN_OPTIONS)
         for tool in ("bench", "check"):
@@ -210,7 +210,7 @@ class Commands(unittest.TestCase):
 
 class Facts(unittest.TestCase):
     def test_promises(self):
-        """each promise names tests that exist and that carry its number"""
+        """Each promise names existing tests that carry its number."""
         rows = re.findall(r"^\| (I\d+) .*\| (.*?) \|$", (ROOT / "doc/promises.md").read_text(encoding="utf-8"), re.M)
         self.assertEqual([number for number, _ in rows], [f"I{n}" for n in range(1, 11)])
         for number, proof in rows:
@@ -221,7 +221,7 @@ class Facts(unittest.TestCase):
                     self.assertRegex(self.claim(name), rf"\b{number}\b")
 
     def claim(self, name):
-        """What a test says that it proves: its docstring, or the names of all tests of a C++ file."""
+        """The claim of a test: its docstring, or the names of all test cases in a C++ file."""
         module, _, function = name.partition(".")
         if function == "cpp":
             (path,) = (ROOT / "tests").rglob(name)
@@ -233,7 +233,7 @@ class Facts(unittest.TestCase):
         return "\n".join(found)
 
     def test_figures(self):
-        """each figure of performance.md is that of the row of RESULTS.md which it names"""
+        """Each figure in performance.md is the one in the row of RESULTS.md that it names."""
         results = (ROOT / "tests/bench/RESULTS.md").read_text(encoding="utf-8").splitlines()
         text = (ROOT / "doc/performance.md").read_text(encoding="utf-8")
         rows = re.findall(r"^\| (.+?) \| (.*\d.*?) \|$", text, re.MULTILINE)
@@ -243,14 +243,14 @@ class Facts(unittest.TestCase):
                 self.assertTrue(any(f"| {name} |" in row and figure in row for row in results))
 
     def test_messages(self):
-        """a program of the project prints each message that troubleshooting.md quotes without another origin"""
+        """The programs print each message that troubleshooting.md quotes without another origin."""
         sources = self.sources()
         text = (ROOT / "doc/troubleshooting.md").read_text(encoding="utf-8").split("## In the guest")[0]
-        # A message of QEMU, of libvirt or of systemd has its origin behind it.
+        # A message of QEMU, libvirt or systemd is followed by its origin.
         messages = re.findall(r"^\| `([^`]+)`(?:, in the service's log)? \|", text, re.MULTILINE)
         self.assertGreater(len(messages), 15, "the messages were not found")
         for message in messages:
-            # The programs put names and numbers between the parts.
+            # The programs put names and numbers between these parts.
             parts = re.split(r"\.\.\.|\"[^\"]*\"|\d+|org\.[\w.]+|/dev/[\w/-]+|sh -c|\b(?:tap8|taps|undeleted|is not)\b", message)
             for part in (part.strip(" ,:") for part in parts):
                 with self.subTest(message=message, part=part):
@@ -260,11 +260,11 @@ class Facts(unittest.TestCase):
         files = [path for folder in ("common", "client", "daemon", "contract", "plan")
                  for path in sorted((ROOT / folder).rglob("*.[ch]pp"))]
         text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-        # A literal may go on in the next line.
+        # A string literal can continue on the next line.
         return re.sub(r'"\s*\n\s*"', "", text).replace('\\"', '"')
 
     def test_version(self):
-        """the newest section of the CHANGELOG has the version that meson.build has"""
+        """The newest section of the CHANGELOG has the version in meson.build."""
         programs = re.search(r"^  version: '(.*)'", (ROOT / "meson.build").read_text(encoding="utf-8"), re.M).group(1)
         changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
         self.assertEqual(re.search(r"^## ([\d.]+)", changes, re.MULTILINE).group(1), programs)
@@ -272,7 +272,7 @@ class Facts(unittest.TestCase):
 
 class English(unittest.TestCase):
     def test_words(self):
-        """documents use none of the words that name no actor or have a plainer form"""
+        """Documents use none of the words that name no actor or have a plainer form."""
         for path in [*DOCUMENTS, *(ROOT / name for name in ("CONTRIBUTING.md", "RELEASING.md", "SECURITY.md"))]:
             text = without_code(path.read_text(encoding="utf-8"))
             with self.subTest(file=path.name):

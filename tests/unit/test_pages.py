@@ -134,7 +134,7 @@ class Client(Pages):
             self.assert_defaults(shown, described)
 
     def test_formats(self):
-        """the formats described are those that --help names"""
+        """The page describes exactly the formats that --help names."""
         shown = subprocess.run([CLIENT, "up", "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
         named = re.search(r"--format.*?\s{2,}(text,.*)", shown).group(1)
         self.assertEqual([head.removeprefix("Cm ") for head, _ in self.page.items("FORMATS")],
