@@ -45,7 +45,7 @@ def tag(name, version=2):
 
 
 def tag_as_version_1(name):
-    """Gives a tap of the daemon's the alias that a daemon before version 2 would have written."""
+    """Gives a tap of a lease the alias that daemons before version 2 wrote."""
     words = kernel.alias_words(name)
     mac = ":".join(re.findall("..", words["mac"]))
     index = "runqemu" if "runqemu" in words else "index"

@@ -98,7 +98,7 @@ class Sweep(BusRing):
         self.host.no_trace()
 
     def test_half_made_lease_of_version_1(self):
-        """The same for a tap whose alias a daemon of an earlier version wrote."""
+        """Such a tap with an alias that a daemon of an earlier version wrote is removed too (I1)."""
         self.host.daemon.kill()
         half_made_lease("tap40", version=1)
         self.host.restart_daemon()
@@ -119,7 +119,7 @@ class Sweep(BusRing):
 
 
 class Upgrade(BusRing):
-    """The daemon is replaced by one of a newer version, which writes other aliases."""
+    """The daemon is replaced by a newer version, which writes aliases of another form."""
 
     def as_version_1(self, *names):
         self.host.daemon.kill()
@@ -129,7 +129,7 @@ class Upgrade(BusRing):
         self.host.restart_daemon()
 
     def test_leases_stay(self):
-        """Leases with aliases of version 1 stay as they are, and nothing rewrites them."""
+        """Leases with aliases of version 1 stay unchanged, and the daemon does not rewrite the aliases."""
         named = self.up("alice", "--count", "2", "--label", "web", "--idle-timeout", "600")
         holder = self.run_stand_in("bob", "--queues", "2")
         (held,) = self.leases("bob")
@@ -152,7 +152,7 @@ class Upgrade(BusRing):
         kernel.wait_for(kernel.absent("tap8"), "the idle lease ends")
 
     def test_both_versions_in_a_lease(self):
-        """A lease is whole although its aliases have different versions."""
+        """A lease is complete even if its aliases have different versions."""
         grant = self.up("alice", "--count", "2")
         self.as_version_1("tap9")
         self.assertEqual(self.leases("alice"), [grant])

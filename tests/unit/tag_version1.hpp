@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writes a tag as the daemons before version 2 did. The product only reads version 1.
+// Writes a tag as daemons before version 2 did. The daemon itself only reads version 1.
 
 #pragma once
 

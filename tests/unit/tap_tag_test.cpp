@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The codec of version 2, both ways: exact texts, the longest one and the room it leaves, and everything that is no
-// tag.
+// The codec of version 2, both ways: exact texts, the longest one and the room it leaves, and invalid ones.
 
 #include "daemon/core/tap_tag.hpp"
 
@@ -76,7 +75,7 @@ TEST_CASE("a field that a lease does not have is not in its tag")
     CHECK(decode_tag(by_descriptors) == tag);
 }
 
-TEST_CASE("the longest tag has every field at its greatest, and 45 bytes remain")
+TEST_CASE("the longest tag has the longest value of every field and leaves 45 bytes")
 {
     const auto text = encode(longest_tag());
     CHECK(text == "qemu-tap2 i=0123456789abcdef t=31/32 x=65535 d=2147483647 u=4294967294 h=n m=525400ab0007 q=16 "
@@ -96,7 +95,7 @@ TEST_CASE("the longest tag has every field at its greatest, and 45 bytes remain"
     CHECK(decode_tag(encode(other)) == other);
 }
 
-TEST_CASE("the birth of a lease comes back to the second, also at boot")
+TEST_CASE("the birth of a lease is read back to the second, even one at boot")
 {
     auto tag = plain_tag();
     tag.born_seconds = 0;
@@ -134,7 +133,7 @@ TEST_CASE("an attendant is a unique name on a bus and nothing else")
     }
 }
 
-TEST_CASE("idle timeout and vhost belong to one kind of hold each")
+TEST_CASE("an idle timeout is valid with hold name only, and vhost with hold fd only")
 {
     CHECK_FALSE(decode_tag(replaced(" q=1", " q=1 v=1")));
     CHECK_FALSE(decode_tag(replaced(" v=1", " s=3600", by_descriptors)));
@@ -158,7 +157,7 @@ TEST_CASE("an index by runqemu's rule has its own key, and only a first tap has 
     CHECK_FALSE(decode_tag(replaced(" x=7", " r=07")));
 }
 
-TEST_CASE("a tag cut short is none, or exactly another one")
+TEST_CASE("a tag that is cut short is invalid, or exactly the tag of another lease")
 {
     // After the last field that every tag has, a shorter text can be the tag of another lease.
     const auto required = plain.find(" q=1") + 4;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Tags of version 1, which an upgraded daemon finds on its predecessor's taps: exact texts, the longest one, and
-// everything that is not one.
+// invalid ones.
 
 #include "tests/unit/tag_version1.hpp"
 
@@ -70,7 +70,7 @@ TEST_CASE("a tag that was read in version 1 is written in version 2")
     CHECK(decode_tag(encode(*decode_tag(plain))) == plain_tag());
 }
 
-TEST_CASE("the longest tag of version 1 fits the kernel's 255 bytes and comes back")
+TEST_CASE("the longest tag of version 1 fits into the kernel's 255 bytes and is read back")
 {
     const auto text = version1_text(longest_tag());
     CHECK(text.size() <= 255);
@@ -95,7 +95,7 @@ TEST_CASE("version 1: only an attended lease's tag names an attendant, before th
     CHECK_FALSE(decode_tag(version1_text(tag)));
 }
 
-TEST_CASE("version 1: an attendant is a unique name on a bus, and nothing else")
+TEST_CASE("version 1: an attendant is a unique name on a bus and nothing else")
 {
     for (const auto *text :
          {":1.0@00000000", ":1.4294967295@ffffffff", ":2147483647.1@01234567", ":a-b_C.9@89abcdef"}) {
@@ -137,14 +137,14 @@ TEST_CASE("version 1: an index by runqemu's rule has its own key, and only a fir
     CHECK(decode_tag(version1_text(longest)) == longest);
 }
 
-TEST_CASE("version 1: a tag cut short anywhere is none")
+TEST_CASE("version 1: a tag that is cut short anywhere is invalid")
 {
-    // The last byte of the label may go: a shorter label is a label.
+    // Without the last bytes of its label a tag is still valid: a shorter label is a label.
     for (std::size_t size = 0; size < plain.size() - 3; ++size)
         CHECK_FALSE(decode_tag(plain.substr(0, size)));
 }
 
-TEST_CASE("version 1: one byte changed to what no tag has is none")
+TEST_CASE("version 1: a tag with one byte changed to one that no tag contains is invalid")
 {
     for (std::size_t i = 0; i < plain.size(); ++i)
         for (const char byte : {'\n', '\x1b', '\xff', '\0', '%'}) {
@@ -154,7 +154,7 @@ TEST_CASE("version 1: one byte changed to what no tag has is none")
         }
 }
 
-TEST_CASE("version 1: other spellings of a tag's values are none")
+TEST_CASE("version 1: a tag with another spelling of a value is invalid")
 {
     const auto [what, with] = GENERATE(table<std::string, std::string>({
         {"qemu-tap1", "qemu-tap2"},
@@ -187,7 +187,7 @@ TEST_CASE("version 1: other spellings of a tag's values are none")
     CHECK_FALSE(decode_tag(replaced(what, with)));
 }
 
-TEST_CASE("version 1: keys missing, doubled or in another order make no tag")
+TEST_CASE("version 1: a tag with a missing key, a doubled one or another order is invalid")
 {
     CHECK_FALSE(decode_tag(replaced(" vhost=0", "")));
     CHECK_FALSE(decode_tag(replaced(" vhost=0", " vhost=0 vhost=0")));
