@@ -109,7 +109,7 @@ Dictionary options_of(const TapRequest &request, bool interactive)
         options.emplace(key_attended, sdbus::Variant{true});
     if (!request.vnet)
         options.emplace(key_vnet, sdbus::Variant{false});
-    if (request.profile != Profile::standard)
+    if (request.profile != TapRequest{}.profile)
         options.emplace(key_profile, sdbus::Variant{std::string{text_of(request.profile)}});
     return options;
 }

@@ -43,8 +43,9 @@ std::unique_ptr<sdbus::IConnection> connect()
 
 std::string in_words(const AddressPlan &plan)
 {
-    return "pool " + plan.settings().pool.text() + " as subnets of /" + std::to_string(plan.settings().prefix_length) +
-           ", " + plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index());
+    const auto &pool = plan.pool();
+    return "pool " + pool.block().text() + " as subnets of /" + std::to_string(pool.prefix_length()) + ", " +
+           pool.device_name(pool.first_index()) + " to " + pool.device_name(pool.last_index());
 }
 
 std::string in_words(const EndedTap &tap)

@@ -4,9 +4,9 @@
 
 #pragma once
 
-#include "daemon/core/address_plan.hpp"
-#include "daemon/core/tap_service.hpp"
 #include "daemon/privileges.hpp"
+#include "plan/configuration.hpp"
+#include "plan/settings.hpp"
 
 #include <optional>
 #include <string>
@@ -18,14 +18,10 @@ namespace qemutap {
 // that an idle host has no daemon.
 inline constexpr unsigned default_idle_exit_seconds = 30;
 
-inline constexpr const char *default_config_path = "/etc/qemu-tapd.conf";
-
 // Where Yocto's runqemu looks which taps it may take; fixed in that script.
 inline constexpr const char *default_runqemu_locks = "/tmp/qemu-tap-locks";
 
-struct DaemonOptions {
-    PlanSettings plan;
-    Limits limits;
+struct DaemonOptions : ServiceSettings {
     std::string log_level = "info";            // spdlog's names
     std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
     std::string runqemu_locks = default_runqemu_locks;

@@ -26,12 +26,11 @@ Attempt::Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentI
                  HostLinks &host, NameMarks &marks, Terms terms)
     : plan_{plan},
       table_{table},
+      recent_{recent},
       creator_{creator},
       host_{host},
       marks_{marks},
-      terms_{std::move(terms)},
-      search_{plan, recent, Profile::standard, terms_.uid, terms_.request.label, terms_.now},
-      runqemu_search_{plan, recent, Profile::runqemu, terms_.uid, terms_.request.label, terms_.now}
+      terms_{std::move(terms)}
 {}
 
 Attempt::~Attempt()
@@ -52,8 +51,8 @@ std::optional<Setback> Attempt::add_tap()
     if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
         return Setback::intruder;
     const auto &[tag, plan] = promised_.back();
-    host_.configure(*tap, tag, plan.host_mac);
-    host_.add_address(*tap, plan.gateway);
+    host_.configure(*tap, tag, plan.port.host_mac);
+    host_.add_address(*tap, plan.network.gateway);
     host_.bring_up(*tap);
     if (plan.route && !host_.add_route(*tap, *plan.route))
         return Setback::collision;
@@ -66,19 +65,19 @@ std::optional<OpenTap> Attempt::create_next()
     const auto &request = terms_.request;
     while (auto candidate = next_free()) {
         const auto &plan = candidate->plan;
-        auto tap = create(plan.name);
+        auto tap = create(plan.device);
         if (!tap)
             continue;
         made_.emplace(tap->ifindex, tap->name);
         promised_.push_back({TapTag{.lease = terms_.lease,
                                     .position = static_cast<unsigned>(taps_.size()),
                                     .count = request.count,
-                                    .profile = next_profile(),
+                                    .profile = next_rule(),
                                     .index = candidate->index,
                                     .ifindex = tap->ifindex,
                                     .uid = terms_.uid,
                                     .hold = request.hold,
-                                    .mac = plan.guest_mac,
+                                    .mac = plan.port.guest_mac,
                                     .queues = request.queues,
                                     .vhost = terms_.vhost,
                                     .idle_timeout_seconds = request.idle_timeout_seconds,
@@ -108,10 +107,10 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     }
 }
 
-// Of the next tap: a reservation is of a lease's first tap, by our own rule.
+// The reservation of the next tap. Only the first tap of a lease can have one.
 const Reservation *Attempt::reservation() const
 {
-    const bool may_have_one = taps_.empty() && next_profile() == Profile::standard && !terms_.request.label.empty();
+    const bool may_have_one = taps_.empty() && rule_of(next_rule()).reservable && !terms_.request.label.empty();
     return may_have_one ? plan_.reservation_of(terms_.uid, terms_.request.label) : nullptr;
 }
 
@@ -119,36 +118,40 @@ std::optional<unsigned> Attempt::next_index()
 {
     if (const auto *reserved = reservation())
         return std::exchange(reservation_tried_, true) ? std::nullopt : std::optional{reserved->index};
-    return next_profile() == Profile::standard ? search_.next() : runqemu_search_.next();
+    const auto rule = next_rule();
+    auto &search = searches_[rule];
+    if (!search)
+        search.emplace(plan_, recent_, rule, terms_.uid, terms_.request.label, terms_.now);
+    return search->next();
 }
 
 std::optional<Attempt::Candidate> Attempt::next_free()
 {
-    const auto profile = next_profile();
+    const auto rule = next_rule();
     while (const auto index = next_index()) {
-        if (table_.index_leased(profile, *index))
+        if (table_.index_leased(rule, *index))
             continue;
-        auto plan = plan_.tap(profile, *index, terms_.lease);
-        if (is_free(profile, plan))
+        auto plan = plan_.tap(rule, *index, terms_.lease);
+        if (is_free(plan))
             return Candidate{*index, std::move(plan)};
     }
     return std::nullopt;
 }
 
-bool Attempt::is_free(Profile profile, const PlannedTap &plan)
+bool Attempt::is_free(const PlannedTap &plan) const
 {
     const auto &state = host_.state();
-    // Nobody has told of the lease's own taps yet.
+    // The view of the host does not have the lease's own taps yet.
     const auto is_own = [&](const Ipv4Prefix &prefix) {
-        return std::any_of(promised_.begin(), promised_.end(), [&](const PromisedTap &tap) {
-            return std::any_of(tap.plan.prefixes.begin(), tap.plan.prefixes.end(),
-                               [&](const Ipv4Prefix &own) { return own.overlaps(prefix); });
+        return std::ranges::any_of(promised_, [&](const PromisedTap &tap) {
+            return std::ranges::any_of(tap.plan.network.prefixes,
+                                       [&](const Ipv4Prefix &own) { return own.overlaps(prefix); });
         });
     };
-    return !plan_.is_excluded(profile, plan) &&
-           std::none_of(plan.prefixes.begin(), plan.prefixes.end(),
-                        [&](const Ipv4Prefix &prefix) { return state.occupied(prefix) || is_own(prefix); }) &&
-           !state.name_taken(plan.name) && (plan.own_prefix.empty() || !state.numbered_name_taken(plan.own_prefix));
+    return !plan_.is_excluded(plan.network) &&
+           std::ranges::none_of(plan.network.prefixes,
+                                [&](const Ipv4Prefix &prefix) { return state.occupied(prefix) || is_own(prefix); }) &&
+           !state.name_taken(plan.device) && (plan.own_prefix.empty() || !state.numbered_name_taken(plan.own_prefix));
 }
 
 std::optional<Setback> Attempt::verify()
@@ -160,7 +163,7 @@ std::optional<Setback> Attempt::verify()
             return Setback::intruder;
         if (const auto broken = broken_promise(state, tap, promised_[i]); !broken.empty())
             throw TapError{ErrorCode::host_refused, "configured " + tap.name + ", but " + broken};
-        for (const auto &prefix : promised_[i].plan.prefixes)
+        for (const auto &prefix : promised_[i].plan.network.prefixes)
             if (state.occupied_beside(tap.ifindex, prefix))
                 return Setback::collision;
     }

@@ -7,12 +7,12 @@
 
 #include "common/grant.hpp"
 #include "common/unique_fd.hpp"
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/index_search.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/core/recent_indexes.hpp"
 #include "daemon/core/verify.hpp"
+#include "plan/address_plan.hpp"
 
 #include <map>
 #include <optional>
@@ -52,8 +52,12 @@ public:
     // Makes the next tap: created, configured, up. Throws what the ports throw.
     std::optional<Setback> add_tap();
 
-    // By whose rule the next tap gets its index.
-    Profile next_profile() const { return taps_.empty() ? terms_.request.profile : Profile::standard; }
+    // The address rule of the next tap.
+    Profile next_rule() const
+    {
+        const auto first = terms_.request.profile;
+        return taps_.empty() ? first : rule_of(first).further_taps;
+    }
 
     // Looks at all taps in the kernel's words. Throws TapError host_refused if one is not as promised.
     std::optional<Setback> verify();
@@ -71,7 +75,7 @@ private:
     const Reservation *reservation() const;
     std::optional<unsigned> next_index();
     std::optional<Candidate> next_free();
-    bool is_free(Profile profile, const PlannedTap &plan);
+    bool is_free(const PlannedTap &plan) const;
     std::optional<OpenTap> create_next();
     std::optional<OpenTap> create(const std::string &name);
     void persist();
@@ -80,12 +84,12 @@ private:
 
     const AddressPlan &plan_;
     const LeaseTable &table_;
+    const RecentIndexes &recent_;
     TapCreator &creator_;
     HostLinks &host_;
     NameMarks &marks_;
     const Terms terms_;
-    IndexSearch search_;
-    IndexSearch runqemu_search_;
+    PerRule<std::optional<IndexSearch>> searches_; // begun when the first tap needs one
     bool reservation_tried_ = false;
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap

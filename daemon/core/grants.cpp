@@ -35,7 +35,7 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
             own = addresses.begin(); // given under other settings
         if (own != addresses.end()) {
             tap.gateway = own->local.address;
-            tap.client = client_address(tap.gateway);
+            tap.client = guest_address(tap.gateway);
             tap.prefix_length = own->local.length;
         }
         grant.taps.push_back(std::move(tap));

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "common/grant.hpp"
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/lease_table.hpp"
+#include "plan/address_plan.hpp"
 
 #include <sys/types.h>
 

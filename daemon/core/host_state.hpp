@@ -8,7 +8,7 @@
 
 #include "common/ipv4.hpp"
 #include "common/mac_address.hpp"
-#include "daemon/core/tap_settings.hpp"
+#include "plan/tap_settings.hpp"
 
 #include <sys/types.h>
 

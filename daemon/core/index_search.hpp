@@ -6,8 +6,8 @@
 
 #pragma once
 
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/recent_indexes.hpp"
+#include "plan/address_plan.hpp"
 
 #include <sys/types.h>
 

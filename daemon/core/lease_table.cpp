@@ -54,7 +54,7 @@ void LeaseTable::join(int ifindex, const TapTag &tag)
 {
     auto &lease = leases_[tag.lease];
     lease.taps.emplace(tag.position, ifindex);
-    auto &indexes = indexes_of(tag.profile);
+    auto &indexes = indexes_[tag.profile];
     indexes.resize(std::max<std::size_t>(indexes.size(), tag.index + 1));
     ++indexes[tag.index];
     ++taps_of_[tag.uid];
@@ -72,7 +72,7 @@ void LeaseTable::forget(int ifindex, Moment now)
         if (attended->second.empty())
             attended_.erase(attended);
     }
-    --indexes_of(tag.profile)[tag.index];
+    --indexes_[tag.profile][tag.index];
     if (--taps_of_[tag.uid] == 0)
         taps_of_.erase(tag.uid);
     auto &lease = leases_.at(tag.lease);

@@ -8,6 +8,7 @@
 
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/tap_tag.hpp"
+#include "plan/address_rules.hpp"
 
 #include <chrono>
 #include <map>
@@ -59,7 +60,7 @@ public:
 
     bool index_leased(Profile profile, unsigned index) const
     {
-        const auto &taps = indexes_of(profile);
+        const auto &taps = indexes_[profile];
         return index < taps.size() && taps[index] != 0;
     }
     std::size_t tap_count() const { return taps_.size(); }
@@ -87,11 +88,6 @@ private:
     // vector answers out of a few cache lines; a tag's index has 16 bits.
     using Indexes = std::vector<unsigned>;
 
-    const Indexes &indexes_of(Profile profile) const
-    {
-        return profile == Profile::standard ? indexes_ : runqemu_indexes_;
-    }
-    Indexes &indexes_of(Profile profile) { return profile == Profile::standard ? indexes_ : runqemu_indexes_; }
     void place(int ifindex, HeldTap tap, Moment now);
     void forget(int ifindex, Moment now);
     void join(int ifindex, const TapTag &tag);
@@ -102,8 +98,7 @@ private:
     std::unordered_map<int, HeldTap> taps_;
     std::map<int, HeldTap> turned_away_; // their tags claim places that other taps have
     std::unordered_map<std::string, Lease> leases_;
-    Indexes indexes_;
-    Indexes runqemu_indexes_;
+    PerRule<Indexes> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
     std::map<std::string, std::set<int>> attended_; // taps by attendant
     std::set<std::string> suspects_;                // leases to look at: something about them changed

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One map for each address rule: the same index is another address by the other rule.
+// Each index has the last end of a tap with it.
 
 #include "daemon/core/recent_indexes.hpp"
 
@@ -8,13 +8,12 @@ namespace qemutap {
 
 void RecentIndexes::note_end(Profile profile, unsigned index, uid_t uid, Moment now)
 {
-    auto &ends = profile == Profile::standard ? ends_ : runqemu_ends_;
-    ends.insert_or_assign(index, End{.uid = uid, .at = now});
+    ends_[profile].insert_or_assign(index, End{.uid = uid, .at = now});
 }
 
 std::optional<Moment> RecentIndexes::ended_of_another(Profile profile, unsigned index, uid_t uid, Moment now) const
 {
-    const auto &ends = profile == Profile::standard ? ends_ : runqemu_ends_;
+    const auto &ends = ends_[profile];
     const auto found = ends.find(index);
     if (found == ends.end() || found->second.uid == uid || now - found->second.at >= recent_index_time)
         return std::nullopt;

@@ -8,6 +8,7 @@
 
 #include "common/grant.hpp"
 #include "daemon/core/lease_table.hpp"
+#include "plan/address_rules.hpp"
 
 #include <sys/types.h>
 
@@ -35,8 +36,7 @@ private:
     };
     using Ends = std::unordered_map<unsigned, End>;
 
-    Ends ends_;
-    Ends runqemu_ends_;
+    PerRule<Ends> ends_; // the same index is another address by another rule
 };
 
 } // namespace qemutap

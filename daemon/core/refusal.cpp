@@ -12,11 +12,6 @@ namespace qemutap {
 
 namespace {
 
-std::string taps_in_words(std::size_t count)
-{
-    return std::to_string(count) + (count == 1 ? " tap" : " taps");
-}
-
 TapError over_limit(const std::string &who, const TapCount &taps, unsigned limit, unsigned asked)
 {
     const auto undeleted = taps.undeleted == 0 ? std::string{}
@@ -59,24 +54,13 @@ TapError collided_each_time(int attempts)
     return gave_up("other programs took each subnet while its tap was made", attempts);
 }
 
-Ipv4Prefix exhausted_pool(const AddressPlan &plan, Profile first)
-{
-    return first == Profile::runqemu ? runqemu_network : plan.settings().pool;
-}
-
-TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, std::size_t leased,
+TapError pool_exhausted(const AddressPlan &plan, Profile rule, unsigned asked, std::size_t leased,
                         const std::vector<std::string> &occupants)
 {
-    const auto within = exhausted_pool(plan, first).text();
-    std::string text = first == Profile::runqemu
-                           ? "no free pair of addresses for a tap by runqemu's rule: none of the " +
-                                 std::to_string(runqemu_pairs) + " in " + within + " may be had"
-                           : "no free subnet for " + taps_in_words(asked) + " in pool " + within + " (/" +
-                                 std::to_string(plan.settings().prefix_length) + ", " +
-                                 plan.device_name(plan.first_index()) + " to " + plan.device_name(plan.last_index()) +
-                                 ")";
+    const auto &row = rule_of(rule);
+    auto text = row.no_free_index(plan.pool(), asked);
     text += ": " + taps_in_words(leased) + " leased";
-    if (const auto reserved = plan.settings().reservations.size(); first == Profile::standard && reserved != 0)
+    if (const auto reserved = plan.settings().reservations.size(); row.reservable && reserved != 0)
         text += ", " + std::to_string(reserved) + " reserved";
     for (const auto &occupant : occupants)
         text += ", " + occupant;
@@ -86,9 +70,9 @@ TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, 
 TapError reserved_index_taken(const AddressPlan &plan, const Reservation &reservation,
                               const std::vector<std::string> &occupants)
 {
-    const auto name = plan.device_name(reservation.index);
+    const auto name = plan.pool().device_name(reservation.index);
     std::string text = "label " + quote(reservation.label) + " has the reservation of " + name + " with " +
-                       plan.subnet(reservation.index).text() + ", which is not free";
+                       plan.pool().subnet(reservation.index).text() + ", which is not free";
     const char *separator = ": ";
     for (const auto &occupant : occupants)
         text += std::exchange(separator, ", ") + occupant;

@@ -6,7 +6,7 @@
 
 #include "common/error.hpp"
 #include "common/grant.hpp"
-#include "daemon/core/address_plan.hpp"
+#include "plan/address_plan.hpp"
 
 #include <sys/types.h>
 
@@ -31,16 +31,13 @@ TapError over_deletion_limit(uid_t uid, std::size_t under_way);
 TapError entered_each_time(int attempts);
 TapError collided_each_time(int attempts);
 
-// No index is left. `first` is the profile of the tap that there is no room for, `occupants` are some of what else is
-// there.
-TapError pool_exhausted(const AddressPlan &plan, Profile first, unsigned asked, std::size_t leased,
+// No index is left. `rule` is the address rule of the tap that there is no room for, `occupants` are some of what else
+// is there.
+TapError pool_exhausted(const AddressPlan &plan, Profile rule, unsigned asked, std::size_t leased,
                         const std::vector<std::string> &occupants);
 
 // The index that is reserved for the caller's label is not free. `occupants` are of its subnet.
 TapError reserved_index_taken(const AddressPlan &plan, const Reservation &reservation,
                               const std::vector<std::string> &occupants);
-
-// Where its occupants are to be looked for.
-Ipv4Prefix exhausted_pool(const AddressPlan &plan, Profile first);
 
 } // namespace qemutap

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "daemon/core/lease_table.hpp"
-#include "daemon/core/tap_settings.hpp"
+#include "plan/tap_settings.hpp"
 
 #include <array>
 #include <map>

@@ -237,7 +237,7 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
         Attempt attempt{plan_, table_, recent_, creator_, host_, marks_, terms};
         for (unsigned made = 0; made < terms.request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
-        outcome.profile = attempt.next_profile();
+        outcome.profile = attempt.next_rule();
         if (!outcome.setback)
             outcome.setback = attempt.verify();
         if (!outcome.setback) {
@@ -274,13 +274,13 @@ void TapService::refuse(Setback setback, Profile profile, uid_t uid, const TapRe
     if (const auto *reservation = plan_.reservation_of(uid, request.label);
         reservation && setback == Setback::reserved_taken)
         throw reserved_index_taken(plan_, *reservation,
-                                   state_->occupants(plan_.subnet(reservation->index), occupants_named));
+                                   state_->occupants(plan_.pool().subnet(reservation->index), occupants_named));
     if (setback == Setback::intruder)
         throw entered_each_time(max_attempts);
     if (setback == Setback::collision)
         throw collided_each_time(max_attempts);
     throw pool_exhausted(plan_, profile, request.count, table_.tap_count(),
-                         state_->occupants(exhausted_pool(plan_, profile), occupants_named));
+                         state_->occupants(plan_.block(profile), occupants_named));
 }
 
 std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)

@@ -8,12 +8,12 @@
 
 #include "common/grant.hpp"
 #include "common/unique_fd.hpp"
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/attempt.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/core/recent_indexes.hpp"
 #include "daemon/core/settings_keeper.hpp"
+#include "plan/address_plan.hpp"
 
 #include <functional>
 #include <map>
@@ -23,11 +23,6 @@
 #include <vector>
 
 namespace qemutap {
-
-struct Limits {
-    unsigned max_taps_per_user = 32;
-    unsigned max_taps = 4096;
-};
 
 struct Acquired {
     LeaseGrant grant;

@@ -10,8 +10,8 @@
 #include "daemon/core/tap_tag.hpp"
 
 #include "common/label.hpp"
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/tag_reader.hpp"
+#include "plan/address_rules.hpp"
 
 #include <limits>
 
@@ -24,11 +24,6 @@ constexpr std::string_view magic = "qemu-tap2";
 constexpr std::size_t max_unique_name = 14;
 constexpr std::size_t bus_digits = 8;
 constexpr std::uint64_t latest_birth = std::numeric_limits<std::uint32_t>::max(); // 136 years after boot
-
-std::string_view index_key(Profile profile)
-{
-    return profile == Profile::standard ? "x" : "r";
-}
 
 std::string_view letter_of(Hold hold)
 {
@@ -98,8 +93,10 @@ std::optional<TapTag> decode_version2(std::string_view alias)
     tag.position = reader.number<unsigned>("t", '/');
     reader.expect("/");
     tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
-    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
-    tag.index = reader.number<unsigned>(index_key(tag.profile));
+    for (const auto &rule : address_rules())
+        if (reader.is_next(rule.tag_key))
+            tag.profile = rule.profile;
+    tag.index = reader.number<unsigned>(rule_of(tag.profile).tag_key);
     const auto ifindex = reader.number<unsigned>("d");
     reader.require(ifindex <= std::numeric_limits<int>::max());
     tag.ifindex = static_cast<int>(ifindex);
@@ -117,11 +114,11 @@ std::optional<TapTag> decode_version2(std::string_view alias)
 
 bool is_in_range(const TapTag &tag)
 {
+    const auto &rule = rule_of(tag.profile);
     return is_lease_id(tag.lease) && tag.position < tag.count && tag.count <= max_count &&
-           tag.index <= (tag.profile == Profile::standard ? 0xffff : runqemu_pairs - 1) &&
-           (tag.profile == Profile::standard || tag.position == 0) && tag.ifindex > 0 && tag.queues >= 1 &&
-           tag.queues <= max_queues && tag.idle_timeout_seconds <= max_idle_timeout_seconds &&
-           (tag.label.empty() || is_label(tag.label)) &&
+           tag.index <= rule.highest_index && (tag.position == 0 || rule.further_taps == tag.profile) &&
+           tag.ifindex > 0 && tag.queues >= 1 && tag.queues <= max_queues &&
+           tag.idle_timeout_seconds <= max_idle_timeout_seconds && (tag.label.empty() || is_label(tag.label)) &&
            (tag.attendant.empty() || (tag.hold == Hold::name && is_attendant(tag.attendant)));
 }
 
@@ -146,7 +143,7 @@ std::string encode(const TapTag &tag)
     };
     put("i", tag.lease);
     put("t", std::to_string(tag.position) + "/" + std::to_string(tag.count));
-    put(index_key(tag.profile), std::to_string(tag.index));
+    put(rule_of(tag.profile).tag_key, std::to_string(tag.index));
     put("d", std::to_string(tag.ifindex));
     put("u", std::to_string(tag.uid));
     put("h", letter_of(tag.hold));

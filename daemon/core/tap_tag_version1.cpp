@@ -5,6 +5,7 @@
 
 #include "daemon/core/tag_reader.hpp"
 #include "daemon/core/tap_tag.hpp"
+#include "plan/address_rules.hpp"
 
 #include <limits>
 
@@ -13,11 +14,6 @@ namespace qemutap {
 namespace {
 
 constexpr std::string_view magic = "qemu-tap1";
-
-std::string_view index_key(Profile profile)
-{
-    return profile == Profile::standard ? "index" : "runqemu";
-}
 
 } // namespace
 
@@ -30,8 +26,10 @@ std::optional<TapTag> decode_tag_version1(std::string_view alias)
     tag.position = reader.number<unsigned>("tap", '/');
     reader.expect("/");
     tag.count = reader.take(parse_number<unsigned>(reader.until(' ')));
-    tag.profile = reader.is_next(index_key(Profile::runqemu)) ? Profile::runqemu : Profile::standard;
-    tag.index = reader.number<unsigned>(index_key(tag.profile));
+    for (const auto &rule : address_rules())
+        if (reader.is_next(rule.tag_key_version1))
+            tag.profile = rule.profile;
+    tag.index = reader.number<unsigned>(rule_of(tag.profile).tag_key_version1);
     const auto ifindex = reader.number<unsigned>("ifindex");
     reader.require(ifindex <= std::numeric_limits<int>::max());
     tag.ifindex = static_cast<int>(ifindex);

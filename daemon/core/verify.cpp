@@ -46,12 +46,12 @@ std::string broken_promise(const HostState &state, const OpenTap &tap, const Pro
         return "its alias is not the one written";
     if (link->tun_owner != promised.tag.uid)
         return "its owner is not uid " + std::to_string(promised.tag.uid);
-    if (link->mac != promised.plan.host_mac)
-        return "its MAC is not " + promised.plan.host_mac.text();
+    if (link->mac != promised.plan.port.host_mac)
+        return "its MAC is not " + promised.plan.port.host_mac.text();
     if (auto broken = broken_setting(*link, promised.tag.profile); !broken.empty())
         return broken;
-    if (!has_address(state, tap.ifindex, promised.plan.gateway))
-        return "it has no address " + promised.plan.gateway.text();
+    if (!has_address(state, tap.ifindex, promised.plan.network.gateway))
+        return "it has no address " + promised.plan.network.gateway.text();
     if (!link->up || link->group != live_group)
         return "it is not up";
     if (promised.plan.route && !state.has_route(*promised.plan.route, tap.ifindex))

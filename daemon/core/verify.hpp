@@ -4,10 +4,10 @@
 
 #pragma once
 
-#include "daemon/core/address_plan.hpp"
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/core/tap_tag.hpp"
+#include "plan/address_plan.hpp"
 
 #include <string>
 

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "daemon/core/tap_settings.hpp"
+#include "plan/tap_settings.hpp"
 
 #include <linux/ip.h>
 #include <linux/ipv6.h>

@@ -24,8 +24,8 @@ const MacAddress host_mac{{0xfe, 0x54, 0, 1, 0, 7}};
 PlannedTap plan_of(const Ipv4Prefix &address)
 {
     PlannedTap plan;
-    plan.gateway = address;
-    plan.host_mac = host_mac;
+    plan.network.gateway = address;
+    plan.port.host_mac = host_mac;
     return plan;
 }
 
@@ -95,7 +95,7 @@ TEST_CASE("I5 up before hand-over: a tap has a single address and a route to its
     promised.tag.profile = Profile::runqemu;
     promised.plan.route = Ipv4Prefix{{0xc0a80702}, 32};
     links.configure(*tap, promised.tag, host_mac);
-    links.add_address(*tap, promised.plan.gateway);
+    links.add_address(*tap, promised.plan.network.gateway);
     links.bring_up(*tap);
     CHECK(broken_promise(links.refresh(), *tap, promised) == "it has no route to 192.168.7.2/32");
     CHECK(links.add_route(*tap, *promised.plan.route));

@@ -2,7 +2,7 @@
 //
 // The address plan: what index N determines, which settings are refused, and how a label finds its earlier N.
 
-#include "daemon/core/address_plan.hpp"
+#include "plan/address_plan.hpp"
 
 #include "common/error.hpp"
 #include "tests/catch.hpp"
@@ -43,7 +43,7 @@ std::string refusal(const PlanSettings &bad)
 
 bool is_excluded(const AddressPlan &plan, unsigned index)
 {
-    return plan.is_excluded(Profile::standard, plan.tap(Profile::standard, index, {}));
+    return plan.is_excluded(plan.network(Profile::standard, index));
 }
 
 } // namespace
@@ -51,42 +51,42 @@ bool is_excluded(const AddressPlan &plan, unsigned index)
 TEST_CASE("N determines the device name, the subnet, both addresses and both MACs")
 {
     const AddressPlan plan{{}, 0xab};
-    CHECK(plan.device_name(7) == "tap7");
-    CHECK(plan.subnet(7).text() == "192.168.7.0/24");
-    CHECK(plan.gateway(7).text() == "192.168.7.1/24");
-    CHECK(client_address(plan.gateway(7).address).text() == "192.168.7.2");
-    CHECK(plan.tap(Profile::standard, 7, {}).guest_mac.text() == "52:54:00:ab:00:07");
-    CHECK(plan.tap(Profile::standard, 7, {}).host_mac.text() == "fe:54:00:ab:00:07");
-    CHECK(plan.tap(Profile::standard, 0x1234, {}).guest_mac.text() == "52:54:00:ab:12:34");
+    CHECK(plan.pool().device_name(7) == "tap7");
+    CHECK(plan.pool().subnet(7).text() == "192.168.7.0/24");
+    CHECK(plan.pool().gateway(7).text() == "192.168.7.1/24");
+    CHECK(guest_address(plan.pool().gateway(7).address).text() == "192.168.7.2");
+    CHECK(plan.tap(Profile::standard, 7, {}).port.guest_mac.text() == "52:54:00:ab:00:07");
+    CHECK(plan.tap(Profile::standard, 7, {}).port.host_mac.text() == "fe:54:00:ab:00:07");
+    CHECK(plan.tap(Profile::standard, 0x1234, {}).port.guest_mac.text() == "52:54:00:ab:12:34");
 }
 
 TEST_CASE("by default N runs from 7 to 254")
 {
     const AddressPlan plan{{}, 0};
-    CHECK(plan.first_index() == 7);
-    CHECK(plan.last_index() == 254);
-    CHECK(plan.size() == 248);
+    CHECK(plan.pool().first_index() == 7);
+    CHECK(plan.pool().last_index() == 254);
+    CHECK(plan.pool().size() == 248);
 }
 
 TEST_CASE("there are over 16,000 subnets of /30, one after the other")
 {
     const AddressPlan plan{settings("192.168.0.0/16", 30), 0};
-    CHECK(plan.last_index() == 16382);
-    CHECK(plan.subnet(0).text() == "192.168.0.0/30");
-    CHECK(plan.subnet(1).text() == "192.168.0.4/30");
-    CHECK(plan.gateway(16382).text() == "192.168.255.249/30");
+    CHECK(plan.pool().last_index() == 16382);
+    CHECK(plan.pool().subnet(0).text() == "192.168.0.0/30");
+    CHECK(plan.pool().subnet(1).text() == "192.168.0.4/30");
+    CHECK(plan.pool().gateway(16382).text() == "192.168.255.249/30");
 }
 
 TEST_CASE("no guest's MAC is one that QEMU or runqemu assigns")
 {
     const AddressPlan plan{{}, 0x12};
-    CHECK(plan.tap(Profile::standard, 0x3456, {}).guest_mac.text() == "52:54:00:13:34:56");
+    CHECK(plan.tap(Profile::standard, 0x3456, {}).port.guest_mac.text() == "52:54:00:13:34:56");
 }
 
 TEST_CASE("an index of more than two bytes does not exist")
 {
     const AddressPlan plan{settings("10.0.0.0/8", 30), 0};
-    CHECK(plan.last_index() == 65535);
+    CHECK(plan.pool().last_index() == 65535);
 }
 
 TEST_CASE("runqemu's network and libvirt's default network are excluded by default")
@@ -113,11 +113,11 @@ TEST_CASE("an exclusion shorter or longer than a subnet's prefix excludes the su
 TEST_CASE("settings without a usable index are refused, and the error names the setting")
 {
     CHECK(refusal(settings("192.168.0.0/16", 0)) ==
-          "prefix-length 0 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+          "prefix-length 0 is out of range: 1 to 30, a subnet holds a gateway and a guest address");
     CHECK(refusal(settings("192.168.0.0/16", 31)) ==
-          "prefix-length 31 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+          "prefix-length 31 is out of range: 1 to 30, a subnet holds a gateway and a guest address");
     CHECK(refusal(settings("192.168.0.0/16", 32)) ==
-          "prefix-length 32 is out of range: 1 to 30, a subnet holds a gateway and a client address");
+          "prefix-length 32 is out of range: 1 to 30, a subnet holds a gateway and a guest address");
     CHECK(refusal(settings("192.168.0.0/16", 12)) ==
           "prefix-length 12 is shorter than the pool's: 192.168.0.0/16 holds no such subnet");
     CHECK(
@@ -138,9 +138,9 @@ TEST_CASE("settings without a usable index are refused, and the error names the 
 
 TEST_CASE("the smallest pools with an index are accepted")
 {
-    CHECK(AddressPlan{settings("192.168.0.0/23", 24), 0}.size() == 1);
-    CHECK(AddressPlan{settings("192.168.0.0/16", 24, 254), 0}.size() == 1);
-    CHECK(AddressPlan{settings("10.0.0.0/29", 30), 0}.size() == 1);
+    CHECK(AddressPlan{settings("192.168.0.0/23", 24), 0}.pool().size() == 1);
+    CHECK(AddressPlan{settings("192.168.0.0/16", 24, 254), 0}.pool().size() == 1);
+    CHECK(AddressPlan{settings("10.0.0.0/29", 30), 0}.pool().size() == 1);
 }
 
 TEST_CASE("device prefixes that cannot begin a device name are refused")
@@ -155,7 +155,7 @@ TEST_CASE("a device prefix of ten letters leaves room for five digits")
 {
     auto made = settings("10.0.0.0/8", 30);
     made.device_prefix = "abcdefghij";
-    CHECK(AddressPlan{made, 0}.device_name(65535).size() == 15);
+    CHECK(AddressPlan{made, 0}.pool().device_name(65535).size() == 15);
 }
 
 TEST_CASE("without a label the search starts at the first index")
@@ -171,8 +171,8 @@ TEST_CASE("a label always starts the search at the same usable index, another ow
     std::set<unsigned> starts;
     for (unsigned i = 0; i < 1000; ++i) {
         const auto start = plan.search_start(Profile::standard, 1000, "vm" + std::to_string(i));
-        REQUIRE(start >= plan.first_index());
-        REQUIRE(start <= plan.last_index());
+        REQUIRE(start >= plan.pool().first_index());
+        REQUIRE(start <= plan.pool().last_index());
         starts.insert(start);
     }
     CHECK(starts.size() > 200); // of 248, so they are spread
@@ -182,14 +182,14 @@ TEST_CASE("by runqemu's rule N determines a name with the lease's id, two addres
 {
     const AddressPlan plan{{}, 0xab};
     const auto tap = plan.tap(Profile::runqemu, 5, "0123456789abcdef");
-    CHECK(tap.name == "rq01234567t5");
+    CHECK(tap.device == "rq01234567t5");
     CHECK(tap.own_prefix == "rq01234567t");
-    CHECK(tap.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.7.11/32"), prefix("192.168.7.12/32")});
-    CHECK(tap.gateway == prefix("192.168.7.11/32"));
+    CHECK(tap.network.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.7.11/32"), prefix("192.168.7.12/32")});
+    CHECK(tap.network.gateway == prefix("192.168.7.11/32"));
     CHECK(tap.route == prefix("192.168.7.12/32"));
-    CHECK(tap.guest_mac.text() == "52:54:01:ab:00:05");
-    CHECK(tap.host_mac.text() == "fe:54:01:ab:00:05");
-    CHECK(client_address(tap.gateway.address).text() == "192.168.7.12");
+    CHECK(tap.port.guest_mac.text() == "52:54:01:ab:00:05");
+    CHECK(tap.port.host_mac.text() == "fe:54:01:ab:00:05");
+    CHECK(guest_address(tap.network.gateway.address).text() == "192.168.7.12");
 }
 
 TEST_CASE("by runqemu's rule N is 0 to 126 under all settings, and the longest name fits")
@@ -198,21 +198,21 @@ TEST_CASE("by runqemu's rule N is 0 to 126 under all settings, and the longest n
     CHECK(plan.indexes(Profile::runqemu).first == 0);
     CHECK(plan.indexes(Profile::runqemu).size == 127);
     const auto last = plan.tap(Profile::runqemu, 126, "ffffffffffffffff");
-    CHECK(last.name == "rqfffffffft126");
-    CHECK(last.gateway.text() == "192.168.7.253/32");
+    CHECK(last.device == "rqfffffffft126");
+    CHECK(last.network.gateway.text() == "192.168.7.253/32");
     CHECK(last.route->text() == "192.168.7.254/32");
-    CHECK(plan.indexes(Profile::standard).first == plan.first_index());
-    CHECK(plan.indexes(Profile::standard).size == plan.size());
+    CHECK(plan.indexes(Profile::standard).first == plan.pool().first_index());
+    CHECK(plan.indexes(Profile::standard).size == plan.pool().size());
 }
 
 TEST_CASE("the standard rule determines the same from N as the plan")
 {
     const AddressPlan plan{{}, 0xab};
     const auto tap = plan.tap(Profile::standard, 9, "0123456789abcdef");
-    CHECK(tap.name == "tap9");
+    CHECK(tap.device == "tap9");
     CHECK(tap.own_prefix.empty());
-    CHECK(tap.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.9.0/24")});
-    CHECK(tap.gateway == prefix("192.168.9.1/24"));
+    CHECK(tap.network.prefixes == std::vector<Ipv4Prefix>{prefix("192.168.9.0/24")});
+    CHECK(tap.network.gateway == prefix("192.168.9.1/24"));
     CHECK_FALSE(tap.route);
 }
 
@@ -222,7 +222,7 @@ TEST_CASE("taps by runqemu's rule ignore the exclusion of runqemu's network, and
         PlanSettings made;
         made.exclusions = std::move(exclusions);
         const AddressPlan plan{made, 0};
-        return plan.is_excluded(Profile::runqemu, plan.tap(Profile::runqemu, index, "0123456789abcdef"));
+        return plan.is_excluded(plan.network(Profile::runqemu, index));
     };
     CHECK_FALSE(excluded(PlanSettings{}.exclusions, 0));
     CHECK_FALSE(excluded({prefix("192.168.7.0/24")}, 126));

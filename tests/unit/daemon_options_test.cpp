@@ -7,6 +7,7 @@
 
 #include "common/error.hpp"
 #include "config.h"
+#include "plan/address_plan.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/command_line.hpp"
 #include "tests/unit/outcome.hpp"

@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INCLUDE = re.compile(r'^#include (["<])([^">]+)[">]', re.MULTILINE)
 LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", "CLI/", "nlohmann/",
              "cap-ng.h", "seccomp.h")
-FOLDERS = ("common", "daemon", "client")
+FOLDERS = ("common", "plan", "daemon", "client")
 GENERATED = {"config.h", "org.qemutap1-adaptor.h", "org.qemutap1-proxy.h"}
 
 # Folder: the folders that it may include, and the libraries. The longest folder that contains a file applies.
@@ -18,16 +18,17 @@ MAY = {
     "common": (("common/",), ()),
     "common/sdbus_compat.hpp": ((), ("sdbus-c++/",)),
     "common/number_option.hpp": (("common/",), ("CLI/",)),
-    "daemon/core": (("common/", "daemon/core/"), ()),
-    "daemon/host": (("common/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
-    "daemon/bus": (("common/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
+    "plan": (("common/", "plan/"), ()),
+    "daemon/core": (("common/", "plan/", "daemon/core/"), ()),
+    "daemon/host": (("common/", "plan/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
+    "daemon/bus": (("common/", "plan/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
     "daemon/bus/hand_overs.cpp": (("common/", "daemon/core/", "daemon/bus/"), ("linux/",)),
     "daemon/bus/raw_message.hpp": (("common/",), ("systemd/",)),
     "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
     "daemon/privileges.cpp": (("common/", "daemon/privileges.hpp"), ("cap-ng.h",)),
     "daemon/system_calls.cpp": (("daemon/privileges.hpp",), ("seccomp.h",)),
-    "daemon/options.cpp": (("common/", "daemon/core/", "daemon/options.hpp"), ("CLI/",)),
-    "daemon": (("common/", "daemon/"), ("systemd/",)),
+    "daemon/options.cpp": (("common/", "plan/", "daemon/options.hpp", "daemon/privileges.hpp"), ("CLI/",)),
+    "daemon": (("common/", "plan/", "daemon/"), ("systemd/",)),
     "client/qemu": (("common/", "client/qemu/"), ()),
     "client/become_user.cpp": (("common/", "client/"), ("linux/",)),
     "client/output.cpp": (("common/", "client/"), ("nlohmann/",)),

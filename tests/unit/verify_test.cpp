@@ -23,8 +23,8 @@ PromisedTap promise()
     tag.ifindex = 10;
     tag.uid = 1000;
     PlannedTap plan;
-    plan.gateway = gateway;
-    plan.host_mac = {{0xfe, 0x54, 0, 1, 0, 7}};
+    plan.network.gateway = gateway;
+    plan.port.host_mac = {{0xfe, 0x54, 0, 1, 0, 7}};
     return {tag, plan};
 }
 
@@ -43,7 +43,7 @@ Link good_link()
     link.alias = encode(promise().tag);
     link.is_tap = true;
     link.tun_owner = 1000;
-    link.mac = promise().plan.host_mac;
+    link.mac = promise().plan.port.host_mac;
     link.settings = promised_settings(Profile::standard);
     link.up = true;
     link.carrier = true;

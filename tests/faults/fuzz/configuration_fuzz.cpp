@@ -6,8 +6,8 @@
 // The bytes are the file, in memory: the reader opens it by name like any other.
 
 #include "common/label.hpp"
-#include "daemon/core/address_plan.hpp"
 #include "daemon/options.hpp"
+#include "plan/address_plan.hpp"
 #include "tests/faults/fuzz/accepted.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
@@ -81,20 +81,20 @@ bool holds(const Ipv4Prefix &outer, const Ipv4Prefix &inner)
 
 bool is_excluded(const AddressPlan &plan, unsigned index)
 {
-    return plan.is_excluded(Profile::standard, plan.tap(Profile::standard, index, {}));
+    return plan.is_excluded(plan.network(Profile::standard, index));
 }
 
 void check_tap(const AddressPlan &plan, unsigned index)
 {
-    const auto subnet = plan.subnet(index);
-    const auto gateway = plan.gateway(index);
-    const auto client = client_address(gateway.address);
+    const auto subnet = plan.pool().subnet(index);
+    const auto gateway = plan.pool().gateway(index);
+    const auto client = guest_address(gateway.address);
     require(subnet.is_network() && holds(plan.settings().pool, subnet), "a subnet is one of the pool's");
     require(subnet.last() < plan.settings().pool.last(), "a subnet's broadcast address is its own");
     require(gateway.length == subnet.length && subnet.first() < gateway.address && gateway.address < client &&
                 client < subnet.last(),
             "a gateway and a client are between network and broadcast");
-    const auto name = plan.device_name(index);
+    const auto name = plan.pool().device_name(index);
     require(name.size() <= 15, "the kernel takes the whole name");
     require(std::all_of(name.begin(), name.end(),
                         [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '%'; }),
@@ -113,7 +113,7 @@ void check_reservations(const AddressPlan &plan)
     std::set<std::pair<uid_t, std::string>> labels;
     for (const auto &reservation : plan.settings().reservations) {
         const auto index = reservation.index;
-        require(index >= plan.first_index() && index <= plan.last_index() && !is_excluded(plan, index),
+        require(index >= plan.pool().first_index() && index <= plan.pool().last_index() && !is_excluded(plan, index),
                 "a reserved index can be given");
         require(is_label(reservation.label), "a reservation's label is one");
         require(indexes.insert(index).second, "no index is reserved twice");
@@ -127,9 +127,9 @@ void check_reservations(const AddressPlan &plan)
 // Both ends, their neighbours and one that a label leads to: each valid, and no two of them alike.
 void check_plan(const AddressPlan &plan)
 {
-    const auto first = plan.first_index();
-    const auto last = plan.last_index();
-    require(first <= last && plan.size() == last - first + 1, "a plan has a tap");
+    const auto first = plan.pool().first_index();
+    const auto last = plan.pool().last_index();
+    require(first <= last && plan.pool().size() == last - first + 1, "a plan has a tap");
     const auto start = plan.search_start(Profile::standard, 1000, "web");
     require(start >= first && start <= last, "a label leads to a tap");
     std::set<unsigned> indexes{first, last, start, std::min(first + 1, last), std::max(last, 1u) - 1};
@@ -139,10 +139,10 @@ void check_plan(const AddressPlan &plan)
     std::optional<Ipv4Prefix> before;
     for (const auto index : indexes) {
         check_tap(plan, index);
-        names.insert(plan.device_name(index));
-        macs.insert({plan.tap(Profile::standard, index, {}).guest_mac.text(),
-                     plan.tap(Profile::standard, index, {}).host_mac.text()});
-        const auto subnet = plan.subnet(index);
+        names.insert(plan.pool().device_name(index));
+        macs.insert({plan.tap(Profile::standard, index, {}).port.guest_mac.text(),
+                     plan.tap(Profile::standard, index, {}).port.host_mac.text()});
+        const auto subnet = plan.pool().subnet(index);
         require(!before || before->last() < subnet.first(), "no two subnets meet");
         before = subnet;
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // What a guest may do to the host (I10), as one table: each per-device setting of a tap, its value, and how the kernel
-// shows it. Beside it the settings of the whole host that overrule a device's.
-// The meaning of each is in Documentation/networking/ip-sysctl.rst.
+// shows it. A second table has the settings of the whole host that overrule a device's.
+// Documentation/networking/ip-sysctl.rst explains each.
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "plan/address_rules.hpp"
 
 #include <array>
 #include <cstddef>
@@ -27,8 +27,7 @@ enum class SettingKind {
 struct TapSetting {
     SettingKind kind;
     std::string_view name; // sysctl's, below the device
-    int value;
-    std::optional<int> for_runqemu{}; // another value, on a tap by runqemu's rule
+    int value;             // where the tap's address rule has no other (AddressRule::settings)
     // Taps of version 0.1 have it too; a tap that lacks only others comes from there.
     bool in_first_version = false;
     // A tap is as promised without it while IPv6 is off there: a container's /proc/sys is often read-only.
@@ -41,9 +40,6 @@ struct TapSetting {
 // send under the host's address. IPv6 is off: a Router Advertisement would take the host's default route. The two other
 // IPv6 settings hold if another program switches it on, until it is off again. Programs that ask all networks for names
 // (mDNS, LLMNR) leave devices without the flag MULTICAST alone; the kernel itself does not look at it.
-// Guests of runqemu are told that all of 192.168.7.0/24 is on their own network, and each has a tap to itself: they
-// reach each other only where the host answers for the others (openembedded-core, scripts/runqemu-ifup), and the kernel
-// does so only where it forwards packets.
 inline constexpr std::array tap_settings{
     TapSetting{.kind = SettingKind::ipv4, .name = "rp_filter", .value = 1, .in_first_version = true},
     TapSetting{.kind = SettingKind::ipv4, .name = "arp_ignore", .value = 1, .in_first_version = true},
@@ -51,7 +47,7 @@ inline constexpr std::array tap_settings{
     TapSetting{.kind = SettingKind::ipv4, .name = "send_redirects", .value = 0, .in_first_version = true},
     TapSetting{.kind = SettingKind::ipv4, .name = "ignore_routes_with_linkdown", .value = 1, .in_first_version = true},
     TapSetting{.kind = SettingKind::ipv4, .name = "route_localnet", .value = 0},
-    TapSetting{.kind = SettingKind::ipv4, .name = "proxy_arp", .value = 0, .for_runqemu = 1},
+    TapSetting{.kind = SettingKind::ipv4, .name = "proxy_arp", .value = 0},
     TapSetting{.kind = SettingKind::ipv4, .name = "accept_local", .value = 0},
     TapSetting{.kind = SettingKind::ipv4, .name = "accept_source_route", .value = 0},
     TapSetting{.kind = SettingKind::ipv6, .name = "disable_ipv6", .value = 1, .in_first_version = true},
@@ -69,11 +65,8 @@ constexpr std::size_t setting_row(std::string_view name)
     return row;
 }
 
-// The value that the setting must have on a tap of the profile.
-constexpr int promised_value(const TapSetting &setting, Profile profile)
-{
-    return profile == Profile::runqemu ? setting.for_runqemu.value_or(setting.value) : setting.value;
-}
+// The value that the setting must have on a tap by the rule.
+int promised_value(const TapSetting &setting, Profile rule);
 
 // As sysctl(8) names it on this device, or ip-link(8) the flag.
 std::string full_name(const TapSetting &setting, const std::string &device);
@@ -89,10 +82,10 @@ struct LinkSettings {
 };
 
 // The settings of a tap that is as promised.
-LinkSettings promised_settings(Profile profile);
+LinkSettings promised_settings(Profile rule);
 
 // The rows in which a link differs from the promise.
-std::vector<std::size_t> broken_settings(const LinkSettings &settings, Profile profile);
+std::vector<std::size_t> broken_settings(const LinkSettings &settings, Profile rule);
 
 // True if a tap with these settings is as promised although this row differs.
 bool is_tolerable(std::size_t row, const LinkSettings &settings);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// A network: what taps are attached to, with the host's address on it. An unnamed network has one port and no bridge:
+// the tap itself carries the gateway.
+
+#pragma once
+
+#include "common/grant.hpp"
+#include "common/ipv4.hpp"
+
+#include <string>
+#include <vector>
+
+namespace qemutap {
+
+enum class NetworkMode {
+    host_only, // guests reach the host and nothing else
+};
+
+struct Network {
+    Profile rule = Profile::standard;
+    unsigned index = 0;
+    NetworkMode mode = NetworkMode::host_only;
+    std::string name{};                 // empty: unnamed
+    std::vector<Ipv4Prefix> prefixes{}; // no other network overlaps any of these
+    Ipv4Prefix gateway{};               // the host's address, with the length that it has on the device
+};
+
+} // namespace qemutap

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// The pool: the block of addresses that subnets are cut from, each with an index.
+
+#pragma once
+
+#include "common/ipv4.hpp"
+#include "plan/settings.hpp"
+
+#include <string>
+
+namespace qemutap {
+
+// Two bytes of a MAC hold the index.
+inline constexpr unsigned highest_index = 0xffff;
+
+class Pool {
+public:
+    // Throws TapError invalid_argument that names the setting if no index is usable under the settings.
+    explicit Pool(const PlanSettings &settings);
+
+    const Ipv4Prefix &block() const { return block_; }
+    unsigned prefix_length() const { return prefix_length_; }
+
+    // Both are usable. The last subnet of the block is not used: its broadcast address is the block's.
+    unsigned first_index() const { return first_index_; }
+    unsigned last_index() const { return last_index_; }
+    unsigned size() const { return last_index_ - first_index_ + 1; }
+
+    Ipv4Prefix subnet(unsigned index) const;
+    Ipv4Prefix gateway(unsigned index) const; // the host's address, with the subnet's length
+    std::string device_name(unsigned index) const { return device_prefix_ + std::to_string(index); }
+
+private:
+    Ipv4Prefix block_;
+    unsigned prefix_length_;
+    unsigned first_index_;
+    unsigned last_index_ = 0;
+    std::string device_prefix_;
+};
+
+} // namespace qemutap
