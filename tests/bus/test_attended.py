@@ -102,7 +102,7 @@ class Leaving(AttendedRing):
         kernel.wait_for(lambda: len(kernel.ours()) == 1, "the attended leases end")
 
     def test_open_device(self):
-        """The devices are deleted even while a program has them open."""
+        """The devices of an attended lease are deleted with it even while a program has them open."""
         bus = self.connect()
         _, (name,) = self.attend(bus)
         self.run_stand_in("alice", alone=True).tell("attach", name, "0x5002")
@@ -172,7 +172,7 @@ class Kept(AttendedRing):
                          {lease: True, other: False})
 
     def test_others_come_and_go(self):
-        """The end of other connections does not end the lease."""
+        """The end of other connections does not end an attended lease."""
         bus = self.connect()
         lease, names = self.attend(bus)
         for user in ("alice", "bob", "root") * 5:

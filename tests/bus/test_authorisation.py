@@ -16,7 +16,7 @@ ALL = {"all": Variant("b", True)}
 
 class Group(BusRing):
     def test_outside_the_group(self):
-        """A user outside the group is refused with 4 and an error that names the action and the group (I7)."""
+        """A user outside the group is refused with status 4 and an error that names the action and the group (I7)."""
         for verb in (("up",), ("up", "--count", "2", "--json"), ("run", "--", "true")):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("dave", *verb), 4, "org.qemutap.acquire", "qemu-tap")
@@ -66,7 +66,7 @@ class Others(BusRing):
         self.assertEqual(self.leases("bob"), [theirs])
 
     def test_same_answer_on_the_bus(self):
-        """Release answers NoSuchLease with one text for both on the bus too, also to a user outside the group (I7)."""
+        """Release gives another user's lease and a missing one the same NoSuchLease, also outside the group (I7)."""
         theirs = self.up("bob")["lease"]
         for user in ("alice", "dave"):
             with self.subTest(user=user), self.host.connect(user) as bus:
@@ -80,7 +80,7 @@ class Others(BusRing):
         self.assertEqual(len(self.leases("bob")), 1)
 
     def test_list_all(self):
-        """`list --all` needs the action org.qemutap.manage: a group member is refused with 4, root is served."""
+        """`list --all` needs the action org.qemutap.manage: a group member is refused with status 4, root is served."""
         theirs = self.up("bob")
         self.assert_refused(self.ctl("alice", "list", "--all"), 4, "org.qemutap.manage")
         self.assert_refused(self.ctl("alice", "list", "--all", "--json"), 4, "org.qemutap.manage")
@@ -135,7 +135,7 @@ class Asking(BusRing):
 
 class NoAnswer(BusRing):
     def test_no_polkit(self):
-        """Without polkit every request that needs it fails with 5, and nothing is made."""
+        """Without polkit every request that needs it fails with status 5, and nothing is made."""
         grant = self.up("alice")
         self.host.stop_polkit()
         for verb in (("up",), ("run", "--", "true"), ("down", grant["lease"]), ("list", "--all")):

@@ -67,7 +67,7 @@ class BadAnswers(BusRing):
     options = None
 
     def test_descriptors(self):
-        """On an answer with wrong descriptors the client fails with 1 and an error, releases the lease and never hangs.
+        """On an answer with wrong descriptors the client fails with status 1, releases the lease and never hangs.
         Wrong are: none, two, not a socket, no message, none or too many descriptors in it, a closed socket."""
         closed, other = socket.socketpair()
         other.close()
@@ -92,7 +92,7 @@ class BadAnswers(BusRing):
                 forger.released.clear()
 
     def test_as_promised(self):
-        """With the right answer of the same service the client runs the command."""
+        """When a service answers by the protocol the client runs the command."""
         bus = self.host.connect()
         self.addCleanup(bus.close)
         bus.call(*BUS[:2], f"{BUS[2]}.RequestName", "su", MANAGER[0], 4)

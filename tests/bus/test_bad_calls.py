@@ -175,7 +175,7 @@ class ByBusctl(BusRing):
             self.assertNotEqual(self.host.busctl(user, "set-property", *MANAGER, "Pool", "s", "10.0.0.0/8").status, 0)
 
     def test_policy(self):
-        """Under the shipped bus policy only root can own the name, and callers reach the service's members only."""
+        """Under the shipped bus policy a user cannot own the name, and reaches the service's members only."""
         with self.host.connect("alice") as bus:
             with self.assertRaises(BusError) as caught:
                 bus.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.RequestName", "su",

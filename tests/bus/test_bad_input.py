@@ -25,16 +25,16 @@ class BadOptions(BusRing):
         self.assertTrue(self.host.daemon.alive())
 
     def test_count(self):
-        """A count of 0, 10,000, one over the limit, negative, too large, not a number or empty gives 2."""
+        """A count of 0, 10,000, one over the limit, negative, too large, not a number or empty gives status 2."""
         self.refuse_all(*[("--count", count) for count in ("0", "10000", "33", "-1", "4294967296", "1.5", "two", "")],
                         words=("count",))
 
     def test_queues(self):
-        """Queues of 0, 17, negative or not a number give 2."""
+        """Queues of 0, 17, negative or not a number give status 2."""
         self.refuse_all(*[("--queues", queues) for queues in ("0", "17", "-1", "many", "")], words=("queues",))
 
     def test_labels(self):
-        """Labels of 0, 64, 65 and 10,000 bytes, with a newline, ESC, non-UTF-8, `$(x)` and more give 2."""
+        """Labels of 0, 64, 65 and 10,000 bytes, with a newline, ESC, non-UTF-8, `$(x)` and more give status 2."""
         for what, label in BAD_LABELS.items():
             option = b"--label=" + label if isinstance(label, bytes) else f"--label={label}"
             for verb in (("up", option), ("run", option, "--", "true")):
@@ -43,14 +43,14 @@ class BadOptions(BusRing):
                     self.host.no_trace()
 
     def test_idle_timeout(self):
-        """An idle timeout of 0, longer than a year, negative or not a number gives 2."""
+        """An idle timeout of 0, longer than a year, negative or not a number gives status 2."""
         for value in ("0", "31536001", "-1", "soon", "99999999999999999999"):
             with self.subTest(value=value):
                 self.assert_refused(self.ctl("alice", "up", f"--idle-timeout={value}"), 2, "idle-timeout")
                 self.host.no_trace()
 
     def test_unknown_options(self):
-        """Unknown options, verbs, formats and vhost choices give 2 and an error that names them."""
+        """Unknown options, verbs, formats and vhost choices give status 2 and an error that names them."""
         for words, named in ((("up", "--bogus"), "--bogus"), (("run", "--bogus", "--", "true"), "--bogus"),
                              (("list", "--bogus"), "--bogus"), (("bogus",), "bogus"), (("up", "bogus"), "bogus"),
                              (("up", "--format", "xml"), "xml"), (("run", "--vhost", "maybe", "--", "true"), "maybe"),
@@ -60,7 +60,7 @@ class BadOptions(BusRing):
         self.host.no_trace()
 
     def test_missing_words(self):
-        """A client without a verb, `down` and `args` without a name, and `down` with both a name and --all give 2."""
+        """No verb, `down` or `args` without a name, and `down` with both a name and --all give status 2."""
         for words in ((), ("down",), ("args",), ("down", "--all", NO_LEASE)):
             with self.subTest(words=words):
                 self.assert_refused(self.ctl("alice", *words), 2)
@@ -84,7 +84,7 @@ class BadOptions(BusRing):
         self.assert_refused(self.ctl("alice", "down", grant["lease"], NO_LEASE), 8, NO_LEASE)
 
     def test_device_models(self):
-        """A NIC model that is invalid or could break out of its argument gives 2 and an error that names --device."""
+        """A NIC model that is invalid or could break out of its argument gives status 2; the error names --device."""
         models = ("", "-nographic", "a b", "x'y", 'x"y', "a;b", "$(x)", "a\nb", "e1000\x1b", "a" * 10_000)
         self.refuse_all(*[(f"--device={model}",) for model in models], words=("device",))
 
@@ -97,7 +97,7 @@ class BadOptions(BusRing):
         self.host.no_trace()
 
     def test_help_and_version(self):
-        """--help and --version give 0, write to stdout and need no daemon."""
+        """--help and --version give status 0, write to stdout and need no daemon."""
         self.host.stop_daemon()
         for words in (("--help",), ("up", "--help"), ("--version",)):
             with self.subTest(words=words):
@@ -110,7 +110,7 @@ class Limits(BusRing):
     options = ("--max-taps-per-user", "3", "--max-taps", "5")
 
     def test_per_user(self):
-        """The limit per user gives 6 and an error that names it; other users' leases do not count (I8)."""
+        """The limit per user gives status 6 and an error that names it; other users' leases do not count (I8)."""
         self.up("alice", "--count", "2")
         self.assert_refused(self.ctl("alice", "up", "--count", "2"), 6, "3")
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", "true"), 6, "3")
@@ -120,7 +120,7 @@ class Limits(BusRing):
         self.up("alice", "--count", "2")
 
     def test_in_total(self):
-        """The limit for all users together gives 6 too (I8)."""
+        """The limit for all users together gives status 6 too (I8)."""
         self.up("alice", "--count", "3")
         self.assert_refused(self.ctl("bob", "up", "--count", "3"), 6, "5")
         self.up("bob", "--count", "2")
@@ -132,14 +132,14 @@ class NoDaemon(BusRing):
              ("args", NO_LEASE))
 
     def test_no_daemon(self):
-        """Without a daemon every verb gives 3 and an error that names the missing service and the remedy."""
+        """Without a daemon every verb gives status 3 and an error that names the missing service and the remedy."""
         self.host.stop_daemon()
         for verb in self.VERBS:
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("alice", *verb), 3, "qemu-tapd")
 
     def test_no_bus(self):
-        """Without a system bus every verb gives 3 too."""
+        """Without a system bus every verb gives status 3 too."""
         self.host.stop_daemon()
         self.host.stop_bus()
         for verb in self.VERBS:
@@ -149,7 +149,7 @@ class NoDaemon(BusRing):
 
 class NoTun(BusRing):
     def test_absent(self):
-        """Without /dev/net/tun `up` and `run` give 9, name the device and leave nothing; once it is back they work."""
+        """Without /dev/net/tun `up` and `run` give status 9, name the device and leave nothing; with it they work."""
         os.unlink("/dev/net/tun")
         for verb in (("up", "--count", "2"), ("run", "--", "true")):
             with self.subTest(verb=verb):
@@ -159,7 +159,7 @@ class NoTun(BusRing):
         self.up("alice")
 
     def test_closed(self):
-        """A /dev/net/tun that even the daemon cannot open (here: on a nodev mount) gives 9 too."""
+        """A /dev/net/tun that even the daemon cannot open (here: on a nodev mount) gives status 9 too."""
         subprocess.run(["mount", "-t", "tmpfs", "-o", "nodev,mode=0755", "tmpfs", "/dev/net"], check=True)
         try:
             furnish.place_tun()
@@ -177,7 +177,7 @@ class PoolExhausted(BusRing):
     options = ("--pool", "192.168.8.0/28", "--prefix-length", "30", "--first-index", "0")
 
     def test_by_leases(self):
-        """An exhausted pool gives 7, names the pool and the number of leased subnets, and no partial lease (I9)."""
+        """An exhausted pool gives status 7, no partial lease, and an error with the pool and the leased count (I9)."""
         self.up("alice", "--count", "2")
         before = kernel.snapshot()
         self.assert_refused(self.ctl("bob", "up", "--count", "2"), 7, "192.168.8.0/28", "2 taps")

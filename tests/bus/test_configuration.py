@@ -32,7 +32,7 @@ class Configuration(BusRing):
         return path
 
     def refused(self, *options, words):
-        """Expects that the daemon ends with 2 and an error, never owns its name and makes no device."""
+        """Expects that the daemon ends with status 2 and an error, never owns its name and makes no device."""
         self.assert_ended(self.host.failing_daemon(*options), words)
 
     def assert_ended(self, done, words):
@@ -78,13 +78,13 @@ class Bad(Configuration):
     )
 
     def test_options(self):
-        """Prefix lengths 0, 31, 32, a pool too small and every other bad option give 2 and name the option."""
+        """Prefix lengths 0, 31, 32, a pool too small and every other bad option give status 2 and name the option."""
         for options, words in self.CASES:
             with self.subTest(options=options):
                 self.refused(*options, words=words)
 
     def test_default_file(self):
-        """Bad lines in /etc/qemu-tapd.conf give 2 too; unknown keys are errors."""
+        """Bad lines in /etc/qemu-tapd.conf give status 2 too; unknown keys are errors."""
         for lines, words in ((("colour = red",), ("colour",)), (("prefix-length = 31",), ("prefix-length", "31")),
                              (("prefix-length = 0",), ("prefix-length", "0")),
                              (("prefix-length = 32",), ("prefix-length", "32")),

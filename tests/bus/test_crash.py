@@ -98,11 +98,11 @@ class Sweep(BusRing):
         self.host.no_trace()
 
     def test_half_made_lease_of_version_1(self):
-        """Such a tap with an alias that a daemon of an earlier version wrote is removed too (I1)."""
+        """A tap whose siblings were never made is removed too if its alias is of an earlier version (I1)."""
         self.host.daemon.kill()
         half_made_lease("tap40", version=1)
         self.host.restart_daemon()
-        kernel.wait_for(kernel.absent("tap40"), "the half-made lease is swept")
+        kernel.wait_for(kernel.absent("tap40"), "the incomplete lease is removed")
         self.host.no_trace()
 
     def test_persistent_descriptor_lease(self):

@@ -16,7 +16,7 @@ LIMIT = 20  # seconds that the daemon waits for polkit
 
 class End(BusRing):
     def test_signals(self):
-        """SIGTERM and SIGINT end the daemon with 0; leases of both holds stay, and the next daemon knows them (I1)."""
+        """SIGTERM and SIGINT end the daemon with status 0; its leases stay, and the next daemon knows them (I1)."""
         holder = self.run_stand_in("alice", "--count", "2")
         self.up("bob", "--count", "2", "--label", "b")
         before, devices = self.ok("root", "list", "--all", "--json"), kernel.snapshot()
@@ -67,7 +67,7 @@ class End(BusRing):
         self.host.no_trace()
 
     def test_bus_lost_while_many_wait(self):
-        """If the bus is lost while 40 requests of one user wait, the daemon ends with 1, not by a signal (I8)."""
+        """If the bus is lost while 40 requests of a user wait, the daemon ends with status 1, not by a signal (I8)."""
         self.host.polkit.freeze()
         self.ask("alice", 40)
         self.host.stop_bus()
@@ -149,7 +149,7 @@ class EndAndRelease(BusRing):
                 self.assert_all_or_nothing(bus, grants, serials)
 
     def test_verdict_unread(self):
-        """If it reads polkit's approval and SIGTERM together, the release is done and confirmed, or neither (I9)."""
+        """If the daemon reads polkit's yes and SIGTERM together, the release is done and confirmed, or neither (I9)."""
         for _ in range(5):
             grant = self.up("alice", "--count", "2")
             with self.host.connect("alice") as bus, self.host.connect() as ear:

@@ -67,7 +67,7 @@ class Run(BusRing):
                 self.host.no_trace()
 
     def test_seventeen_descriptors(self):
-        """17 descriptors in one call are refused with 2 before anything is made (I8)."""
+        """17 descriptors in one call are refused with status 2 before anything is made (I8)."""
         for options in (("--count", "17"), ("--queues", "17"), ("--count", "3", "--queues", "6"),
                         ("--count", "32")):
             with self.subTest(options=options):
@@ -89,7 +89,7 @@ class Run(BusRing):
         self.assertEqual(holder.open[holder.fds(0)[0]]["tap"]["name"], "tap8")
 
     def test_no_arguments_again(self):
-        """`args` gives 2 for descriptors that a running program already has."""
+        """`args` gives status 2 for descriptors that a running program already has."""
         self.run_stand_in("alice", "--label", "vm")
         self.assert_refused(self.ctl("alice", "args", "vm"), 2, "descriptors")
 
@@ -254,14 +254,14 @@ class Path(BusRing):
 
 class CannotStart(BusRing):
     def test_not_found(self):
-        """A command that does not exist gives 127, and the lease ends."""
+        """A command that does not exist gives status 127, and the lease ends."""
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--", "no-such-program", "-m", "64"), 127,
                             "no-such-program")
         kernel.wait_for(lambda: not kernel.ours(), "the lease ends with the client")
         self.host.no_trace()
 
     def test_not_executable(self):
-        """A command that cannot be executed gives 126, and the lease ends."""
+        """A command that cannot be executed gives status 126, and the lease ends."""
         for command in ("/etc/passwd", "/tmp"):
             with self.subTest(command=command):
                 self.assert_refused(self.ctl("alice", "run", "--", command), 126, command)
@@ -269,7 +269,7 @@ class CannotStart(BusRing):
                 self.host.no_trace()
 
     def test_no_interpreter(self):
-        """A script whose interpreter does not exist, which only execve reports, gives 127, and the lease ends."""
+        """A script without its interpreter, which only execve reports, gives status 127, and the lease ends."""
         script = f"{furnish.RIG}/no-interpreter"
         with open(script, "w", encoding="ascii") as file:
             file.write("#!/no/such/interpreter\n")
@@ -293,7 +293,7 @@ class CannotStart(BusRing):
         self.host.no_trace()
 
     def test_no_command(self):
-        """`run` without a command gives 2 and sends no request."""
+        """`run` without a command gives status 2 and sends no request."""
         for words in ((), ("--",), ("--count", "2"), ("--count", "2", "--")):
             with self.subTest(words=words):
                 self.assert_refused(self.ctl("alice", "run", *words), 2)

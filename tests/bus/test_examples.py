@@ -25,7 +25,7 @@ class ExamplesRing(BusRing):
 
 class Shell(ExamplesRing):
     def test_two_taps(self):
-        """While the command runs, List shows two taps under the label; afterwards nothing is left."""
+        """While with-taps.sh runs its command, List shows two taps under the label; afterwards nothing is left."""
         done = self.host.run("alice", self.example("with-taps.sh"), "web", "qemu-tapctl", "list", "--json")
         self.assertEqual((done.status, done.err), (0, ""), done)
         shown, told = done.out.split("\n", 1)
@@ -36,13 +36,13 @@ class Shell(ExamplesRing):
         self.assert_gone()
 
     def test_status(self):
-        """The exit status is the command's, and the lease ends even if the command fails."""
+        """with-taps.sh ends with its command's exit status, and the lease ends even if the command fails."""
         done = self.host.run("alice", self.example("with-taps.sh"), "web", "sh", "-c", "exit 42")
         self.assertEqual((done.status, done.err), (42, ""))
         self.assert_gone()
 
     def test_interrupted(self):
-        """A signal ends the lease too."""
+        """A signal that ends with-taps.sh ends the lease too."""
         popen = self.host.start("alice", self.example("with-taps.sh"), "web", "sh", "-c", "kill -TERM $PPID")
         popen.communicate()
         self.assertEqual(popen.returncode, 1)
@@ -59,7 +59,7 @@ class Shell(ExamplesRing):
 
 class Python(ExamplesRing):
     def test_becomes_qemu(self):
-        """The script executes QEMU with a tap of its own, and the lease ends with QEMU."""
+        """with-tap.py executes QEMU with a tap of its own, and the lease ends with QEMU."""
         qemu = self.host.start("alice", self.example("with-tap.py"), "qemu-system-x86_64", "-machine", "pc,accel=tcg",
                                "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", stdin=subprocess.PIPE)
         self.addCleanup(self._end, qemu)

@@ -146,7 +146,7 @@ class Untold(BusRing):
         self.host.no_trace()
 
     def test_reader_gone(self):
-        """`up` into a pipe without a reader fails with 1, is not ended by a signal, and leaves no lease."""
+        """`up` into a pipe without a reader fails with status 1, is not ended by a signal, and leaves no lease."""
         for form in ((), ("--json",), ("--count", "32", "--format", "env")):
             with self.subTest(form=form):
                 reader, writer = os.pipe()
@@ -155,7 +155,7 @@ class Untold(BusRing):
                     self.assert_given_back("qemu-tapctl", "up", *form, stdout=pipe)
 
     def test_reader_leaves(self):
-        """`up` fails with 1 and leaves no lease if the reader closes the pipe while `up` waits for room in it."""
+        """`up` fails with status 1 and leaves no lease if the reader closes the pipe while `up` waits for room."""
         reader, writer = os.pipe()
         self.addCleanup(os.close, writer)
         os.set_blocking(writer, False)
@@ -174,14 +174,14 @@ class Untold(BusRing):
         self.host.no_trace()
 
     def test_stdout_closed(self):
-        """`up` with stdout closed, or with all three standard descriptors closed, fails with 1 and leaves no lease."""
+        """`up` with stdout or all standard descriptors closed fails with status 1 and leaves no lease."""
         self.assert_given_back("sh", "-c", "exec qemu-tapctl up >&-")
         self.assertEqual(self.host.run("alice", "sh", "-c", "exec qemu-tapctl up <&- >&- 2>&-").status, 1)
         self.assertEqual(self.leases("alice"), [])
         self.host.no_trace()
 
     def test_device_full(self):
-        """`up` into a full device fails with 1 and the name of that error, and leaves no lease."""
+        """`up` into a full device fails with status 1 and the name of that error, and leaves no lease."""
         with open("/dev/full", "wb") as full:
             self.assert_given_back("qemu-tapctl", "up", "--json", stdout=full, words=("No space left on device",))
 

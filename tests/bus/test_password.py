@@ -30,7 +30,7 @@ class Answers(Asked):
         self.assert_grant(json.loads(terminal.results()), USER, [8])
 
     def test_wrong_password(self):
-        """A wrong password gives 4, and nothing is made."""
+        """A wrong password gives status 4, and nothing is made."""
         terminal = self.terminal(USER, "up", "--count", "2")
         terminal.wait_for_prompt()
         terminal.type("open barley\n")
@@ -227,14 +227,14 @@ class Ends(Asked):
         self.host.no_trace()
 
     def test_agent_killed(self):
-        """If the agent is killed at the prompt, the client fails with 4, and the terminal echoes again."""
+        """If the agent is killed at the prompt, the client fails with status 4, and the terminal echoes again."""
         terminal = self.at_the_prompt("up")
         (agent,) = processes(AGENT)
         os.kill(agent, signal.SIGKILL)
         self.assert_over(terminal, 4)
 
     def test_daemon_killed(self):
-        """If the daemon ends while the prompt is open, the client fails with 3, and the terminal echoes again."""
+        """If the daemon ends during the prompt, the client fails with status 3, and the terminal echoes again."""
         terminal = self.at_the_prompt("up")
         self.host.daemon.kill()
         self.assertEqual(terminal.ended(), 3, terminal.said)

@@ -69,7 +69,7 @@ class Filled(BusRing):
 
 class Refused(BusRing):
     def test_before_anything(self):
-        """A placeholder that cannot be filled gives 2 and is named, without a call to the service."""
+        """A placeholder that cannot be filled gives status 2 and is named, without a call to the service."""
         self.host.stop_daemon()
         for options, word, part in (((), "{tap1}", "{tap0}"), ((), "{nic0}", "{tap0}, {fd0}"), ((), "{mac}", "{mac0}"),
                                     (("--count", "2"), "{gateway2}", "{gateway0} to {gateway1}"),

@@ -128,7 +128,7 @@ class StaysRoot(Privileges):
             self.assertIn(words, line)
 
     def test_closed_tun_and_demanded(self):
-        """If the configuration names the user there, the daemon ends with 9 and an error with the remedy."""
+        """If the configuration names the user there, the daemon ends with status 9 and an error with the remedy."""
         self.closed_tun()
         done = self.host.failing_daemon("--user", users.SERVICE)
         self.assertEqual((done.status, done.out), (9, ""), done)
@@ -147,7 +147,7 @@ class StaysRoot(Privileges):
             self.assertIn(words, line)
 
     def test_no_account_and_demanded(self):
-        """A user that the configuration names must exist: otherwise the daemon ends with 2 and names it."""
+        """A user that the configuration names must exist: otherwise the daemon ends with status 2 and names it."""
         done = self.host.failing_daemon("--user", "no-such-user")
         self.assertEqual((done.status, done.out), (2, ""), done)
         self.assertIn("no-such-user", done.err)

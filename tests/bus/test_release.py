@@ -46,7 +46,7 @@ class Down(BusRing):
         self.assertEqual(sorted(kernel.ours()), ["tap8", "tap9"])
 
     def test_what_does_not_exist(self):
-        """`down` of a lease, label or tap that does not exist gives 8 and names it."""
+        """`down` of a lease, label or tap that does not exist gives status 8 and names it."""
         self.up("alice", "--label", "stays")
         for name in (NO_LEASE, "nolabel", "tap99"):
             with self.subTest(name=name):
@@ -54,13 +54,13 @@ class Down(BusRing):
         self.assertEqual(len(self.leases("alice")), 1)
 
     def test_twice(self):
-        """The second `down` of a lease gives 8, not success."""
+        """The second `down` of a lease gives status 8, not success."""
         grant = self.up("alice")
         self.ok("alice", "down", grant["lease"])
         self.assert_refused(self.ctl("alice", "down", grant["lease"]), 8, grant["lease"])
 
     def test_ambiguous_label(self):
-        """`down` of a label that two leases have gives 2, names both, and releases neither."""
+        """`down` of a label that two leases have gives status 2, names both, and releases neither."""
         grants = [self.up("alice", "--label", "twin") for _ in range(2)]
         self.assert_refused(self.ctl("alice", "down", "twin"), 2, "twin", *[grant["lease"] for grant in grants])
         self.assert_refused(self.ctl("alice", "args", "twin"), 2, "twin")
@@ -76,7 +76,7 @@ class Down(BusRing):
         self.host.no_trace()
 
     def test_label_like_a_tap(self):
-        """`down` of a name that is a label and another lease's device gives 2 and releases nothing."""
+        """`down` of a name that is a label and another lease's device gives status 2 and releases nothing."""
         self.up("alice")
         self.up("alice", "--label", "tap8")
         self.assert_refused(self.ctl("alice", "down", "tap8"), 2, "tap8")

@@ -122,7 +122,7 @@ class RunAs(BusRing):
         self.host.no_trace()
 
     def test_command(self):
-        """A program that the user may not execute gives 126, and no tap is made for it."""
+        """A program that the user may not execute gives status 126, and no tap is made for it."""
         program = f"{users.HOMES}/for-root"
         with open(program, "w", encoding="ascii") as file:
             file.write("#!/bin/sh\n")
@@ -271,7 +271,7 @@ class Relayed(BusRing):
         kernel.wait_for(lambda: not kernel.ours(), "the tap ends with the program")
 
     def test_by_name(self):
-        """With --hold name the lease ends with the relay's program too."""
+        """With --hold name the client behind the relay ends the lease with the program."""
         terminal = self.at_terminal("sh", "-c", "exit 5", options=("--hold", "name"))
         self.assertEqual(terminal.ended(), 5)
         self.host.no_trace()
@@ -295,7 +295,7 @@ class Relayed(BusRing):
         self.assertEqual(terminal.ended(), 3)
 
     def test_much(self):
-        """More data than any buffer holds is lost in neither direction, and a program that reads late blocks nothing."""
+        """Data larger than any buffer is lost in neither direction, and a program that reads late blocks nothing."""
         text = "0123456789" * 40 + "\n"
         terminal = self.at_terminal("sh", "-c", "stty raw -echo; echo ready; sleep 1; head -c 40100 | cksum; seq 20000")
         terminal.wait_for("ready")
@@ -358,7 +358,7 @@ class Refused(BusRing):
         self.host.no_trace()
 
     def test_unknown(self):
-        """An unknown name, a number and an empty name give 2, and the program is not run as root instead."""
+        """An unknown name, a number and an empty name give status 2, and the program is not run as root instead."""
         for name in ("no-such-user", "", "64101", "alice ", "alice\nbob", "\x1b[31m"):
             with self.subTest(name=name):
                 self.assert_refused(self.ctl("root", "run", f"--user={name}", "--", "touch", "/run/rig/touched"), 2,
@@ -367,11 +367,11 @@ class Refused(BusRing):
         self.host.no_trace()
 
     def test_keep_environment(self):
-        """--keep-environment without --user gives 2."""
+        """--keep-environment without --user gives status 2."""
         self.assert_refused(self.ctl("root", "run", "--keep-environment", "--", "true"), 2, "--user")
 
     def test_other_verbs(self):
-        """Only `run` and `up` have --user; other verbs give 2."""
+        """Only `run` and `up` have --user; other verbs give status 2."""
         for verb in (("list",), ("down", "--all"), ("args", "x")):
             with self.subTest(verb=verb):
                 self.assert_refused(self.ctl("root", verb[0], "--user", "alice", *verb[1:]), 2, "--user")

@@ -75,7 +75,7 @@ class Taps(RunqemuRing):
         self.assertEqual(kernel.links(), before)
 
     def test_network_in_use(self):
-        """If the host uses that network otherwise no lease is given (7), and the error names the device."""
+        """If the host uses runqemu's network otherwise no lease is given (status 7), and the error names the device."""
         kernel.ip("tuntap", "add", "lan0", "mode", "tun")
         kernel.ip("addr", "add", "192.168.7.77/24", "dev", "lan0")
         self.host.mark()
@@ -113,7 +113,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_descriptors(self):
-        """A lease by descriptors has the same addresses, and ends with its descriptors."""
+        """A lease by runqemu's rule and descriptors has the same addresses, and ends with its descriptors."""
         lease, taps, descriptors = self.call(self.bus, "Acquire", "ua{sv}", 1, {"profile": RUNQEMU["profile"]})
         self.assert_first(lease, taps[0], 0)
         self.assertEqual(len(descriptors), 1)
@@ -124,7 +124,7 @@ class Taps(RunqemuRing):
         self.host.no_trace()
 
     def test_idle_and_attended(self):
-        """The lease ends by its idle timeout and with its attended caller, like every lease."""
+        """A lease by runqemu's rule ends by its idle timeout and with its attended caller, like every lease."""
         with self.host.connect("alice") as other:
             _, (idle,) = self.acquire(**{"idle-timeout": Variant("t", 1)})
             _, (left,) = self.acquire(bus=other, attended=Variant("b", True))
@@ -145,7 +145,7 @@ class Exhausted(RunqemuRing):
     options = ("--max-taps-per-user", "200")
 
     def test_all_taken(self):
-        """127 distinct address pairs are given; the next request is refused (7), and standard leases still work."""
+        """127 distinct address pairs are given; then a request is refused (status 7), and standard leases still work."""
         found = [self.acquire() for _ in range(PAIRS)]
         self.assertEqual([taps[0]["index"] for _, taps in found], list(range(PAIRS)))
         self.assertEqual(len({taps[0]["name"].rstrip("0123456789") for _, taps in found}), PAIRS)
@@ -176,7 +176,7 @@ class Foreigners(RunqemuRing):
         self.assert_first(lease, tap, 4)
 
     def test_owner(self):
-        """Only the owner can open the tap (I4)."""
+        """Only the owner can open a tap by runqemu's rule (I4)."""
         _, (tap,) = self.acquire()
         owner, other = self.run_stand_in("alice", alone=True), self.run_stand_in("bob", alone=True)
         with self.assertRaises(PermissionError):

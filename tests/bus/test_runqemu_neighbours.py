@@ -337,7 +337,7 @@ class Hostile(Beside):
         self.assertIn(words, lines[0])
 
     def test_link(self):
-        """If the path is a user's link to a directory of root's, nothing is made there."""
+        """If the lock directory's path is a user's link to a directory of root's, nothing is made there."""
         os.rmdir(LOCKS)
         os.symlink("/etc", LOCKS)
         self.addCleanup(os.unlink, LOCKS)
@@ -346,7 +346,7 @@ class Hostile(Beside):
         self.assertEqual(sorted(os.listdir("/etc")), before)
 
     def test_users(self):
-        """A directory that a user's runqemu made first is used, with a warning that names the user."""
+        """A lock directory that a user's runqemu made first is used, with a warning that names the user."""
         os.rmdir(LOCKS)
         os.mkdir(LOCKS)
         os.chmod(LOCKS, 0o777)
@@ -356,7 +356,7 @@ class Hostile(Beside):
         self.assertEqual(skips(), numbers(8))
 
     def test_missing(self):
-        """A missing directory is made: it belongs to the service, and every user can write to it."""
+        """A missing lock directory is made: it belongs to the service, and every user can write to it."""
         os.rmdir(LOCKS)
         self.up("alice")
         facts = os.stat(LOCKS)

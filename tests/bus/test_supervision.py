@@ -152,7 +152,7 @@ class Started(Supervised):
         self.assert_ends(client, 9)
 
     def test_cannot_start(self):
-        """A script whose interpreter does not exist, which only execve reports, gives 127 and leaves nothing."""
+        """A script without its interpreter, which only execve reports, gives status 127 and leaves nothing."""
         script = f"{users.HOMES}/alice/script"
         with open(script, "w", encoding="ascii") as file:
             file.write("#!/no/such/interpreter\n")
@@ -393,7 +393,7 @@ class AtTerminal(Supervised):
         self.host.no_trace()
 
     def test_hang_up_without_shell(self):
-        """They end too if the client leads its session, so that the kernel reports the hangup to it alone."""
+        """Command and client end with the terminal too if the client leads the session and alone gets SIGHUP."""
         master, slave = pty.openpty()
         self.addCleanup(os.close, master)
         client, command = self.start(*SLEEP, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,

@@ -239,7 +239,7 @@ class Caller(HelperRing):
         return descriptor
 
     def test_handed_over(self):
-        """The helper sends one byte and one descriptor, prints nothing and ends with 0.
+        """The helper sends one byte and one descriptor, prints nothing and ends with status 0.
         With and without --use-vnet the tap has virtio headers."""
         for words in (("--use-vnet", "--br=br0"), ("--br=br0",)):
             with self.subTest(words=words):
@@ -303,7 +303,7 @@ class Caller(HelperRing):
         self.host.no_trace()
 
     def test_no_socket(self):
-        """--fd= that is closed, a file, a pipe, not a Unix socket or not connected gives 2 without a request."""
+        """--fd= that is closed, a file, a pipe, not a Unix socket or not connected gives status 2 without a request."""
         with open("/dev/null", "rb") as file, socket.socket() as inet, socket.socket(socket.AF_UNIX) as alone:
             reader, writer = os.pipe()
             self.addCleanup(os.close, reader)

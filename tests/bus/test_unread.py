@@ -134,7 +134,7 @@ class Descriptors(Unread):
         self.ok("root", "run", "--", "true")
 
     def test_restart(self):
-        """The service can be stopped and started during such an attack, and serves (I8)."""
+        """While three users leave answers unread the service can be stopped and started, and serves (I8)."""
         idle = self.median([self.connect("root")])
         self.attack("alice", "bob", "carol")
         self.settle(3 * UNREAD)

@@ -47,7 +47,7 @@ class Bytes(Unread):
         self.fail("the bus still reads from the service")
 
     def test_stopped(self):
-        """A service stopped in that silence, before it ends by itself, ends at once, and the next one serves (I8)."""
+        """A service that the bus no longer reads from ends at once when stopped, and the next one serves (I8)."""
         self.silence()
         self.assertIsNone(self.host.daemon.popen.poll())
         self.assertIn(self.host.daemon.terminate(), (0, 1))

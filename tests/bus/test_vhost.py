@@ -50,7 +50,7 @@ class Vhost(VhostRing):
                 self.assertNotIn("vhost", " ".join(holder.argv))
 
     def test_yes_without_device(self):
-        """`--vhost yes` without /dev/vhost-net gives 10, names the device, and leaves nothing."""
+        """`--vhost yes` without /dev/vhost-net gives status 10, names the device, and leaves nothing."""
         self.assert_refused(self.ctl("alice", "run", "--count", "2", "--vhost", "yes", "--", "true"), 10, VHOST)
         self.host.no_trace()
 
@@ -96,7 +96,7 @@ class Vhost(VhostRing):
                 self.assertNotIn("vhost", " ".join(holder.argv))
 
     def test_descriptor_limit(self):
-        """vhost doubles the descriptors: 8 taps need 16; 9 need 18 and are refused with 2 (I8)."""
+        """vhost doubles the descriptors: 8 taps need 16; 9 need 18 and are refused with status 2 (I8)."""
         place_vhost()
         self.assert_refused(self.ctl("alice", "run", "--count", "9", "--vhost", "yes", "--", "true"), 2)
         self.host.no_trace()
@@ -142,14 +142,14 @@ class Action(VhostRing):
                 if message.member == CHECK]
 
     def test_refused(self):
-        """`yes` of a user outside the group kvm is refused with 4, action and group named, and nothing is made."""
+        """`yes` of a user outside the group kvm is refused with status 4; the error names action and group."""
         place_vhost()
         done = self.ctl("bob", "run", "--vhost", "yes", "--", "true")
         self.assert_refused(done, 4, ACTION, "members of the group kvm", "vhost 'auto'")
         self.host.no_trace()
 
     def test_auto(self):
-        """`auto` of such a user gives a lease without vhost, without an error or a prompt."""
+        """`auto` of a user outside the group kvm gives a lease without vhost, an error or a prompt."""
         place_vhost()
         holder = self.run_stand_in("bob", "--vhost", "auto")
         self.assertEqual(len(holder.open), 1)
@@ -214,7 +214,7 @@ class Action(VhostRing):
             self.assertEqual(caught.exception.name, error_name("NotAuthorized"))
 
     def test_no_polkit(self):
-        """Without polkit a request for vhost fails with 5, and nothing is made."""
+        """Without polkit a request for vhost fails with status 5, and nothing is made."""
         place_vhost()
         self.host.stop_polkit()
         self.assert_refused(self.ctl("alice", "run", "--vhost", "yes", "--", "true"), 5, "polkit")

@@ -83,7 +83,7 @@ class Powerdown(BusRing):
                 self.assert_note(self.press(path), 0, "nobody listens", os.path.basename(path))
 
     def test_bad_paths(self):
-        """A path that is empty or too long for a socket gives 2; one that may not be opened gives 1."""
+        """A path that is empty or too long for a socket gives status 2; one that may not be opened gives status 1."""
         self.assert_note(self.press(""), 2, "path")
         self.assert_note(self.press("/run/" + "x" * 200), 2, "path")
         listener = Listener(lambda _, client: client.recv(1))
@@ -95,7 +95,7 @@ class Powerdown(BusRing):
         listener.close()
 
     def test_usage(self):
-        """Without a socket, and with an argument too many, it prints a usage line and gives 2."""
+        """Without a socket, and with an argument too many, it prints a usage line and gives status 2."""
         for words in ((), ("more",)):
             program = self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown")
             done = self.host.run("root", program, *([PLACE] if words else []), *words)
