@@ -90,7 +90,7 @@ class Addresses(Neighbours):
         self.both_orders(furnish, 7, 9, 11)
 
     def test_all(self):
-        """An address whose prefix covers the pool blocks all: pool exhausted (status 7), and the error names it (I2)."""
+        """An address whose prefix covers the pool exhausts the pool (status 7), and the error names the address (I2)."""
         self.start()
         lan("corp0", "192.168.200.1/16")
         self.host.mark()
@@ -164,7 +164,7 @@ class Routes(Neighbours):
         self.both_orders(furnish, 7, 8)
 
     def test_broader(self):
-        """Any other route that covers the pool blocks all: pool exhausted (status 7), and the error names it (I2)."""
+        """Any other route that covers the pool exhausts it (status 7), and the error names the route (I2)."""
         self.start()
         lan("corp0", "10.0.0.1/24")
         for prefix in ("192.0.0.0/2", "192.168.0.0/16"):

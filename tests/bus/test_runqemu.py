@@ -145,7 +145,7 @@ class Exhausted(RunqemuRing):
     options = ("--max-taps-per-user", "200")
 
     def test_all_taken(self):
-        """127 distinct address pairs are given; then a request is refused (status 7), and standard leases still work."""
+        """After 127 distinct address pairs a request is refused (status 7), and standard leases are still given."""
         found = [self.acquire() for _ in range(PAIRS)]
         self.assertEqual([taps[0]["index"] for _, taps in found], list(range(PAIRS)))
         self.assertEqual(len({taps[0]["name"].rstrip("0123456789") for _, taps in found}), PAIRS)
