@@ -5,7 +5,7 @@
 
 #include "client/options.hpp"
 
-#include "client/qemu/runqemu.hpp"
+#include "client/vmm/runqemu.hpp"
 #include "common/error.hpp"
 #include "common/label.hpp"
 #include "common/number.hpp"

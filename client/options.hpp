@@ -4,8 +4,8 @@
 
 #pragma once
 
-#include "client/output.hpp"
-#include "client/qemu/args.hpp"
+#include "client/show/output.hpp"
+#include "client/vmm/args.hpp"
 #include "common/grant.hpp"
 
 #include <cstdint>

@@ -52,7 +52,7 @@ class Qemu:
 class HelperRing(BusRing):
     def setUp(self):
         super().setUp()
-        self.helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
+        self.helper = self.host.share(f"{self.host.build}/client/programs/tap_helper/qemu-tap-helper")
 
     def qemu(self, user, *words, machine=BARE):
         popen = self.host.start(user, QEMU, *machine, *words, stdin=subprocess.PIPE)

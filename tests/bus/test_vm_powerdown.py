@@ -54,7 +54,7 @@ class Powerdown(BusRing):
     options = None  # no daemon is needed
 
     def press(self, path=PLACE, user="root"):
-        return self.host.run(user, self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown"), path)
+        return self.host.run(user, self.host.share(f"{self.host.build}/client/programs/vm_powerdown/qemu-vm-powerdown"), path)
 
     def press_with(self, act):
         listener = Listener(act)
@@ -97,7 +97,7 @@ class Powerdown(BusRing):
     def test_usage(self):
         """Without a socket, and with an argument too many, it prints a usage line and gives status 2."""
         for words in ((), ("more",)):
-            program = self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown")
+            program = self.host.share(f"{self.host.build}/client/programs/vm_powerdown/qemu-vm-powerdown")
             done = self.host.run("root", program, *([PLACE] if words else []), *words)
             self.assertEqual((done.status, done.err), (2, "usage: qemu-vm-powerdown SOCKET\n"))
 

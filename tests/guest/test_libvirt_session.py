@@ -24,7 +24,7 @@ class Session(GuestRing):
         super().setUp()
         if not shutil.which("libvirtd"):
             raise RuntimeError("libvirtd is not installed: apt-get install libvirt-daemon libvirt-daemon-driver-qemu")
-        self.helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
+        self.helper = self.host.share(f"{self.host.build}/client/programs/tap_helper/qemu-tap-helper")
         self.libvirt = Libvirt(self.host, USER, "qemu:///session", CONFIGURATION, f"{HOME}/.cache/libvirt")
         self.addCleanup(self.libvirt.close)
         self.consoles = {}

@@ -49,7 +49,7 @@ class PowerRing(GuestRing):
         for path in (SOCKET, WATCHED):
             if os.path.exists(path):
                 os.unlink(path)
-        self.powerdown = self.host.share(f"{self.host.build}/client/vm/qemu-vm-powerdown")
+        self.powerdown = self.host.share(f"{self.host.build}/client/programs/vm_powerdown/qemu-vm-powerdown")
 
     def start_guest(self, image="cloud", *options):
         command = [*self.qemu(image, WAIT), "-qmp", f"unix:{SOCKET},server=on,wait=off", *options]
@@ -138,7 +138,7 @@ class Service(PowerRing):
     def programs_of(self, words):
         """Where the build has what the unit has where it is installed."""
         ours = {"qemu-tapctl": f"{self.host.build}/client/qemu-tapctl",
-                "qemu-vm-powerdown": f"{self.host.build}/client/vm/qemu-vm-powerdown",
+                "qemu-vm-powerdown": f"{self.host.build}/client/programs/vm_powerdown/qemu-vm-powerdown",
                 "qemu-vm-prepare": f"{self.host.source}/systemd/qemu-vm-prepare"}
         return [self.host.share(ours[os.path.basename(word)])
                 if os.path.basename(word) in ours else word for word in words]

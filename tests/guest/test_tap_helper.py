@@ -12,7 +12,7 @@ DEFAULT_MAC = "52:54:00:12:34:56"
 
 class Boots(GuestRing):
     def boots(self, model):
-        helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
+        helper = self.host.share(f"{self.host.build}/client/programs/tap_helper/qemu-tap-helper")
         words = self.ok("up", "--label", "web", "--format", "cmdline").strip()
         self.ok("down", "web")
         self.host.no_trace()
@@ -39,7 +39,7 @@ class Boots(GuestRing):
 
     def test_ends_itself(self):
         """A guest that switches itself off leaves nothing."""
-        helper = self.host.share(f"{self.host.build}/client/helper/qemu-tap-helper")
+        helper = self.host.share(f"{self.host.build}/client/programs/tap_helper/qemu-tap-helper")
         guest = self.start(*self.qemu("pnp", "guest.pings=0"),
                            "-nic", f"bridge,model=virtio-net-pci,helper={helper}")
         kernel.wait_for(kernel.present("tap8"), "the helper's tap")

@@ -2,7 +2,7 @@
 //
 // The arguments that connect QEMU to a lease, as exact lists.
 
-#include "client/qemu/args.hpp"
+#include "client/vmm/args.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/sample_lease.hpp"

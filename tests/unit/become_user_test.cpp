@@ -2,7 +2,7 @@
 //
 // The environment of a user's program after root has become the user. The bus ring tests that root really does.
 
-#include "client/become_user.hpp"
+#include "client/launch/become_user.hpp"
 
 #include "common/error.hpp"
 #include "tests/catch.hpp"

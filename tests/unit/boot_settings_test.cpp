@@ -2,7 +2,7 @@
 //
 // The .qemuboot.conf that runqemu's arguments lead to.
 
-#include "client/boot_settings.hpp"
+#include "client/launch/boot_settings.hpp"
 
 #include "tests/catch.hpp"
 

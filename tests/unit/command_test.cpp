@@ -2,7 +2,7 @@
 //
 // A caller's command is read as QEMU reads it, and returned with added words and nothing else changed.
 
-#include "client/qemu/command.hpp"
+#include "client/vmm/command.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

@@ -2,7 +2,7 @@
 //
 // The numbers under which a command finds its descriptors, and that they are the same open files.
 
-#include "client/descriptor_numbers.hpp"
+#include "client/launch/descriptor_numbers.hpp"
 
 #include "tests/catch.hpp"
 

@@ -3,7 +3,7 @@
 // The options that QEMU and libvirt pass to their bridge helper are read into a socket and a label, or refused in one
 // line that names the mistake.
 
-#include "client/helper/options.hpp"
+#include "client/programs/tap_helper/options.hpp"
 
 #include "common/error.hpp"
 #include "config.h"

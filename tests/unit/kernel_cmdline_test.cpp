@@ -2,7 +2,7 @@
 //
 // The `ip=` words as exact text, and their place in a command line that has other words.
 
-#include "client/qemu/kernel_cmdline.hpp"
+#include "client/guest/kernel_cmdline.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/sample_lease.hpp"

@@ -2,9 +2,9 @@
 //
 // The position of the first added NIC among the guest's. tests/guest/test_nic_order.py boots guests that count so.
 
-#include "client/placeholders.hpp"
-#include "client/qemu/command.hpp"
-#include "client/qemu/nic_order.hpp"
+#include "client/guest/nic_order.hpp"
+#include "client/vmm/command.hpp"
+#include "client/vmm/placeholders.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

@@ -2,7 +2,7 @@
 //
 // The output that scripts, shells, units and recipes parse, byte by byte; of the text form, the lines that users copy.
 
-#include "client/output.hpp"
+#include "client/show/output.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

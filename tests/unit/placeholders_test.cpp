@@ -3,7 +3,7 @@
 // Commands of other programs than QEMU: which placeholders are filled, which text stays unchanged, and what is refused
 // before anything is acquired. The manual page itself provides the examples.
 
-#include "client/placeholders.hpp"
+#include "client/vmm/placeholders.hpp"
 
 #include "client/options.hpp"
 #include "tests/catch.hpp"

@@ -2,7 +2,7 @@
 //
 // The QMP dialogue with QEMU until a guest is off: in order, in pieces, and with a peer that is not QEMU.
 
-#include "client/vm/powerdown_dialogue.hpp"
+#include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
 
 #include "common/error.hpp"
 #include "tests/catch.hpp"

@@ -2,7 +2,7 @@
 //
 // The words added to a command reach the QEMU in it, or a text says what to do.
 
-#include "client/qemu/reach.hpp"
+#include "client/vmm/reach.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

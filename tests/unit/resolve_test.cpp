@@ -2,7 +2,7 @@
 //
 // A name means one lease, or the error says why not.
 
-#include "client/resolve.hpp"
+#include "client/verbs/resolve.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

@@ -3,7 +3,7 @@
 // The words that Yocto's runqemu gets for a lease, as exact lists: a prefix for its own tap, and arguments of QEMU and
 // the guest's kernel for the further ones.
 
-#include "client/qemu/runqemu.hpp"
+#include "client/vmm/runqemu.hpp"
 
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"

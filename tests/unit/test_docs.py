@@ -14,7 +14,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or ROOT / "build")
 CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd"
-HELPER = BUILD / "client" / "helper" / "qemu-tap-helper"
+HELPER = BUILD / "client" / "programs" / "tap_helper" / "qemu-tap-helper"
 VERBS = ("run", "runqemu", "up", "down", "list", "args")
 # The documents for users and administrators. README.md and doc/ are written for them.
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "doc").rglob("*.md"))]

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or ROOT / "build")
 CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd"
-HELPER = BUILD / "client" / "helper" / "qemu-tap-helper"
+HELPER = BUILD / "client" / "programs" / "tap_helper" / "qemu-tap-helper"
 PAGES = {
     (page.stem, page.suffix.removeprefix(".")): page for page in sorted((ROOT / "doc" / "man").iterdir())
 }

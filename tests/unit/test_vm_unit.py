@@ -88,7 +88,7 @@ class VirtualMachine(Pages):
 
     def test_presses(self):
         """The page states the interval of the program's button presses."""
-        source = (ROOT / "client" / "vm" / "main.cpp").read_text(encoding="utf-8")
+        source = (ROOT / "client" / "programs" / "vm_powerdown" / "main.cpp").read_text(encoding="utf-8")
         seconds = re.search(r"seconds between_presses\{(\d+)\}", source).group(1)
         self.assertIn(f"every {seconds} seconds until QEMU has ended", " ".join(self.page.plain.split()))
 

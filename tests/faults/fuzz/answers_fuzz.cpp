@@ -8,7 +8,7 @@
 // dictionaries are an answer of Acquire, with the text behind TYPE as the value, and one of List in columns, with an
 // array of the values.
 
-#include "client/answers.hpp"
+#include "client/bus/answers.hpp"
 
 #include "common/error.hpp"
 #include "tests/faults/fuzz/require.hpp"

@@ -5,7 +5,7 @@
 //
 // The first byte of the input is the size of the pieces, the rest what QEMU says.
 
-#include "client/vm/powerdown_dialogue.hpp"
+#include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
 #include "common/error.hpp"
 #include "tests/faults/fuzz/require.hpp"
 

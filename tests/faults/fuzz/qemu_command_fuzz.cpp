@@ -6,10 +6,10 @@
 //
 // The bytes are lines: how many taps, queues and what else, with the model, then a word each, or `-option value`.
 
-#include "client/placeholders.hpp"
-#include "client/qemu/args.hpp"
-#include "client/qemu/command.hpp"
-#include "client/qemu/kernel_cmdline.hpp"
+#include "client/guest/kernel_cmdline.hpp"
+#include "client/vmm/args.hpp"
+#include "client/vmm/command.hpp"
+#include "client/vmm/placeholders.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
 #include <algorithm>

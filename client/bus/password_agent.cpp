@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+//
+// The agent reads the password with the terminal's echo off. However it or this process ends, the echo is back on
+// before the caller's shell has the terminal again; so the signals that end us are caught while it runs, by
+// functions that signal-safety(7) allows. It can't outlive us: the kernel ends it with us where no handler can.
+
+#include "client/bus/password_agent.hpp"
+
+#include "common/unique_fd.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <systemd/sd-login.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+namespace qemutap {
+
+namespace {
+
+constexpr int registration_ms = 20'000; // polkit's own limit for a question that nobody is asked
+constexpr int farewell_ms = 1'000;
+constexpr std::array ending_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+// What a signal handler must know. Changed only while the signals are blocked.
+struct Running {
+    pid_t agent = -1;
+    int pidfd = -1;
+    bool has_terminal = false;
+    termios terminal{};
+    std::array<struct sigaction, ending_signals.size()> before{};
+};
+Running running;
+
+// A terminal's settings are written by its foreground only: SIGTTOU would stop us.
+sigset_t held_signals()
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : ending_signals)
+        sigaddset(&signals, signal);
+    sigaddset(&signals, SIGTTOU);
+    return signals;
+}
+
+class SignalsBlocked {
+public:
+    SignalsBlocked()
+    {
+        const auto held = held_signals();
+        ::sigprocmask(SIG_BLOCK, &held, &before);
+    }
+    SignalsBlocked(const SignalsBlocked &) = delete;
+    SignalsBlocked &operator=(const SignalsBlocked &) = delete;
+    ~SignalsBlocked() { ::sigprocmask(SIG_SETMASK, &before, nullptr); }
+
+    sigset_t before{};
+};
+
+bool in_foreground()
+{
+    return ::tcgetpgrp(STDIN_FILENO) == ::getpgrp();
+}
+
+void wait_for_end(pid_t child)
+{
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+void end_agent()
+{
+    if (running.agent < 0)
+        return;
+    ::kill(running.agent, SIGTERM);
+    ::kill(running.agent, SIGCONT); // it may have been stopped with us
+    pollfd ended{running.pidfd, POLLIN, 0};
+    if (::poll(&ended, 1, farewell_ms) != 1)
+        ::kill(running.agent, SIGKILL);
+    wait_for_end(running.agent);
+    running.agent = -1;
+    if (running.has_terminal && in_foreground())
+        ::tcsetattr(STDIN_FILENO, TCSANOW, &running.terminal);
+}
+
+void end_with_agent(int signal)
+{
+    end_agent();
+    if (in_foreground())
+        ::tcflush(STDIN_FILENO, TCIFLUSH); // half a password is nothing for the shell to read
+    std::signal(signal, SIG_DFL);
+    ::raise(signal); // it comes when this handler returns
+}
+
+void catch_signals()
+{
+    struct sigaction action {};
+    action.sa_handler = end_with_agent;
+    action.sa_mask = held_signals();
+    for (std::size_t i = 0; i < ending_signals.size(); ++i) {
+        ::sigaction(ending_signals[i], nullptr, &running.before[i]);
+        if (running.before[i].sa_handler != SIG_IGN)
+            ::sigaction(ending_signals[i], &action, nullptr);
+    }
+}
+
+void restore_signals()
+{
+    for (std::size_t i = 0; i < ending_signals.size(); ++i)
+        ::sigaction(ending_signals[i], &running.before[i], nullptr);
+}
+
+// polkit looks for a desktop's agent in the caller's login session, else in the one on its user's display. Where it
+// finds neither it overlooks an agent that is registered as a fallback (seen in polkit 122).
+bool desktop_may_answer()
+{
+    char *session = nullptr;
+    uid_t user = 0;
+    const bool found = ::sd_pid_get_session(0, &session) >= 0 ||
+                       (::sd_pid_get_owner_uid(0, &user) >= 0 && ::sd_uid_get_display(user, &session) >= 0);
+    std::free(session);
+    return found;
+}
+
+// In the child. `registered` is closed by the agent once polkit knows it, or by its end.
+[[noreturn]] void become_agent(int registered, bool as_fallback, pid_t parent, const sigset_t &mask)
+{
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (::getppid() != parent)
+        ::_exit(EXIT_FAILURE);
+    // Standard output is for results, and no descriptor is for the agent but the three and this one.
+    ::dup2(STDERR_FILENO, STDOUT_FILENO);
+    ::close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    ::fcntl(registered, F_SETFD, 0);
+    ::sigprocmask(SIG_SETMASK, &mask, nullptr);
+    const auto number = std::to_string(registered);
+    ::execlp("pkttyagent", "pkttyagent", "--notify-fd", number.c_str(), as_fallback ? "--fallback" : nullptr, nullptr);
+    ::_exit(EXIT_FAILURE);
+}
+
+} // namespace
+
+bool somebody_to_ask()
+{
+    return ::geteuid() != 0 && ::isatty(STDIN_FILENO) == 1;
+}
+
+PasswordAgent::PasswordAgent()
+{
+    // A background job would be stopped by its first look at the keyboard.
+    std::array<int, 2> ends{-1, -1};
+    if (!in_foreground() || ::pipe2(ends.data(), O_CLOEXEC) != 0)
+        return;
+    const UniqueFd registered{ends[0]};
+    UniqueFd agents_end{ends[1]};
+    {
+        const SignalsBlocked blocked;
+        const auto parent = ::getpid();
+        const bool as_fallback = desktop_may_answer();
+        running.has_terminal = ::tcgetattr(STDIN_FILENO, &running.terminal) == 0;
+        const auto child = ::fork();
+        if (child == 0)
+            become_agent(agents_end.get(), as_fallback, parent, blocked.before);
+        if (child < 0)
+            return;
+        running.agent = child;
+        // glibc 2.36 declares pidfd_open(2) to C only.
+        running.pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
+        catch_signals();
+    }
+    agents_end = UniqueFd{};
+    pollfd closed{registered.get(), POLLIN, 0};
+    while (::poll(&closed, 1, registration_ms) < 0 && errno == EINTR) {
+    }
+}
+
+PasswordAgent::~PasswordAgent()
+{
+    const SignalsBlocked blocked;
+    if (running.agent < 0)
+        return;
+    end_agent();
+    ::close(running.pidfd);
+    restore_signals();
+}
+
+} // namespace qemutap

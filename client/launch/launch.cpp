@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+//
+// As env(1) and the shell have it: 127 for what is not found, 126 for what can't be executed.
+
+#include "client/launch/launch.hpp"
+
+#include "common/error.hpp"
+#include "common/quote.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+namespace qemutap {
+
+namespace {
+
+const char *command_complaint(const std::string &command, int status)
+{
+    if (status != exit_status_not_found)
+        return "it is not executable";
+    // As in a unit whose settings lack QEMU.
+    if (!command.empty() && command.front() == '-')
+        return "no such command; is the one that this is an option of missing?";
+    if (command == "runqemu")
+        return "no such command; is the build environment set up (. oe-init-build-env)?";
+    return "no such command; is QEMU installed (qemu-system-x86)?";
+}
+
+} // namespace
+
+namespace {
+
+// Where execvp(3) looks, in its order.
+std::vector<std::string> places_of(const std::string &command)
+{
+    if (command.find('/') != std::string::npos)
+        return {command};
+    const char *path = std::getenv("PATH");
+    const std::string directories = path ? path : "/bin:/usr/bin";
+    std::vector<std::string> places;
+    for (std::size_t begin = 0; begin <= directories.size();) {
+        const auto end = std::min(directories.find(':', begin), directories.size());
+        const auto directory = end == begin ? "." : directories.substr(begin, end - begin);
+        places.push_back(std::string{directory}.append("/").append(command));
+        begin = end + 1;
+    }
+    return places;
+}
+
+int problem_of(const std::string &path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+        return exit_status_not_executable;
+    if (::access(path.c_str(), X_OK) == 0)
+        return 0;
+    return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
+}
+
+// Only a regular file is opened: of a device that might be a deed.
+bool is_script(const std::string &path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    std::array<char, 2> beginning{};
+    return file && ::read(file.get(), beginning.data(), beginning.size()) == 2 && beginning == std::array{'#', '!'};
+}
+
+} // namespace
+
+int command_problem(const std::string &command)
+{
+    int problem = exit_status_not_found;
+    for (const auto &place : places_of(command)) {
+        const int found = problem_of(place);
+        if (found == 0)
+            return 0;
+        if (found == exit_status_not_executable)
+            problem = found;
+    }
+    return problem;
+}
+
+bool has_script_file(const std::vector<std::string> &command)
+{
+    const auto places = places_of(command.front());
+    const auto started =
+        std::find_if(places.begin(), places.end(), [](const std::string &place) { return problem_of(place) == 0; });
+    return (started != places.end() && is_script(*started)) ||
+           std::any_of(command.begin() + 1, command.end(), is_script);
+}
+
+int report_command(const std::string &command, int status)
+{
+    std::fprintf(stderr, "qemu-tapctl: can't start %s: %s\n", quote(command).c_str(),
+                 command_complaint(command, status));
+    return status;
+}
+
+int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &descriptors)
+{
+    for (const auto &descriptor : descriptors)
+        ::fcntl(descriptor.get(), F_SETFD, 0);
+    std::vector<char *> arguments;
+    arguments.reserve(words.size() + 1);
+    for (const auto &word : words)
+        arguments.push_back(const_cast<char *>(word.c_str()));
+    arguments.push_back(nullptr);
+    std::fflush(stderr);
+    ::execvp(arguments.front(), arguments.data());
+    return report_command(words.front(), errno == ENOENT ? exit_status_not_found : exit_status_not_executable);
+}
+
+} // namespace qemutap

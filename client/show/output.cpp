@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+//
+// The forms, one function each.
+
+#include "client/show/output.hpp"
+
+#include "client/guest/kernel_cmdline.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace qemutap {
+
+namespace {
+
+constexpr int json_indent = 2;
+const std::string none = "-"; // in a table: an empty cell would shift the columns for awk
+
+constexpr std::array<std::pair<Format, std::string_view>, 6> formats{{
+    {Format::text, "text"},
+    {Format::json, "json"},
+    {Format::qemu, "qemu"},
+    {Format::cmdline, "cmdline"},
+    {Format::env, "env"},
+    {Format::yocto, "yocto"},
+}};
+
+using Row = std::vector<std::string>;
+
+// Columns as wide as their widest cell, two spaces between them.
+std::string table(const std::vector<Row> &rows)
+{
+    std::vector<std::size_t> widths(rows.front().size());
+    for (const auto &row : rows)
+        for (std::size_t column = 0; column < row.size(); ++column)
+            widths[column] = std::max(widths[column], row[column].size());
+    std::string text;
+    for (const auto &row : rows) {
+        for (std::size_t column = 0; column + 1 < row.size(); ++column)
+            text += row[column] + std::string(widths[column] - row[column].size() + 2, ' ');
+        text += row.back() + "\n";
+    }
+    return text;
+}
+
+std::string address_text(const TapGrant &tap, Ipv4Address address)
+{
+    return tap.prefix_length == 0 ? "" : address.text();
+}
+
+bool has_addresses(const LeaseGrant &lease)
+{
+    return std::all_of(lease.taps.begin(), lease.taps.end(),
+                       [](const TapGrant &tap) { return tap.prefix_length != 0; });
+}
+
+// Without addresses there is nothing to tell a guest.
+std::string cmdline_of(const LeaseGrant &lease, const NicOptions &options)
+{
+    return has_addresses(lease) ? kernel_cmdline(lease, options.first_nic.value_or(0)) : "";
+}
+
+std::vector<std::string> args_of(const LeaseGrant &lease, const NicOptions &options)
+{
+    return lease.hold == Hold::name ? qemu_args(lease, options) : std::vector<std::string>{};
+}
+
+Row tap_row(const TapGrant &tap)
+{
+    return {tap.name, tap.prefix_length == 0 ? none : Ipv4Prefix{tap.gateway, tap.prefix_length}.text(),
+            tap.prefix_length == 0 ? none : tap.client.text(), tap.mac.text(), std::to_string(tap.queues)};
+}
+
+const Row tap_columns{"TAP", "GATEWAY", "CLIENT", "MAC", "QUEUES"};
+
+std::string as_text(const LeaseGrant &lease, const NicOptions &options)
+{
+    std::vector<Row> rows{tap_columns};
+    for (const auto &tap : lease.taps)
+        rows.push_back(tap_row(tap));
+    const auto name = lease.label.empty() ? lease.lease : lease.label;
+    return "Lease " + lease.lease + (lease.label.empty() ? "" : ", label " + lease.label) + "\n\n" + table(rows) +
+           "\nStart QEMU with\n  " + shell_line(args_of(lease, options)) +
+           "\nand, for a guest that reads its addresses from the kernel command line, -append\n  '" +
+           cmdline_of(lease, options) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
+}
+
+// Filled member by member: from an initializer list each value would be copied.
+nlohmann::ordered_json object_of(std::size_t members)
+{
+    nlohmann::ordered_json::object_t object;
+    object.reserve(members);
+    return object;
+}
+
+nlohmann::ordered_json json_of(const TapGrant &tap)
+{
+    auto object = object_of(8);
+    object["name"] = tap.name;
+    object["index"] = tap.index;
+    object["gateway"] = address_text(tap, tap.gateway);
+    object["client"] = address_text(tap, tap.client);
+    object["prefix_length"] = tap.prefix_length;
+    object["mac"] = tap.mac.text();
+    object["queues"] = tap.queues;
+    object["vhost"] = tap.vhost;
+    return object;
+}
+
+nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &options)
+{
+    auto object = object_of(8);
+    object["lease"] = lease.lease;
+    object["label"] = lease.label;
+    object["uid"] = lease.uid;
+    object["hold"] = text_of(lease.hold);
+    object["attended"] = lease.attended;
+    auto &taps = object["taps"] = nlohmann::ordered_json::array();
+    for (const auto &tap : lease.taps)
+        taps.push_back(json_of(tap));
+    object["qemu_args"] = args_of(lease, options);
+    object["kernel_cmdline"] = cmdline_of(lease, options);
+    return object;
+}
+
+// In double quotes, with a backslash before what stays special in them: sh(1) and EnvironmentFile= of
+// systemd.exec(5) read that alike.
+std::string env_line(const std::string &key, const std::string &value)
+{
+    std::string escaped;
+    for (const char c : value) {
+        if (std::string_view{"\"\\$`"}.find(c) != std::string_view::npos)
+            escaped += '\\';
+        escaped += c;
+    }
+    return "QEMU_TAP_" + key + "=\"" + escaped + "\"\n";
+}
+
+std::string as_env(const LeaseGrant &lease, const NicOptions &options)
+{
+    std::string text = env_line("LEASE", lease.lease) + env_line("LABEL", lease.label) +
+                       env_line("COUNT", std::to_string(lease.taps.size()));
+    for (std::size_t i = 0; i < lease.taps.size(); ++i) {
+        const auto &tap = lease.taps[i];
+        const auto number = std::to_string(i) + "_";
+        text += env_line(number + "NAME", tap.name) + env_line(number + "GATEWAY", address_text(tap, tap.gateway)) +
+                env_line(number + "CLIENT", address_text(tap, tap.client)) +
+                env_line(number + "PREFIX_LENGTH", std::to_string(tap.prefix_length)) +
+                env_line(number + "MAC", tap.mac.text());
+    }
+    return text + env_line("ARGS", shell_line(args_of(lease, options))) +
+           env_line("CMDLINE", cmdline_of(lease, options));
+}
+
+// runqemu puts QB_NETWORK_DEVICE and QB_TAP_OPT on QEMU's command line and QB_CMDLINE_IP_TAP on the kernel's.
+std::string as_yocto(const LeaseGrant &lease, const NicOptions &options)
+{
+    std::vector<std::string> devices;
+    std::vector<std::string> netdevs;
+    const auto words = args_of(lease, options);
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
+        auto &side = words[i] == "-device" ? devices : netdevs;
+        side.insert(side.end(), {words[i], words[i + 1]});
+    }
+    return "QB_NETWORK_DEVICE = \"" + shell_line(devices) + "\"\nQB_TAP_OPT = \"" + shell_line(netdevs) +
+           "\"\nQB_CMDLINE_IP_TAP = \"" + cmdline_of(lease, options) + "\"\n";
+}
+
+} // namespace
+
+std::string_view text_of(Format format)
+{
+    for (const auto &[known, text] : formats)
+        if (known == format)
+            return text;
+    return {};
+}
+
+std::optional<Format> parse_format(std::string_view text)
+{
+    for (const auto &[format, known] : formats)
+        if (known == text)
+            return format;
+    return std::nullopt;
+}
+
+std::string formatted(const LeaseGrant &lease, Format format, const NicOptions &options)
+{
+    switch (format) {
+    case Format::text:
+        break;
+    case Format::json:
+        return json_of(lease, options).dump(json_indent) + "\n";
+    case Format::qemu:
+        return shell_line(args_of(lease, options)) + "\n";
+    case Format::cmdline:
+        return cmdline_of(lease, options) + "\n";
+    case Format::env:
+        return as_env(lease, options);
+    case Format::yocto:
+        return as_yocto(lease, options);
+    }
+    return as_text(lease, options);
+}
+
+std::string list_as_text(const std::vector<LeaseGrant> &leases)
+{
+    Row columns{"LEASE", "LABEL", "UID", "HOLD"};
+    columns.insert(columns.end(), tap_columns.begin(), tap_columns.end());
+    std::vector<Row> rows{columns};
+    for (const auto &lease : leases)
+        for (const auto &tap : lease.taps) {
+            Row row{lease.lease, lease.label.empty() ? none : lease.label, std::to_string(lease.uid),
+                    std::string{text_of(lease.hold)}};
+            const auto cells = tap_row(tap);
+            row.insert(row.end(), cells.begin(), cells.end());
+            rows.push_back(std::move(row));
+        }
+    return table(rows);
+}
+
+std::string list_as_json(const std::vector<LeaseGrant> &leases)
+{
+    std::string text;
+    for (const auto &lease : leases)
+        text += (text.empty() ? "[\n" : ",\n") + json_of(lease, {}).dump();
+    return text.empty() ? "[]\n" : text + "\n]\n";
+}
+
+} // namespace qemutap
