@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Acquires of all kinds, many of them in flight at once, and what became of each: a lease that is complete by the
-kernel's word, an error with a name of ours, or nothing, which must never be."""
+"""Acquire calls of all kinds, many of them in flight at once, and the outcome of each: a lease that is complete
+according to the kernel, an error with one of the project's names, or no answer, which must never happen."""
 
 import fcntl
 import os
@@ -14,15 +14,15 @@ from faults import MANAGER
 
 TUNGETIFF = 0x800454D2  # linux/if_tun.h
 NAMED = "org.qemutap1.Error."
-# (count, queues, hold): with one descriptor, with all sixteen that a message carries, and by name.
+# (count, queues, hold): with one descriptor, with all sixteen that one message can carry, and by name.
 KINDS = ((1, 1, "fd"), (3, 2, "fd"), (16, 1, "fd"), (4, 4, "fd"), (1, 16, "fd"),
          (1, 1, "name"), (3, 1, "name"), (1, 2, "name"), (16, 1, "name"))
-# For many at once: the kernel takes 16 ms for the end of each tap.
+# For tests that acquire many leases at once: the kernel takes 16 ms to delete each tap.
 FEW_TAPS = [kind for kind in KINDS if kind[0] < 4]
 
 
 class Asked:
-    """One Acquire that was sent; its answer is fetched when it is wanted."""
+    """One Acquire call that was sent. fetch() waits for its answer."""
 
     def __init__(self, bus, user, kind, **options):
         self.bus, self.user, self.kind = bus, user, kind
@@ -33,7 +33,7 @@ class Asked:
         self.taps, self.descriptors = [], []
 
     def fetch(self, timeout=HANGS):
-        """The word for its outcome: `given`, an error's name, `nothing`, or, where the bus is gone, `cut off`."""
+        """Return the outcome: `given`, an error's name, `nothing`, or `cut off` when the bus is gone."""
         if not self.outcome:
             self.outcome = self._fetch(timeout)
         return self.outcome
@@ -53,24 +53,24 @@ class Asked:
         return [tap["name"] for tap in self.taps]
 
     def release(self, bus):
-        """Ends the lease, as root, if it does not end by itself."""
+        """Release the lease, over a connection of root's, unless it ends with its descriptors."""
         if self.lease and self.kind[2] == "name":
             try:
                 bus.call(*MANAGER[:2], f"{MANAGER[2]}.Release", "s", self.lease)
             except BusError as error:
-                # There was no room for the deletion yet: the service begins it in a later turn.
+                # The kernel had no room for the deletion yet: the service starts it in a later turn.
                 if error.name != "org.qemutap1.Error.HostRefused":
                     raise
 
     def let_go(self):
-        """What a caller does who is done: a lease by descriptors ends with them."""
+        """Close the descriptors, as a caller does that is done. A lease held by descriptors ends with them."""
         for descriptor in self.descriptors:
             os.close(descriptor)
         self.descriptors = []
 
 
 def tap_of(descriptor):
-    """The name of the tap behind a descriptor."""
+    """Return the name of the tap that a descriptor belongs to."""
     answer = fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))
     return answer[:16].split(b"\0")[0].decode()
 
@@ -93,7 +93,7 @@ class Kernel:
         return sorted(name for name, link in self.links.items() if link.get("ifalias", "").startswith(kernel.ALIASES))
 
     def leases(self):
-        """Those of which each tap is there, and those of which some are missing, as ids."""
+        """Return two sets of lease ids: the leases with all their taps, and the leases with some taps missing."""
         positions = {}
         for name in self.ours():
             words = kernel.alias_in(self.links[name])
@@ -102,7 +102,7 @@ class Kernel:
         return whole, {lease for lease, _ in positions} - whole
 
     def shortcomings(self, asked):
-        """What the lease that a caller was told of lacks, as texts."""
+        """Return what is missing from a lease that a caller received, as texts."""
         count, queues, hold = asked.kind
         found = []
         if len(asked.taps) != count:
@@ -121,12 +121,12 @@ class Kernel:
         tun = link["linkinfo"]["info_data"]
         words = dict(word.split("=", 1) for word in link.get("ifalias", "").split(" ")[1:] if "=" in word)
         checks = {
-            "is no tap": tun.get("type") == "tap",
+            "is not a tap": tun.get("type") == "tap",
             "is not up": "UP" in link["flags"],
             "is not in the group": link["group"] == str(kernel.GROUP),
-            "is not the owner's": str(tun.get("user")) in (asked.user, str(users.USERS.get(asked.user, 0))),
-            "is held otherwise": tun["persist"] == (asked.kind[2] == "name"),
-            "has no right address": self.addresses.get(tap["name"]) == [f"{tap['gateway']}/{tap['prefix-length']}"],
+            "has another owner": str(tun.get("user")) in (asked.user, str(users.USERS.get(asked.user, 0))),
+            "has another hold": tun["persist"] == (asked.kind[2] == "name"),
+            "has another address": self.addresses.get(tap["name"]) == [f"{tap['gateway']}/{tap['prefix-length']}"],
             "is not tagged": (words.get("lease"), words.get("tap"))
                              == (asked.lease, f"{position}/{asked.kind[0]}"),
         }
@@ -134,16 +134,16 @@ class Kernel:
 
 
 class Tally:
-    """What became of many acquires."""
+    """The outcomes of many Acquire calls."""
 
     def __init__(self):
         self.outcomes = Counter()
-        # Of leases, what they lack; taps that exist though nobody was told of them; the texts of errors.
+        # What leases are missing; taps that exist although no caller received them; the texts of errors.
         self.lacking, self.untold, self.texts = [], [], []
         self.taps_with_ipv6 = 0
 
     def count(self, asked):
-        """Fetches the answers, and looks at the kernel when all are here. The callers must be all there are."""
+        """Fetch all answers, then look at the kernel. There must be no leases of other callers."""
         self.outcomes.update(one.fetch() for one in asked)
         now = Kernel()
         given = [one for one in asked if one.lease]
@@ -170,10 +170,10 @@ class Tally:
         return {name: times for name, times in self.outcomes.items() if "." in name}
 
     def unnamed(self):
-        """Errors that are not the daemon's own words."""
+        """Return the errors that are not among the daemon's documented names."""
         return {name: times for name, times in self.errors().items() if not name.startswith(NAMED)}
 
     def refused(self):
-        """Errors and how many of each, as a figure."""
+        """Return the errors and the count of each, as a figure."""
         errors = sorted((name.rpartition(".")[2], times) for name, times in self.errors().items())
         return " and ".join(f"{times} {name}" for name, times in errors) or "0"

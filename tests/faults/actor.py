@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A process of another user that does what a test tells it, function by function, and keeps the descriptors it has:
-what a holder of a tap may do is asked of the kernel by nobody with more rights, and its end is a real one."""
+"""A process of another user that runs functions for a test and keeps its descriptors. So the kernel is asked with that
+user's rights and no others about what the holder of a tap may do, and the holder's end is the end of a real process."""
 
 import os
 import pickle
@@ -15,13 +15,13 @@ MOST_BYTES, MOST_DESCRIPTORS = 131072, 64
 
 
 class Failed(Exception):
-    """The function raised in the other process; the text is its traceback."""
+    """The function raised an exception in the other process; the text is its traceback."""
 
 
 class Actor:
-    """Functions are called with the list of the process's own descriptors first, which outlives each of them."""
+    """Each function's first argument is the list of the process's descriptors, which the next function sees too."""
 
-    lines = []  # of all that live: a process that kept another's open would keep that one from seeing its end
+    lines = []  # of all living actors: a copy that another actor kept open would hide the end of this one's line
 
     def __init__(self, user):
         self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -39,7 +39,7 @@ class Actor:
         self.lines.append(self.line)
 
     def start(self, function, *arguments, descriptors=()):
-        """Has it begin; descriptors of ours that are handed over join its own before the function runs."""
+        """Start the function. Descriptors given here are added to the other process's list before it runs."""
         socket.send_fds(self.line, [pickle.dumps((function, arguments))], descriptors)
 
     def result(self):
@@ -52,16 +52,16 @@ class Actor:
         return received if received else value
 
     def ask(self, function, *arguments, descriptors=()):
-        """What the function returned in the other process; of `give` the descriptors, which are then ours too."""
+        """Return what the function returned in the other process. `give` returns copies of its descriptors."""
         self.start(function, *arguments, descriptors=descriptors)
         return self.result()
 
     def stop(self):
-        """For a function that runs until it is told otherwise."""
+        """Stop a function that runs until it is asked to stop."""
         self.line.send(b"stop")
 
     def end(self, kill=True):
-        """Its end, with all its descriptors: killed, or on its own."""
+        """End the process and close all its descriptors: by SIGKILL, or by letting it exit."""
         if self.pid:
             if kill:
                 os.kill(self.pid, signal.SIGKILL)
@@ -72,23 +72,23 @@ class Actor:
 
 
 class Given:
-    """A function's result that is descriptors."""
+    """Descriptors as the result of a function."""
 
     def __init__(self, descriptors):
         self.descriptors = descriptors
 
 
 def give(own, position):
-    """One of the descriptors, to whoever asked; it stays open here."""
+    """Pass one of the descriptors to the test. The process keeps it open."""
     return Given([own[position % len(own)]])
 
 
 def adopt(_):
-    """For descriptors that only come along."""
+    """Do nothing: the descriptors that came with the request are what matters."""
 
 
 def _become(user):
-    """Somebody who logged in: of a session of its own, as the scheduler shares the processors among sessions."""
+    """Become the user in a session of its own, as after a login: the scheduler shares processors among sessions."""
     os.setsid()
     if user != "root":
         uid = users.USERS[user]
@@ -106,7 +106,7 @@ def _obey(line):
         if not order:
             return
         if order == b"stop":
-            continue  # it had stopped by itself
+            continue  # the function had ended before the request
         own += received
         try:
             function, arguments = pickle.loads(order)
@@ -118,7 +118,7 @@ def _obey(line):
 
 
 def told_to_stop():
-    """Asked now and then, in the other process, by a function that runs until it is told otherwise."""
+    """True if the test has asked the running function, in the other process, to stop."""
     try:
         return not _obey.line.recv(16, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
     except BlockingIOError:

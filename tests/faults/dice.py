@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Random D-Bus calls that a bus lets through: whole messages, of any signature and size, to members that exist or not.
-Every value comes from one seed, so a call that did harm can be made again."""
+"""Random D-Bus calls that a bus lets through: complete messages of any signature and size, to members that exist or
+do not. One seed determines every value, so a harmful call can be repeated."""
 
 import random
 
@@ -8,7 +8,7 @@ from rig.wire import Variant, split
 from ring import MANAGER, NO_LEASE
 
 FREEDESKTOP = "org.freedesktop.DBus"
-# What the bus lets everybody call, by (interface, signature); `unknown` is all that is not there.
+# The calls that the bus allows to every user, as (interface, signature). `unknown` is any member that does not exist.
 METHODS = {
     "Acquire": (MANAGER[2], "ua{sv}"), "Release": (MANAGER[2], "s"), "List": (MANAGER[2], "a{sv}"),
     "Get": (f"{FREEDESKTOP}.Properties", "ss"), "Set": (f"{FREEDESKTOP}.Properties", "ssv"),
@@ -26,7 +26,7 @@ WORDS = ["", "fd", "name", "no", "auto", "yes", "x", "tap7", "0", "-rf", "$(x)",
 PATHS = ["/", "/x/y", "/org", MANAGER[1] + "/lease", "/" + "z" * 300]
 NUMBERS = {"y": 8, "q": 16, "u": 32, "t": 64, "n": -16, "i": -32, "x": -64}
 BASIC = [*NUMBERS, *"bdsogh"]
-# One in so many texts and dictionaries is huge.
+# One in HUGE texts and dictionaries is huge.
 HUGE, LARGEST_TEXT, MOST_OPTIONS = 2000, 250_000, 1000
 
 
@@ -41,7 +41,7 @@ class Dice(random.Random):
         return self.randrange(count) == 0
 
     def call(self, method):
-        """(path, interface.Member, signature, arguments) of a call to that method, more or less."""
+        """Return (path, interface.Member, signature, arguments) of a call to that method, often with an error."""
         interface, signature = METHODS[method]
         if not interface:
             interface, method = self.choice([*INTERFACES, f"{MANAGER[2]}2"]), self.member()
@@ -56,7 +56,7 @@ class Dice(random.Random):
         return self.choice("AaZz_") + "".join(self.choices("abcXYZ012_", k=self.choice([0, 1, 7, 30, 254])))
 
     def signature(self, depth=0):
-        """One complete type."""
+        """Return the signature of one complete type."""
         code = self.choice([*BASIC, "v"] if depth > 2 else [*BASIC, "v", "v", "a", "a", "(", "{", "options"])
         if code == "a":
             return "a" + self.signature(depth + 1)
@@ -67,7 +67,7 @@ class Dice(random.Random):
         return "a{sv}" if code == "options" else code
 
     def number(self, bits):
-        """Mostly near the ends of the range, where mistakes live."""
+        """Return a number, mostly one near the ends of the range, where programs err most."""
         low, high = (-(1 << -bits - 1), (1 << -bits - 1) - 1) if bits < 0 else (0, (1 << bits) - 1)
         return min(high, max(low, self.choice([0, 1, 2, 16, 17, 32, 33, low, high, self.randint(low, high)])))
 
@@ -104,7 +104,7 @@ class Dice(random.Random):
         return [self.value(signature[1:])] * length
 
     def options(self):
-        """Known keys, mostly with something wrong, and now and then unknown ones, some of them thousands."""
+        """Return known keys, mostly with something wrong, and sometimes unknown keys, even thousands of them."""
         options = {key: self.variant(KEYS[key] if self.one_in(2) else None)
                    for key in self.sample(list(KEYS), self.randint(0, 3))}
         for _ in range(self.choice([0, 0, 1, 3])):
@@ -118,7 +118,7 @@ class Dice(random.Random):
         return {f"key{number}": Variant("u", number) for number in range(count)}
 
     def variant(self, signature=None):
-        """The bus takes 64 levels in all and disconnects who sends more, so few variants hold others."""
+        """Return a variant, rarely one that holds others: the bus disconnects a client that nests deeper than 64."""
         self.nested += 1
         signature = signature or (self.signature(1) if self.nested < 4 else self.choice("sub"))
         variant = Variant(signature, self.value(signature))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Each of the daemon's system calls in turn fails, with each errno that a kernel under pressure has: it gives a
-complete lease, or a named error without a trace (I9), and does not abort. That a lease is as promised is read from the
-kernel, by programs that are not the daemon (I5)."""
+"""Make each system call of the daemon fail in turn, with each errno that a kernel under pressure returns. The daemon
+must give a complete lease, or answer with a named error and leave no trace (I9), and it must not abort. Programs other
+than the daemon read from the kernel whether the lease is as promised (I5)."""
 
 import strace
 from sweep import Sweep
@@ -19,10 +19,10 @@ class Errors(Sweep):
                 for point in operation.own(points) if point.call not in strace.CANNOT_FAIL for error in ERRORS]
 
     def note(self, told, where):
-        """A daemon that can't go on, as when the bus is lost to it, ends by itself."""
+        """A daemon that cannot continue, because it lost the bus for example, may exit; it must not die by a signal."""
         if told.kind == "refused" and not told.value.startswith(NAMED):
-            self.found(where, "wrong", [f"an error without a name of ours: {told.value}"])
-        # Asked, not looked for: a call of which strace lets go half made fails a moment later.
+            self.found(where, "wrong", [f"an error that is not one of the project's: {told.value}"])
+        # A call to the daemon finds out: a system call that strace let through in part fails only a moment later.
         if not self.let_finish():
             self.counts["ended"] += 1
             status = self.host.daemon.wait()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the files of the faults ring share that run on a scratch host: the bus ring's daemon and callers, how far this
-run goes, and a test's figures."""
+"""What the tests of the faults ring share that run on a scratch host: the bus ring's daemon and callers, the form of
+this run, and a test's figures."""
 
 import concurrent.futures
 import os
@@ -8,7 +8,7 @@ import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bus"))
 
-from figures import FULL, Figures, rounds  # noqa: E402,F401 (the path above comes first; for those who import this)
+from figures import FULL, Figures, rounds  # noqa: E402,F401 (the path above comes first; tests import these from here)
 from rig.process import until  # noqa: E402
 from ring import MANAGER, BusRing, error_name, half_made_lease  # noqa: E402,F401
 
@@ -16,14 +16,14 @@ KEPT_CHILDREN = 3
 
 
 def close_all(descriptors):
-    """The last descriptor of a tap takes the device with it, for which the kernel waits 16 ms; together hardly more."""
+    """Close descriptors in parallel: the kernel takes 16 ms to delete one tap, and hardly longer to delete many."""
     with concurrent.futures.ThreadPoolExecutor(16) as closers:
         list(closers.map(os.close, descriptors))
 
 
 def descriptors_at_rest(pid):
-    """How many descriptors the daemon has while it deletes nothing: the children that delete beside the three that are
-    kept have two each, and end when the kernel lets them go."""
+    """Count the daemon's descriptors while it deletes no tap. The daemon keeps three children. The further ones, which
+    delete taps, have two descriptors each and exit when the deletion is done."""
     until(lambda: len(children(pid)) <= KEPT_CHILDREN, "the daemon keeps no more children than at its start")
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -40,17 +40,18 @@ def resident_kib(pid):
 
 
 class FaultsRing(Figures, BusRing):
-    """A promise as a number, on a scratch host."""
+    """The base of the tests of this ring on a scratch host."""
 
     def evidence(self):
-        """Of a log of thousands of lines its end, and all that is not a matter of course."""
+        """Return the unusual lines and the last lines of the log, which can be thousands of lines long."""
         lines = super().evidence().splitlines()
         odd = [line for line in lines[:-20] if not line.startswith("qemu-tapd: info: ")]
         return "\n".join([*odd[:20], "the last lines:", *lines[-20:]])
 
     def connect(self, user="root"):
-        """A connection until the end of the test. Of tens of thousands of questions polkitd 122 forgets one to its ten
-        seconds' limit for a script, and says no: that is waited for, and told from what the daemon does."""
+        """Connect until the end of the test. polkitd 122 limits each script to ten seconds and, once in tens of
+        thousands of questions, forgets one and answers no after that time. The timeout here is longer, so that a test
+        sees that answer and can distinguish it from a missing one."""
         bus = self.host.connect(user)
         bus.timeout = 30
         self.addCleanup(bus.close)

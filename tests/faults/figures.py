@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How far a run of the faults ring goes, and a test's figures as one line, from which the table of results is made.
-Apart from the ring itself, because some of its modules need a booted Debian and not a scratch host."""
+"""The form of a run of the faults ring, short or full, and a test's figures as one line of the table of results. This
+is a module of its own because some tests of the ring run in a booted Debian and not on a scratch host."""
 
 import os
 
@@ -8,13 +8,13 @@ FULL = os.environ.get("QEMU_TAPCTL_FAULTS") == "full"
 
 
 def rounds(short, full):
-    """How often something is tried: a short run is for every change, a full one for the proof."""
+    """Return how often to repeat something: the short form is for every change, the full form is the proof."""
     return full if FULL else short
 
 
 class Figures:
-    """A promise as a number: each test counts what happened, shows it, and demands what must be zero."""
+    """Shows a promise as a number: each test counts what happened, shows the counts, and requires some to be zero."""
 
     def show(self, **figures):
-        """What was counted, before anything is demanded of it: a failed test shows its figures too."""
+        """Record the counts. Call this before any assertion, so that a failed test shows its figures too."""
         self.shows = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What the leases of a host are, by the law and by the kernel's word alone: a second reading of the aliases, written
-from the contract and not from the daemon, for whom this is the measure. Pure; links and addresses come from a dump.
+"""A second implementation of how aliases are read as leases, written from the contract and not from the daemon, to
+measure the daemon by. It is pure: links and addresses come from a dump of the kernel.
 
-A tap is ours if its alias is a tag that names the tap's own ifindex (I3). Taps whose tags name one lease are that
-lease. Two that claim one place in it are not foreseen: either may have it, the other counts for nothing."""
+A tap belongs to the daemon if its alias is a tag that names the tap's own ifindex (I3). Taps whose tags name the same
+lease form that lease. The contract does not say what happens if two taps claim one place in a lease: the daemon may
+count either of them, and the other one is in no lease."""
 
 import ipaddress
 import itertools
@@ -45,7 +46,7 @@ class Tag(NamedTuple):
 
 
 def decode(alias):
-    """The tag, or None if it is not exactly one."""
+    """Return the tag, or None if the alias is not exactly one tag."""
     match = TAG.fullmatch(alias)
     if not match:
         return None
@@ -65,7 +66,7 @@ def own_tag(link):
 
 
 def claims(links):
-    """{lease: {position: [ifindex, ...]}} of the taps that are ours."""
+    """Return {lease: {position: [ifindex, ...]}} of the daemon's taps."""
     found = {}
     for ifindex in sorted(links):
         tag = own_tag(links[ifindex])
@@ -75,15 +76,15 @@ def claims(links):
 
 
 def readings(places):
-    """The ways to read a lease, each {position: ifindex}: one, unless a place is claimed twice."""
+    """Yield each way to read a lease, as {position: ifindex}: one, unless two taps claim the same place."""
     positions = sorted(places)
     for chosen in itertools.product(*(places[position] for position in positions)):
         yield dict(zip(positions, chosen))
 
 
 def must_go(reading, links):
-    """Of a lease, read so, the taps that it can't keep: all of one held by name that lacks a tap; those that were
-    being deleted; those of descriptors that nobody has any more (I6)."""
+    """Return the taps that a lease, read this way, cannot keep: all taps of a lease held by name if one is missing,
+    taps whose deletion has begun, and taps held by descriptors that no process has open any more (I6)."""
     taps = [links[reading[position]] for position in sorted(reading)]
     first = own_tag(taps[0])
     if first.hold == "name" and len(taps) != first.count:
@@ -93,8 +94,8 @@ def must_go(reading, links):
 
 
 def at_risk(links, gone=frozenset()):
-    """The taps that the daemon may delete as things stand, if some of these are gone already. With one tap of a lease
-    held by name all of it goes."""
+    """Return the taps that the daemon may delete in this state, given that those in `gone` may be deleted already. If
+    one tap of a lease held by name may be deleted, so may all of its taps."""
     found = set()
     for places in claims(links).values():
         doomed = set().union(*(must_go(reading, links) for reading in readings(places)))
@@ -106,7 +107,7 @@ def at_risk(links, gone=frozenset()):
 
 
 def addresses_fit(tap, index, addresses):
-    """The gateway is the tap's own address of the plan, else any it has, and empty where it has none."""
+    """The entry must show the planned address if the tap has it, else any address it has, else an empty one."""
     if not addresses:
         return (tap["gateway"], tap["client"], tap["prefix-length"]) == ("", "", 0)
     shown = f"{tap['gateway']}/{tap['prefix-length']}"
@@ -122,7 +123,7 @@ def tap_fits(tap, link, addresses):
 
 
 def lease_fits(entry, reading, links, addresses):
-    """Whether this entry of the daemon's list is the lease, read so."""
+    """True if the daemon's list entry describes this lease, read this way."""
     ifindexes = [reading[position] for position in sorted(reading)]
     common = own_tag(links[ifindexes[0]])
     return (entry["label"], entry["uid"], entry["hold"], entry["idle-timeout"], len(entry["taps"])) == \
@@ -133,7 +134,7 @@ def lease_fits(entry, reading, links, addresses):
 
 
 def unrest(links):
-    """What must still be deleted, as lines: leases that can't be read so that they may stay."""
+    """Return one line for each lease that must still be deleted, however it is read."""
     return [f"lease {lease} is still there: {[links[ifindex].name for ifindex in must_go(reading, links)]}"
             for lease, places in claims(links).items()
             for reading in [min(readings(places), key=lambda reading: len(must_go(reading, links)))]
@@ -141,11 +142,11 @@ def unrest(links):
 
 
 def disagreements(listed, links, addresses):
-    """Where the daemon's list (of all) is not what the kernel has, as lines."""
+    """Return one line for each difference between the daemon's list of all leases and the kernel."""
     entries, expected = {entry["lease"]: entry for entry in listed}, claims(links)
     lines = [f"listed, but not there: {entries[lease]}" for lease in entries.keys() - expected.keys()]
     lines += [f"there, but not listed: {lease} {expected[lease]}" for lease in expected.keys() - entries.keys()]
-    lines += [f"listed otherwise than it is: {entries[lease]} but {[links[i] for p in places.values() for i in p]}"
+    lines += [f"listed wrongly: {entries[lease]}, but the taps are {[links[i] for p in places.values() for i in p]}"
               for lease, places in expected.items() if lease in entries and
               not any(lease_fits(entries[lease], reading, links, addresses) for reading in readings(places)
                       if not must_go(reading, links))]

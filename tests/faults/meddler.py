@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Somebody with root who meddles with taps, one change at a time, and knows after each what the host must look like:
-everything as he left it, apart from what the daemon had, by the law, a reason to delete meanwhile. A change and
-what it is expected to do stand together, so that the expectation owes nothing to what the daemon made of it."""
+"""Makes changes to taps as root, one at a time, and knows after each one what the host must look like: as the meddler
+left it, apart from what the contract gives the daemon a reason to delete. The code of each change also updates that
+expectation, so the expectation does not depend on what the daemon did."""
 
 import contextlib
 import ctypes
@@ -35,7 +35,7 @@ def enter_network(descriptor):
 
 
 class Elsewhere:
-    """Another network namespace, to move taps to."""
+    """Another network namespace, into which the meddler moves taps."""
 
     def __init__(self):
         self.popen = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE,
@@ -58,22 +58,22 @@ class Elsewhere:
 
 
 class Meddler:
-    """`links` and `addresses` are what must be there, `risky` what the daemon may have deleted by now."""
+    """`links` and `addresses` are what must exist. `risky` is what the daemon may have deleted already."""
 
     def __init__(self, chance):
         self.chance = random.Random(chance)
         self.net = Rtnetlink()
         self.elsewhere = Elsewhere()
         with open("/proc/sys/net/ipv4/conf/all/promote_secondaries", "w", encoding="ascii") as setting:
-            setting.write("1")  # else the end of one address would be that of others of its subnet
+            setting.write("1")  # else deleting an address deletes others of its subnet
         self.links, self.addresses, self.risky = {}, {}, set()
-        self.away = {}          # ifindex: link, of those moved away
-        self.original = {}      # ifindex: alias, of every tap that was given
-        self.names = {}         # ifindex: name, likewise
+        self.away = {}          # ifindex: link, of taps moved away
+        self.original = {}      # ifindex: alias, of every tap that the daemon gave
+        self.names = {}         # ifindex: name, of every tap that the daemon gave
         self.bridge = None
-        self.strangers = set()  # never given, but where one was: with its name, at times with its ifindex
-        self.unheard = False    # one of these was made ours while down, of which the kernel tells nobody
-        self.changes = []       # in words, since the last forget()
+        self.strangers = set()  # taps that the meddler made in place of a given one: same name, perhaps same ifindex
+        self.unheard = False    # a stranger got a valid tag while down, which the kernel does not announce
+        self.changes = []       # as text, since the last forget()
         self.made = 0
 
     def close(self):
@@ -84,12 +84,13 @@ class Meddler:
         return self.net.links(), self.net.addresses()
 
     def adopt(self, links, addresses):
-        """Takes what is there for what must be there: at the beginning, and where both have been compared."""
+        """Expect what exists: at the beginning, and after a comparison that found no difference."""
         self.links, self.addresses, self.risky = dict(links), dict(addresses), set()
 
     def differences(self, links, addresses):
-        """Where the host is not as it must be, as lines. Whether anybody holds a tap is not looked at. One that had to
-        go was perhaps set down for it, and then saved by a change of its group."""
+        """Return where the host is not as it must be, as lines. The carrier is not compared: it shows only whether a
+        process holds the tap. A tap that the daemon had to delete may be down: the daemon set it down for the deletion,
+        and then a change of its group saved it."""
         lines = []
         for ifindex, link in self.links.items():
             whose = "ours" if lease_model.own_tag(link) else "foreign"
@@ -107,7 +108,7 @@ class Meddler:
         return lines + [f"unknown: {links[ifindex]}" for ifindex in links.keys() - self.links.keys()]
 
     def given(self, ifindex):
-        """A tap that the daemon has given just now."""
+        """Expect a tap that the daemon has just given."""
         link = self.net.link(ifindex)
         self.links[ifindex] = link._replace(carrier=link.carrier and not link.persistent)
         self.addresses[ifindex] = self.net.addresses().get(ifindex, set())
@@ -120,7 +121,7 @@ class Meddler:
         del self.links[ifindex]
         self.addresses.pop(ifindex, None)
 
-    # One change each of the tap `ifindex`; False: not possible as things are
+    # Each of these makes one change of the tap `ifindex`, or returns False if that is not possible now.
 
     def set_down(self, ifindex):
         self.net.change(ifindex, up=False)
@@ -132,7 +133,7 @@ class Meddler:
 
     def rename(self, ifindex):
         if self.links[ifindex].up:
-            self.set_down(ifindex)  # older kernels insist
+            self.set_down(ifindex)  # older kernels rename only links that are down
         self.made += 1
         name = self.chance.choice((f"other{self.made}", f"tap{300 + self.made % 700}", self.names[ifindex]))
         if name in {link.name for link in self.links.values()}:
@@ -161,7 +162,7 @@ class Meddler:
         self.tag(ifindex, self.original[ifindex])
 
     def retag(self, ifindex):
-        """A flawless tag of this very tap, with other values than it was given with."""
+        """Write a valid tag of this tap with other values than it was given with."""
         tag = lease_model.decode(self.original[ifindex])
         other = lease_model.decode(self.chance.choice(list(self.original.values())))
         changed = self.chance.choice((
@@ -182,7 +183,7 @@ class Meddler:
         self.vanished(ifindex)
 
     def recreate(self, ifindex):
-        """Another tap in its place: of its name, at times even with its ifindex or its alias, word for word."""
+        """Replace the tap by another one of the same name, sometimes with its ifindex or with its exact alias."""
         name = self.links[ifindex].name
         self.delete(ifindex)
         same_number = self.chance.random() < 0.4
@@ -201,7 +202,7 @@ class Meddler:
         self.vanished(ifindex)
 
     def move_back(self, ifindex):
-        """Its ifindex is its own again, unless somebody else has it by now."""
+        """Move the tap back. It keeps its ifindex, so this is not possible if another link has that by now."""
         link = self.away[ifindex]
         if ifindex in self.links or link.name in {other.name for other in self.links.values()}:
             return False
@@ -229,7 +230,7 @@ class Meddler:
         self.update(ifindex, master=master)
 
     def change_setting(self, ifindex):
-        """One that the kernel announces, or several of which it announces one; unsettled() wants them back."""
+        """Change one setting, or several of which the kernel announces one. unsettled() waits for their old values."""
         link = self.links[ifindex]
         with contextlib.suppress(FileNotFoundError):
             for path, value in self.chance.choice(FOREIGN_SETTINGS).items():
@@ -238,7 +239,7 @@ class Meddler:
 
     @staticmethod
     def unsettled(links):
-        """Of the taps that are a lease's by the law, the settings that somebody changed, as lines."""
+        """Return the settings that are not as promised, as lines, of the taps that are in a lease by the contract."""
         lines = []
         for places in lease_model.claims(links).values():
             for ifindex in (ifindexes[0] for ifindexes in places.values() if len(ifindexes) == 1):
@@ -249,14 +250,14 @@ class Meddler:
                         lines += [] if found == value else [f"{path} of {links[ifindex].name} is {found}"]
         return lines
 
-    # What he does next
+    # Choosing the next change
 
     def assess(self):
-        """To be called after every change, as the daemon may be at once."""
+        """Note what the daemon may delete now. Call this after every change, as the daemon may act at once."""
         self.risky |= lease_model.at_risk(self.links, self.risky)
 
     def meddle(self):
-        """One change of one of the taps that were given, or of what took the place of one."""
+        """Change one of the taps that the daemon gave, or one that replaced such a tap."""
         if self.away and self.chance.random() < 0.3:
             self.attempt("move_back", self.chance.choice(list(self.away)))
             return
@@ -270,15 +271,15 @@ class Meddler:
             if getattr(self, change)(ifindex) is not False:
                 self.changes.append(f"{change} {ifindex}")
         except OSError as error:
-            # The daemon was faster. If it had no reason to be, the next look tells.
+            # The daemon deleted it first. If it had no reason to, the next look finds that.
             if error.errno not in (errno.ENODEV, errno.EADDRNOTAVAIL) or self.net.link(ifindex):
                 raise
         finally:
-            self.assess()  # also of half a change
+            self.assess()  # also after half a change
 
     def forge(self, ifindex):
-        """Makes a foreign device look like ours: a tap by somebody else's tag, another kind by a flawless one of its
-        own. A foreign tap with a flawless tag of its own is ours by the law, and so not among them."""
+        """Make a foreign device look like the daemon's: a tap by a tag that names another link, another kind of device
+        by a valid tag of its own. A foreign tap with a valid tag of its own is the daemon's by the contract."""
         alias = self.chance.choice([*self.original.values(), ""])
         tag = lease_model.decode(alias)
         if tag and not self.links[ifindex].tap:
@@ -286,7 +287,7 @@ class Meddler:
         self.tag(ifindex, alias)
 
     def let_go(self, ifindexes):
-        """The holder of these taps' descriptors has closed them."""
+        """Expect the end of these taps: their holder has closed the descriptors."""
         for ifindex in ifindexes:
             for there in (self.links, self.away):
                 if ifindex in there and not there[ifindex].persistent:
@@ -294,7 +295,7 @@ class Meddler:
         self.assess()
 
     def forget(self):
-        """Takes away all that is left of the taps that were given, here and elsewhere."""
+        """Delete all that is left of the taps that the daemon gave, in both namespaces."""
         for ifindex in self.away:
             with contextlib.suppress(OSError):
                 self.elsewhere.net.delete(ifindex)

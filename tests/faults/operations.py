@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the daemon does that the sweeps disturb, call by call, each with what its caller was told and what must not be
-found then."""
+"""The operations of the daemon that the sweeps disturb at one system call after the other. Each operation knows how to
+start it, what its caller received, and which states must not be found afterwards."""
 
 import collections
 import select
@@ -11,11 +11,11 @@ from rig import kernel
 from rig.bus import BusError, Disconnected
 from rig.wire import Variant
 
-# From the bus, of a call that the daemon did not answer.
+# Errors that the bus returns for a call that the daemon did not answer.
 UNANSWERED = {"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown",
               "org.freedesktop.DBus.Error.NameHasNoOwner"}
 
-# What a call came to: `answered` with its values, `refused` with an error's name, `cut` by the daemon's end, or
+# How a call ended: `answered` with its values, `refused` with an error's name, `cut` by the daemon's end, or
 # `unanswered`.
 Outcome = collections.namedtuple("Outcome", "kind value")
 
@@ -32,29 +32,29 @@ def outcome(call):
 
 
 class Operation:
-    """What the daemon is disturbed at, on request of a caller whom it knows already."""
+    """Something that the daemon does and a sweep disturbs. The daemon knows the caller from an earlier call."""
 
     def prepare(self, ring):
         ring.dial()
 
     def own(self, points):
-        """Those of the points at which the program itself can deal with an error."""
+        """Return the points at which the program itself can handle an error."""
         return points
 
     def disturbed(self, ring, options):
-        """Done while strace looks on; what its caller was told."""
+        """Run the operation under strace and return what its caller received."""
         with strace.looking_on(ring.host.daemon.pid, *options):
             told = self.act(ring)
             ring.let_finish()
         return told
 
     def wrong(self, told, leases):
-        """What the caller was told, against the leases that there are then beside those of others."""
+        """Return what is wrong with the outcome, given the leases that then exist besides those of other users."""
         return []
 
 
 class Acquire(Operation):
-    """Of one shape of lease."""
+    """Acquire of one kind of lease."""
 
     def __init__(self, hold, count, queues, **more):
         self.shape, self.more = (hold, count, queues), more
@@ -65,14 +65,14 @@ class Acquire(Operation):
 
     def wrong(self, told, leases):
         if told.kind == "answered" and [lease["lease"] for lease in leases] != [told.value[0]]:
-            return ["a lease that its caller was told of is lost"]
+            return ["a lease that its caller received is lost"]
         if told.kind == "refused" and leases:
             return [f"refused with {told.value}, but a lease is left"]
         return [] if len(leases) <= 1 else ["more leases than were asked for"]
 
 
 class Release(Operation):
-    """Of a lease of two taps."""
+    """Release of a lease of two taps."""
 
     title = "Release name, 2 x 1"
 
@@ -90,7 +90,7 @@ class Release(Operation):
 
 
 class IdleEnd(Operation):
-    """Of a lease of two taps that nobody opens."""
+    """The end by idle timeout of a lease of two taps that no process opens."""
 
     title = "idle end name, 2 x 1"
     def prepare(self, ring):
@@ -108,12 +108,12 @@ ACQUIRES += [Acquire("name", 2, 1, profile=Variant("s", "runqemu"), attended=Var
 
 
 class Start(Operation):
-    """With leases there, and a tap whose siblings were never made, as a crash leaves it."""
+    """A start with existing leases, and with a tap whose siblings were never made, as a crash leaves it."""
 
     title = "start"
 
     def own(self, points):
-        """The dynamic loader's errors are its own to tell; it is done when it gives back its cache (ld.so(8))."""
+        """Skip the dynamic loader, which reports its own errors. Its last call unmaps its cache (ld.so(8))."""
         return points[[point.call for point in points].index("munmap"):]
 
     def prepare(self, ring):
@@ -124,18 +124,18 @@ class Start(Operation):
         try:
             ring.host.start_daemon(under=strace.around(options))
         except RuntimeError:
-            told = Outcome("cut", None)  # it was not ready
+            told = Outcome("cut", None)  # the daemon never became ready
         else:
             ring.let_finish()
             told = Outcome("answered", None)
-        # Of the one that goes on strace would not take its hands.
+        # strace does not let go of a daemon that runs on, so start another one.
         if ring.host.daemon.alive():
             ring.host.restart_daemon()
         return told
 
 
 class Leave(Operation):
-    """Of the daemon itself, a second after the last call, when there is no tap."""
+    """The idle exit: the daemon exits one second after the last call if there is no tap."""
 
     title = "idle exit"
     LIMIT = 10
@@ -150,7 +150,7 @@ class Leave(Operation):
         return Outcome("cut" if status < 0 else "answered", status)
 
     def end(self, ring):
-        """A service manager reads what it is told, which the daemon waits for before it gives its name back."""
+        """Read the daemon's messages as a service manager does: it waits for that before it gives up its bus name."""
         notify, daemon = ring.host.notify, ring.host.daemon
         while notify in select.select([notify, daemon.pidfd], [], [], self.LIMIT)[0]:
             notify.recv(4096)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""rtnetlink(7) without a program in between: `ip` takes milliseconds for what takes the kernel microseconds, which is
-too long for somebody who interferes amid an acquire, and for a look after each of thousands of changes."""
+"""rtnetlink(7) without another program: `ip` takes milliseconds where the kernel takes microseconds. That is too slow
+to interfere with an Acquire in progress, and to look at the host after each of thousands of changes."""
 
 import errno
 import fcntl
@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import NamedTuple
 
-# Of linux/netlink.h, rtnetlink.h, if_link.h, if_addr.h and if_tun.h.
+# From linux/netlink.h, rtnetlink.h, if_link.h, if_addr.h and if_tun.h.
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_EXCL, NLM_F_CREATE, NLM_F_DUMP_INTR = 1, 4, 0x300, 0x200, 0x400, 0x10
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NEWLINK, DELLINK, GETLINK, NEWADDR, DELADDR, GETADDR, NEWROUTE, DELROUTE = 16, 17, 18, 20, 21, 22, 24, 25
@@ -29,7 +29,7 @@ IFF_TUN, IFF_TAP, IFF_NO_PI, IFF_TUN_EXCL = 0x1, 0x2, 0x1000, 0x8000
 
 
 class Link(NamedTuple):
-    """A link as the kernel has it. `kind` is the kernel's word, `tap` that it is a tun of type tap."""
+    """A link as the kernel has it. `kind` is the kernel's word; `tap` is true for a tun device of type tap."""
 
     ifindex: int
     name: str
@@ -46,7 +46,7 @@ class Link(NamedTuple):
 
 
 def attribute(kind, payload):
-    """A netlink attribute: text ends with a zero byte, a number is a u32, a list of attributes is nested."""
+    """Encode a netlink attribute. Text gets a zero byte at its end, a number becomes a u32."""
     if isinstance(payload, str):
         payload = payload.encode("utf-8", "surrogateescape") + b"\0"
     elif isinstance(payload, int):
@@ -55,7 +55,7 @@ def attribute(kind, payload):
 
 
 def attributes(body):
-    """{kind: payload} of a chain of attributes."""
+    """Decode a sequence of attributes as {kind: payload}."""
     found, position = {}, 0
     while position + 4 <= len(body):
         length, kind = struct.unpack_from("=HH", body, position)
@@ -88,7 +88,7 @@ def link_of(body):
 
 
 class Rtnetlink:
-    """Requests, each answered before the next, in the network namespace of the moment this was made."""
+    """A netlink socket of the network namespace in which it was made. Each request waits for its answer."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -104,7 +104,7 @@ class Rtnetlink:
         return serial
 
     def _answers(self, serial):
-        """(kind, flags, body) of all that answers a request, to its end; what the kernel refuses is OSError."""
+        """Yield (kind, flags, body) of each message that answers a request. An error from the kernel raises OSError."""
         while True:
             piece, position = self.socket.recv(1 << 18), 0
             while position < len(piece):
@@ -112,7 +112,7 @@ class Rtnetlink:
                 body = piece[position + 16:position + length]
                 position += (length + 3) // 4 * 4
                 if answered != serial:
-                    continue  # of a request whose answer was not read to its end
+                    continue  # the rest of an earlier answer that was not read to its end
                 if kind in (NLMSG_ERROR, NLMSG_DONE):
                     refused = -struct.unpack_from("=i", body)[0] if body else 0
                     if refused:
@@ -124,7 +124,7 @@ class Rtnetlink:
         return [body for _, _, body in self._answers(self._send(kind, NLM_F_ACK | flags, body))]
 
     def dump(self, kind, body):
-        """One that a change ran into is begun again."""
+        """Return a consistent dump. If a change interrupts a dump, repeat it."""
         while True:
             answers = list(self._answers(self._send(kind, NLM_F_DUMP, body)))
             if not any(flags & NLM_F_DUMP_INTR for _, flags, _ in answers):
@@ -137,11 +137,11 @@ class Rtnetlink:
         return struct.pack("=BxHiII", 0, 0, ifindex, flags, change)
 
     def links(self):
-        """Every link by ifindex."""
+        """Return {ifindex: Link} of every link."""
         return {link.ifindex: link for link in map(link_of, self.dump(GETLINK, self._header()))}
 
     def link(self, ifindex):
-        """One link, None if it is not there."""
+        """Return one link, or None if it does not exist."""
         try:
             return link_of(self.request(GETLINK, self._header(ifindex))[0])
         except OSError as error:
@@ -155,7 +155,7 @@ class Rtnetlink:
                      attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))) + info, NLM_F_CREATE | NLM_F_EXCL)
 
     def change(self, ifindex, *, up=None, **settings):
-        """Sets what is named: name, alias, group, master (0: none), namespace (its descriptor)."""
+        """Change what is given: up, name, alias, group, master (0: none), namespace (a descriptor)."""
         kinds = {"name": IFLA_IFNAME, "alias": IFLA_IFALIAS, "group": IFLA_GROUP, "master": IFLA_MASTER,
                  "namespace": IFLA_NET_NS_FD}
         header = self._header(ifindex, IFF_UP if up else 0, 0 if up is None else IFF_UP)
@@ -180,7 +180,7 @@ class Rtnetlink:
     # Addresses and routes
 
     def addresses(self):
-        """{ifindex: {"address/length", ...}}, of IPv4."""
+        """Return {ifindex: {"address/length", ...}} of all IPv4 addresses."""
         found = {}
         for body in self.dump(GETADDR, struct.pack("=BBBBi", socket.AF_INET, 0, 0, 0, 0)):
             _, length, _, _, ifindex = struct.unpack_from("=BBBBi", body)
@@ -210,7 +210,7 @@ class Rtnetlink:
                      attribute(RTA_PRIORITY, priority) + (attribute(RTA_OIF, oif) if oif else b""), flags)
 
     def add_route(self, prefix, table, priority, oif=0):
-        """Through a link, or without one into a black hole."""
+        """Add a route through the link `oif`, or a black hole route without one."""
         self._change_route(NEWROUTE, prefix, table, priority, oif, NLM_F_CREATE | NLM_F_EXCL)
 
     def delete_route(self, prefix, table, priority, oif=0):
@@ -218,7 +218,7 @@ class Rtnetlink:
 
 
 def open_tun(name, kind=IFF_TAP, ifindex=None, persistent=False):
-    """A new tap, or tun; `name` may be a pattern such as tap%d. Returns its descriptor and its name."""
+    """Make a tap or tun and return its descriptor and its name. `name` may be a pattern such as tap%d."""
     descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
     try:
         if ifindex is not None:
@@ -233,7 +233,7 @@ def open_tun(name, kind=IFF_TAP, ifindex=None, persistent=False):
 
 
 def add_tun(name, kind=IFF_TAP, ifindex=None):
-    """The same, as `ip tuntap add` leaves it: there without anybody who holds it. Returns its ifindex."""
+    """Make a persistent tap or tun that no process holds, as `ip tuntap add` does, and return its ifindex."""
     descriptor, name = open_tun(name, kind, ifindex, persistent=True)
     os.close(descriptor)
     return socket.if_nametoindex(name)

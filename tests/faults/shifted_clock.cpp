@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Loaded before the C library's own functions (LD_PRELOAD), so that a program's wall clock can be set while it runs
-// without that of the machine. Only the wall clock is touched. Debian's libfaketime does it too, but moves a timer's
-// absolute monotonic time along with the wall clock (timerfd_settime: EINVAL), which no clock setting does.
+// A library for LD_PRELOAD that shifts a running program's wall clock and leaves the machine's clock alone. It changes
+// only the wall clock. Debian's libfaketime shifts it too, but it moves a timer's absolute monotonic time along with
+// the wall clock (timerfd_settime fails with EINVAL), which no real change of the clock does.
 //
-// SHIFTED_CLOCK names a file of four 64-bit numbers, shared with the test: by how many seconds to shift, written by
-// the test, and how often a time was given that was right, ahead and behind, written here.
+// SHIFTED_CLOCK names a file of four 64-bit numbers that the test maps too. The test writes the first one, the seconds
+// to shift by. This library writes the others: how often it returned a time that was right, ahead, and behind.
 
 #include <atomic>
 #include <cstdint>
@@ -30,7 +30,7 @@ Shared *shared()
         const char *path = std::getenv("SHIFTED_CLOCK");
         const int fd = path ? ::open(path, O_RDWR | O_CLOEXEC) : -1;
         if (fd < 0)
-            std::abort(); // a test without what it tests must not succeed
+            std::abort(); // without the file the test would pass and prove nothing
         void *const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (memory == MAP_FAILED)
             std::abort();

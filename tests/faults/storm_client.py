@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""storm_client.py USER SEED ROUNDS: one of many who take and give back leases at the same time, as a process of its
-own. Says `ready`, begins at a line on stdin, and writes as JSON when (CLOCK_MONOTONIC, ns) it asked for what, had it,
-and gave it back: who was right is for others to judge, when all is over."""
+"""storm_client.py USER SEED ROUNDS: a process that acquires and gives back leases at the same time as many others. It
+prints `ready`, begins when it reads a line on stdin, and prints as JSON when (CLOCK_MONOTONIC, ns) it asked for each
+lease, received it and gave it back. storm_judge.py judges the records of all processes afterwards."""
 
 import ipaddress
 import json
@@ -22,7 +22,7 @@ from stand_in import tap_of  # noqa: E402
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
 IFF_UP = 0x1
 LONGEST_HOLD = 0.3  # s
-# Nobody else's tap would still be there after that, by the project's own promise.
+# By the project's promise, a tap is gone this long after its last descriptor is closed.
 SECONDS_TO_END = 1
 
 
@@ -31,7 +31,7 @@ def call(bus, member, signature, *arguments):
 
 
 def wish(chance):
-    """What this round asks for: (count, options)."""
+    """Return what this round asks for, as (count, options)."""
     options = {"hold": Variant("s", chance.choice(("fd", "name")))}
     if chance.random() < 0.25:
         options["queues"] = Variant("u", 2)
@@ -48,7 +48,7 @@ def fact(name, file):
 
 
 def broken_promises(lease, taps, descriptors, count, options):
-    """Where what was given is not what the kernel has: the lease's devices, up, and descriptors of theirs."""
+    """Return where a grant differs from the kernel: the lease's devices are up, the descriptors are theirs."""
     queues = options["queues"].value if "queues" in options else 1
     named = [tap["name"] for tap in taps]
     found = [] if len(taps) == count else [f"{len(taps)} taps instead of {count}"]
@@ -71,7 +71,7 @@ def tap_record(tap):
 
 
 def give_back(bus, lease, descriptors, by_release, record):
-    """By Release, or as a program that ends does: by closing the last descriptor."""
+    """End the lease by Release, or as a program does that exits: by closing the last descriptor."""
     record["ended"] = time.monotonic_ns()
     try:
         if by_release:

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Who collided with whom (I2), by the records that all sides of a storm kept of themselves. Pure, and it asks nobody:
-the daemon has no say in it.
+"""Finds collisions (I2) in the records that all processes of a storm kept. This module is pure and does not use the
+daemon's view of anything.
 
-A lease was certainly held from its reply's arrival until it began to be given back. A thing of somebody else was
-certainly there from its completed creation until its deletion began. Two leases conflict if they were held at one time;
-a lease conflicts with a thing that was there all the while it was asked for, since it was decided then, whenever in
-between. The other way round, a request may be told that the pool is exhausted only if its taps had no room under the
-broadest reading: everything counts from the moment somebody began to make it until he had been told of its end."""
-
+A lease was certainly held from the arrival of its reply until the caller began to give it back. A foreign thing (a tap,
+address or route of another program) certainly existed from the end of its creation until its deletion began. Two leases
+conflict if they share something and were held at the same time. A lease conflicts with a foreign thing that existed
+during the whole request, because the daemon chose the lease at some moment within the request. In the other direction,
+the daemon may refuse a request as PoolExhausted only if there was no room for its taps under the broadest reading: each
+lease and each thing counts from the moment its creation began until its maker knew that it was gone."""
 import ipaddress
 
 POOL = ipaddress.ip_network("192.168.0.0/16")
-# Of the default settings: the plan's indexes, without runqemu's and libvirt's networks.
+# The plan's indexes under the default settings, without the networks of runqemu and libvirt.
 INDEXES = frozenset(range(8, 255)) - {122}
 EXHAUSTED = "org.qemutap1.Error.PoolExhausted"
 
@@ -26,7 +26,7 @@ def overlap(one, other):
 
 
 class Claim:
-    """What a lease or a thing takes up: names, indexes, MACs and address ranges."""
+    """What a lease or a foreign thing occupies: names, indexes, MACs and address ranges."""
 
     def __init__(self, names, prefixes, indexes=(), macs=()):
         self.words = {("name", name) for name in names} | {("index", index) for index in indexes} | \
@@ -34,14 +34,14 @@ class Claim:
         self.spans = [(span(prefix), prefix) for prefix in prefixes]
 
     def shared(self, other):
-        """What both take up, in words."""
+        """Return what both occupy, in words."""
         found = [f"{kind} {value}" for kind, value in sorted(self.words & other.words, key=str)]
         found += [f"subnet {text} and {theirs}" for one, text in self.spans for another, theirs in other.spans
                   if overlap(one, another)]
         return found
 
     def indexes(self):
-        """The plan's indexes that can't be given while this is there."""
+        """Return the plan's indexes that no lease can have while this exists."""
         taken = {int(value[3:]) for kind, value in self.words if kind == "name" and value[3:].isdigit()}
         base = int(POOL.network_address)
         for (first, last), _ in self.spans:
@@ -66,7 +66,7 @@ def claim_of_thing(thing):
 
 
 class Verdict:
-    """What was found, and how often there was something to look at: nothing found among nothing proves nothing."""
+    """The conflicts, and the number of comparisons: no conflict among no comparisons proves nothing."""
 
     def __init__(self):
         self.conflicts = []
@@ -74,7 +74,7 @@ class Verdict:
 
 
 def duplicates(grants):
-    """Leases that were held at one time and share anything, and taps of one lease that do."""
+    """Find leases that share something and were held at the same time, and taps of one lease that share something."""
     verdict, held = Verdict(), []
     for grant in sorted(grants, key=lambda grant: grant["received"]):
         taps = [claim_of_tap(tap) for tap in grant["taps"]]
@@ -92,7 +92,7 @@ def duplicates(grants):
 
 
 def overlaps(grants, things):
-    """Leases that were given although a thing of somebody else was in the way all the time."""
+    """Find leases that were granted although a foreign thing was in the way during the whole request."""
     verdict, there = Verdict(), []
     coming = sorted(things, key=lambda thing: thing["made"], reverse=True)
     for grant in sorted(grants, key=lambda grant: grant["sent"]):
@@ -110,7 +110,7 @@ def overlaps(grants, things):
 
 
 def wrongly_refused(refusals, grants, things):
-    """The refusals for which there was no reason: another error than an exhausted pool, or room for all their taps."""
+    """Find refusals without a reason: those with an error other than PoolExhausted, or with room for all taps."""
     lives = [(thing["making"], thing["ended"], claim_of_thing(thing)) for thing in things]
     lives += [(grant["sent"], grant["over"], claim_of_grant(grant)) for grant in grants]
     wrong = []

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""storm_neighbour.py SEED: the other programs of a busy host in one: it makes taps named tap%d and tapN, alternative
-names, addresses and routes out of the daemon's pool, and takes them away again, at random, until its stdin ends. It
-looks at each thing before it takes it away: whatever is not as it was made, somebody else has touched.
+"""storm_neighbour.py SEED: plays the other programs of a busy host. Until its stdin ends it makes taps named tap%d and
+tapN, alternative names, addresses and routes in the daemon's pool, at random, and removes them again. It looks at each
+thing before it removes it: a thing that is not as it was made has been touched by another program.
 
-Says `ready`, and in the end as JSON when (CLOCK_MONOTONIC, ns) there was what, and what was touched."""
+It prints `ready`, and at the end as JSON when (CLOCK_MONOTONIC, ns) each thing existed, and which ones were touched."""
 
 import contextlib
 import errno
@@ -25,37 +25,37 @@ import rtnetlink  # noqa: E402 (the path above comes first)
 from rtnetlink import Rtnetlink  # noqa: E402
 
 POOL = ipaddress.ip_network("192.168.0.0/16")
-# Where leases are: in a range that is much wider the two would seldom meet.
+# The range in which leases get their indexes. In a much wider range things and leases would seldom meet.
 INDEXES = range(7, 90)
-# Prefix lengths by how often: those of hosts, of networks like ours, and of those of whole companies.
+# Prefix lengths, weighted: those of single hosts, of networks as small as the daemon's, and of whole companies.
 LENGTHS = [32] * 12 + [30] * 8 + [26] * 8 + [24] * 24 + [23] * 8 + [22] * 6 + [20] * 4 + [18] * 2 + [16]
 BROAD = 20
 TABLES = (254, 100, 101, 102)
 MOST = 48
-DISTANCE = 0.004  # s from one to the next: the kernel lets only one change the network at a time
+DISTANCE = 0.004  # s between two things: the kernel makes one change of the network at a time
 
 
 class Neighbour:
     def __init__(self, seed):
         self.chance = random.Random(seed)
         self.net = Rtnetlink()
-        self.due = []      # (when to take it away, its number)
-        self.things = {}   # number: record, how to look at it, how to take it away
+        self.due = []      # (when to remove it, its number)
+        self.things = {}   # number: record, how to look at it, how to remove it
         self.records = []
         self.touched = []
         self.made = 0
         with open("/proc/sys/net/ipv4/conf/all/promote_secondaries", "w", encoding="ascii") as setting:
-            setting.write("1")  # else the end of one address would be that of others of its subnet
-        # The lowest free name is one that a lease may want next.
+            setting.write("1")  # else deleting an address deletes others of its subnet
+        # These take the lowest names, so that the next free one is a name that the daemon may choose too.
         self.low = [rtnetlink.add_tun(f"tap{number}") for number in range(INDEXES[0])]
         self.lan = [rtnetlink.add_tun(f"lan{number}", rtnetlink.IFF_TUN) for number in range(3)]
         for number, ifindex in enumerate(self.lan):
-            # With its last address a device loses all routes through it.
+            # Without an address of its own, a device loses all routes through it with its last address.
             self.net.add_address(ifindex, f"10.0.{number}.1/24")
             self.net.change(ifindex, up=True)
         self.base = {ifindex: self.net.link(ifindex) for ifindex in self.low + self.lan}
 
-    # What there can be
+    # The kinds of things
 
     def prefix(self):
         length = self.chance.choice(LENGTHS)
@@ -63,12 +63,12 @@ class Neighbour:
         return ipaddress.ip_interface((first, length))
 
     def alone(self, ifindex):
-        """How to look at a device: what its maker gave it, and nothing else, is what it has."""
+        """Return a check that the device has what its maker gave it, and nothing else."""
         before = self.net.link(ifindex)
         return lambda: self.net.link(ifindex)._replace(carrier=before.carrier) == before
 
     def tap_by_pattern(self, record):
-        """As a program makes one that it holds open itself."""
+        """Make a tap as a program does that keeps it open."""
         descriptor, name = rtnetlink.open_tun("tap%d")
         ifindex = socket.if_nametoindex(name)
         record["names"].append(name)
@@ -76,7 +76,7 @@ class Neighbour:
         return self.alone(ifindex), lambda: os.close(descriptor)
 
     def tap_by_name(self, record):
-        """As `ip tuntap add` makes one, with an address now and then."""
+        """Make a tap as `ip tuntap add` does, half of the time with an address."""
         name = f"tap{self.chance.choice(INDEXES)}"
         ifindex = rtnetlink.add_tun(name)
         record["names"].append(name)
@@ -107,7 +107,7 @@ class Neighbour:
         return lambda: True, lambda: self.net.delete_route(*words)
 
     def vpn(self, record):
-        """A device of its own, with address and route, all of which end with it."""
+        """Make a device with an address and a route, both of which the kernel deletes with the device."""
         descriptor, name = rtnetlink.open_tun("vpn%d", rtnetlink.IFF_TUN)
         ifindex, own, beyond = socket.if_nametoindex(name), self.prefix(), str(self.prefix().network)
         self.net.add_address(ifindex, str(own))
@@ -116,10 +116,10 @@ class Neighbour:
         record["prefixes"] += [str(own.network), beyond]
         return self.alone(ifindex), lambda: os.close(descriptor)
 
-    # Their lives
+    # Making and removing
 
     def make(self):
-        """Makes one thing. A name that is taken already is the other's right."""
+        """Make one thing, unless another program has the name already."""
         kinds = (self.tap_by_pattern, self.tap_by_name, self.tap_by_name, self.alternative_name, self.address,
                  self.address, self.address, self.route, self.route, self.route, self.vpn)
         kind = self.chance.choice(kinds)
@@ -154,7 +154,7 @@ class Neighbour:
             self.touched.append(record)
 
     def wait(self):
-        """Until it is time for the next thing; False: for none any more."""
+        """Wait until the next thing is due; return False when stdin has ended."""
         left = max(0, self.due[0][0] - time.monotonic()) if len(self.due) >= MOST else DISTANCE
         return not select.select([sys.stdin], [], [], min(left, 1))[0]
 
@@ -171,7 +171,7 @@ class Neighbour:
 
 
 def main():
-    os.nice(-10)  # one among many, and the one who must get his turn
+    os.nice(-10)  # one process among many, which must get enough turns
     neighbour = Neighbour(sys.argv[1])
     print("ready", flush=True)
     while neighbour.wait():

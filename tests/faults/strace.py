@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Faults at the system calls of a program as it is, without a hook in its code: strace(1) looks on, and on request
-ends the program before one of its calls, or makes that call fail. Which calls there are is recorded first."""
+"""Inject faults at the system calls of an unmodified program: strace(1) attaches to it and, on request, kills it before
+one of its calls or makes that call fail. A first run records which calls there are."""
 
 import collections
 import contextlib
@@ -10,27 +10,28 @@ import subprocess
 from rig import furnish
 
 RECORD = f"{furnish.RIG}/calls"
-# What no kernel answers with such errors, and what strace, that keeps the call from being made, would do otherwise than
-# a kernel that fails: a descriptor and memory are given back whatever close(2) and munmap(2) say, brk(2) itself returns
-# no errors, a wake by futex(2) fails for a bad address only, as do rseq(2) and set_robust_list(2) of a new process and
-# rt_sigprocmask(2), of which libnss_systemd asserts that it succeeds, and after the others there is nobody to see it.
+# The calls for which an injected error is wrong: no kernel returns one, or the effect of strace, which skips the
+# call, is not that of a kernel. close(2) and munmap(2) give back the descriptor or the memory even when they fail.
+# brk(2) returns no error. A wake by futex(2), and rseq(2) and set_robust_list(2) of a new process, fail only for a
+# bad address, and so does rt_sigprocmask(2), which libnss_systemd asserts to succeed. No code runs after the others
+# that could see an error.
 CANNOT_FAIL = {"close", "munmap", "brk", "futex", "rseq", "set_robust_list", "rt_sigprocmask", "exit", "exit_group",
                "rt_sigreturn", "restart_syscall"}
 
 CHILDREN = ["-f"]
 
-# The n-th call of this name, from 1, in a process: strace counts in each for itself.
+# The n-th call of this name in a process, counted from 1, because strace counts in each process separately.
 Point = collections.namedtuple("Point", "call number")
 
 
 def children(pid):
-    """Those that the daemon has now, in which it deletes links; those to come are followed."""
+    """Return the daemon's children of this moment, which delete links. strace follows the later ones by itself."""
     with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
         return file.read().split()
 
 
 class Strace:
-    """Looks on from when the constructor returns until `detach()`."""
+    """strace attached to a program, from the constructor's return until `detach()`."""
 
     def __init__(self, pid, *options):
         pids = [str(pid), *(children(pid) if set(CHILDREN) <= set(options) else [])]
@@ -40,10 +41,10 @@ class Strace:
         line = self.popen.stderr.readline()
         if "attached" not in line:
             self.detach()
-            raise RuntimeError(f"strace can't look on: {line}{self.popen.stderr.read()}")
+            raise RuntimeError(f"strace cannot attach: {line}{self.popen.stderr.read()}")
 
     def detach(self):
-        """The program goes on, if it is still there."""
+        """Detach. The program continues, if it still exists."""
         if self.popen.poll() is None:
             self.popen.terminate()
         self.popen.wait()
@@ -60,7 +61,7 @@ def looking_on(pid, *options):
 
 
 def recorded(lines):
-    """The points of a record, in their order, each once."""
+    """Return the points of a record in their order, each once."""
     counts, points = collections.Counter(), {}
     for line in lines:
         call = re.match(r"(?:(\d+) +)?(\w+)\(", line)
@@ -71,7 +72,7 @@ def recorded(lines):
 
 
 def recording(with_children):
-    """Options that record the calls of the daemon, and those of its children too where that is wanted."""
+    """Return options that record the calls of the daemon and, if wanted, of its children."""
     return [*CHILDREN * with_children, "-o", RECORD, "-s", "0", "-e", "signal=none"]
 
 
@@ -81,20 +82,20 @@ def read_record():
 
 
 def around(options):
-    """A command to put before another, whose process stays its parent's child."""
+    """Return words that start a command under strace, so that the command's process stays its parent's child."""
     return ["strace", "-D", *options]
 
 
 def _at(point, what):
-    # "-e trace" too: strace stops the program only at what it is told to look at.
+    # "-e trace" is needed as well: strace stops the program only at the calls that it traces.
     return ["-o", "/dev/null", "-e", f"trace={point.call}", "-e", f"inject={point.call}:{what}:when={point.number}"]
 
 
 def killing(point):
-    """Options that end the program before the call is made: the daemon alone, whose children are to see it."""
+    """Return options that kill the daemon before the call is made, but not its children, which must notice."""
     return _at(point, "signal=KILL")
 
 
 def failing(point, error):
-    """Options that let the call fail without being made; `error` is the errno's name."""
+    """Return options that skip the call and make it fail; `error` is the errno's name."""
     return [*CHILDREN, *_at(point, f"error={error}")]

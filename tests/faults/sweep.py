@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the crash sweep and the error sweep share: leases of others held all the while, operations disturbed at one
-system call after the other, and after each a look at the kernel, whether every device, address, route and group belongs
-to a lease, and every lease is as it was promised. The daemon is asked only for what it believes."""
+"""What the crash sweep and the error sweep share. Other users hold leases all the time. Each operation is disturbed at
+one system call after the other. After each fault the sweep reads from the kernel whether every device, address, route
+and group belongs to a lease, and whether every lease is as promised; it asks the daemon only for its list of leases."""
 
 import collections
 import random
@@ -20,11 +20,11 @@ SETTINGS = {"ipv4/conf/{}/rp_filter": 1, "ipv4/conf/{}/arp_ignore": 1, "ipv4/con
             "ipv4/conf/{}/route_localnet": 0, "ipv4/conf/{}/proxy_arp": 0, "ipv4/conf/{}/accept_local": 0,
             "ipv4/conf/{}/accept_source_route": 0, "ipv6/conf/{}/disable_ipv6": 1, "ipv6/conf/{}/accept_ra": 0,
             "ipv6/conf/{}/addr_gen_mode": 1}
-# The same of a tap by runqemu's rule, which has its address alone.
+# The same for a tap by runqemu's rule, on which the gateway is the only address (/32).
 RUNQEMUS_SETTINGS = {**SETTINGS, "ipv4/conf/{}/proxy_arp": 1}
-# What is incomplete is swept by then, also when the first try failed; and a lease's idle timeout was a second.
+# Seconds until the daemon has removed what is incomplete, even at its second try; a lease's idle timeout is one second.
 SETTLED = 4
-# Seconds; a daemon that is well answers in some milliseconds.
+# Seconds. A healthy daemon answers within milliseconds.
 UNANSWERED = 5
 
 
@@ -47,7 +47,7 @@ def facts_of(name):
 
 
 def shortcomings(grant):
-    """In what the kernel's word on a lease's taps differs from what `List` says of it, in readable lines."""
+    """Return one line for each difference between a lease's taps in the kernel and what `List` says of the lease."""
     found = []
     for tap in grant["taps"]:
         settings = RUNQEMUS_SETTINGS if tap["prefix-length"] == 32 else SETTINGS
@@ -65,7 +65,7 @@ def shortcomings(grant):
 
 
 def unaccounted(leases):
-    """Devices, addresses, routes and groups that no lease accounts for, and leases that are not whole."""
+    """Return the devices, addresses, routes and groups that belong to no lease, and the leases that lack a tap."""
     taps, links = {tap["name"] for lease in leases for tap in lease["taps"]}, kernel.links()
     found = [f"link {name}, alias {link.get('ifalias')!r}, group {link.get('group')}"
              for name, link in links.items() if name != "lo" and name not in taps]
@@ -81,14 +81,14 @@ def unaccounted(leases):
 
 
 class Sweep(FaultsRing):
-    # What others hold all the while must never be lost: a lease of each kind.
+    # Leases that other users hold all the time, one of each kind. None may ever be lost.
     held = ({"hold": Variant("s", "name")}, {"hold": Variant("s", "fd"), "queues": Variant("u", 2)})
-    children = False  # whether the calls of the daemon's children, in which it deletes links, are met too
+    children = False  # whether the sweep also disturbs the daemon's children, which delete links
 
     def setUp(self):
         super().setUp()
         self.caller = None
-        self.descriptors = []  # a lease's, until its point is over
+        self.descriptors = []  # of one lease, until its point is done
         self.counts = collections.Counter()
         self.problems = []
         self.holder = self.host.connect("bob")
@@ -102,7 +102,7 @@ class Sweep(FaultsRing):
         self.hang_up()
         super().clear()
 
-    # For the operations
+    # What the operations call
 
     def hang_up(self):
         if self.caller:
@@ -112,19 +112,19 @@ class Sweep(FaultsRing):
         self.descriptors = []
 
     def dial(self):
-        """The daemon knows this caller already, so that each point is met in the same state."""
+        """Connect a caller and make one call, so that the daemon is in the same state at each point."""
         self.hang_up()
         self.caller = self.host.connect(USER)
         self.caller.timeout = UNANSWERED
         self.call(self.caller, "List", "a{sv}", {})
 
     def everyone(self):
-        """All leases, as the daemon has them."""
+        """Return all leases that the daemon lists."""
         with self.host.connect() as root:
             return self.call(root, "List", "a{sv}", {"all": Variant("b", True)})[0]
 
     def let_finish(self):
-        """Returns when the daemon has done all that it had to do, or is gone; whether it is there."""
+        """Wait until the daemon has done its work or is gone; return whether it still runs."""
         try:
             with self.host.connect(timeout=2 * UNANSWERED) as bus:
                 bus.call(*MANAGER[:2], "org.freedesktop.DBus.Peer.Ping")
@@ -146,18 +146,18 @@ class Sweep(FaultsRing):
     def release(self, lease):
         return outcome(lambda: self.call(self.caller, "Release", "s", lease))
 
-    # One point after the other
+    # The sweep, point by point
 
     def faults_at(self, operation, points):
-        """What is done at these points, each with its options for strace and its words: a sweep's own."""
+        """Return the faults at these points, each as strace options and a description. Subclasses define this."""
         raise NotImplementedError
 
     def note(self, told, where):
-        """What a sweep wants to know of the daemon after a fault; one that runs must be there again afterwards."""
+        """Record what a fault did to the daemon, and start it again if it is gone. Subclasses define this."""
         raise NotImplementedError
 
     def sweep(self, *operations, sample):
-        """In a short run, of each operation so many faults, others each time."""
+        """Disturb the operations at every fault, or in a short run at a random sample of so many per operation."""
         for operation in operations:
             operation.prepare(self)
             operation.disturbed(self, strace.recording(self.children))
@@ -188,7 +188,7 @@ class Sweep(FaultsRing):
         self.problems += [f"{where}: {kind}: {line}" for line in lines]
 
     def leases_beside_bystanders(self, where):
-        """All there is belongs to a lease, each is as promised, and the bystanders' are as they were."""
+        """Require that all devices belong to whole leases and that the bystanders keep theirs; return the others."""
         leases, left, broken = [], [], []
 
         def settled():

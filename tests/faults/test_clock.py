@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The clock is set, as at the first contact with a time server or by a mistaken hand: what the daemon has promised to
-do after some time it does after that time, whatever the clock says. The machine's own clock is left alone: the real
-daemon runs with a library before the C library's that shifts CLOCK_REALTIME while it runs, and that writes down
-each time it gives, so that the jumps are known to have reached the daemon."""
+"""The wall clock is set, as by the first contact with a time server or by mistake. The daemon must still do everything
+that it does after some time after that time. The machine's clock is left alone: the real daemon runs with a preloaded
+library that shifts CLOCK_REALTIME during the run. The library counts how often it returned a shifted time, which shows
+that the jumps reached the daemon."""
 
 import mmap
 import os
@@ -18,36 +18,36 @@ from rig.bus import Variant
 from rig.process import HANGS
 
 YEARS = 10 * 365 * 86400
-# What the library shares: by how much to shift, and how often it gave a right time, one ahead, and one behind.
+# What the library shares: the seconds to shift by, and how often it returned a right time, one ahead, and one behind.
 SHARED = struct.Struct("=qqqq")
 SHARED_FILE = f"{furnish.RIG}/shifted-clock"
-# It must still be there when the lease has ended, however late.
+# The idle exit must come later than the idle timeout, however late that is.
 IDLE_TIMEOUT, IDLE_EXIT = 3.0, 3.0
-# Seconds. The clock jumps by years: what is late because of that is not a matter of a busy machine.
+# Seconds. The clock jumps by years. A small delay comes from a busy machine and not from the jumps.
 EARLY, LATE = 0.1, HANGS
 WATCHDOG = 6.0
 
 
 class WallClock:
-    """The daemon's, in the hands of the test."""
+    """The daemon's wall clock, which the test sets."""
 
     def __init__(self):
         with open(SHARED_FILE, "w+b") as file:
             file.truncate(SHARED.size)
             self.shared = mmap.mmap(file.fileno(), SHARED.size)
-        os.chmod(SHARED_FILE, 0o666)  # the daemon looks when it is root no more
+        os.chmod(SHARED_FILE, 0o666)  # the daemon opens it after it has given up root
 
     def shift(self, seconds):
         struct.pack_into("=q", self.shared, 0, seconds)
 
     def given(self):
-        """How often it was read while it was right, ahead, and behind."""
+        """Return how often the daemon read the clock while it was right, ahead, and behind."""
         return SHARED.unpack_from(self.shared)[1:]
 
 
 class Heard:
-    """What the daemon tells its service manager, and when. Taking a message is also what a manager does who is asked
-    whether it has heard."""
+    """The service manager's side: receives the daemon's messages and records when each arrived. The daemon waits until
+    its messages have been received."""
 
     def __init__(self, ear):
         self.ear = ear
@@ -83,7 +83,7 @@ class Clock(FaultsRing):
         self.lists, self.idle, self.leaving, self.gaps, self.statuses, self.answered = [], [], [], [], [], 0
 
     def list_while(self, shifts, seconds):
-        """Sets the clock again and again, evenly over so many seconds, a list asked for after each."""
+        """Set the clock several times, evenly over so many seconds, and ask for a list after each time."""
         for seconds_off in shifts:
             self.clock.shift(seconds_off)
             start = time.monotonic()
@@ -92,7 +92,7 @@ class Clock(FaultsRing):
             select.select([], [], [], seconds / len(shifts))
 
     def live(self):
-        """One daemon's life: a lease with an idle timeout, a question open meanwhile, and its leaving when idle."""
+        """Run one daemon from start to idle exit, with an idle timeout and a pending authorisation meanwhile."""
         self.clock.shift(0)
         self.host.start_daemon(f"--idle-exit={IDLE_EXIT:.0f}", environment=self.environment)
         heard = Heard(self.host.notify)
@@ -119,7 +119,7 @@ class Clock(FaultsRing):
         self.gaps += [later - earlier for earlier, later in zip(beats, beats[1:])]
 
     def test_set_back_and_forth(self):
-        """Point 9: the clock set 10 years back and forth: idle timeouts, answers and idle exit keep their time."""
+        """Point 9: idle timeouts, answers and the idle exit keep their time while the clock jumps ten years."""
         count = rounds(1, 20)
         self.root, self.alice = self.host.connect("root"), self.host.connect("alice")
         self.addCleanup(self.root.close)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Point 3: many processes take and give back leases, of mixed holds, counts, queues, labels and users, while the rest
-of the host makes and deletes taps named tap%d and tapN, alternative names, addresses and routes of the same pool (I2,
-I3). Each side writes down what it did when; the judgement is made from that when all is over."""
+"""Point 3: many processes acquire and give back leases of mixed holds, counts, queues, labels and users, while another
+one makes and deletes taps named tap%d and tapN, alternative names, addresses and routes in the same pool (I2, I3). Each
+process records what it did and when. storm_judge.py looks for collisions in the records afterwards."""
 
 import json
 import os
@@ -23,7 +23,7 @@ CALLERS = ("root", "alice", "bob", "carol", "dave")
 
 
 class Program:
-    """A program of the storm: it says when it is ready, and in the end what it did."""
+    """A program of the storm. It prints when it is ready, and at the end what it did."""
 
     def __init__(self, name, *arguments):
         self.popen = subprocess.Popen([sys.executable, f"{HERE}/{name}.py", *map(str, arguments)],
@@ -39,7 +39,7 @@ class Program:
         self.popen.stdin.flush()
 
     def report(self):
-        """What it did, when it has ended; the end of its stdin ends those that go on and on."""
+        """Return what the program did. This closes its stdin, which ends the neighbour, and waits for its exit."""
         text, _ = self.popen.communicate()
         if self.popen.returncode != 0:
             raise AssertionError(f"{self.popen.args[1:]} ended with {self.popen.returncode}")
@@ -64,7 +64,7 @@ class Storm(FaultsRing):
             return bus.owner_of(DAEMON_NAME)
 
     def storm(self, seed, count):
-        """Runs it; returns the clients' records and the neighbour's."""
+        """Run one storm; return the clients' records and the neighbour's."""
         neighbour = self.program("storm_neighbour", seed)
         neighbour.await_ready()
         clients = [self.program("storm_client", CALLERS[number % len(CALLERS)], f"{seed}.{number}", count)
@@ -77,7 +77,7 @@ class Storm(FaultsRing):
         return records, neighbour.report()
 
     def test_storm(self):
-        """Point 3: 64 processes acquire and release amid others' taps, addresses and routes: no collision (I2, I3)."""
+        """Point 3: 64 processes acquire and release among foreign taps, addresses and routes: no collision (I2, I3)."""
         seed, owner = random.SystemRandom().randrange(10**6), self.owner()
         records, neighbour = self.storm(seed, rounds(8, 200))
         gone = kernel.seconds_until(lambda: not kernel.ours())
@@ -100,9 +100,9 @@ class Storm(FaultsRing):
                   daemon_restarts=restarts, traces=len(traces))
         self.assertEqual((duplicates.conflicts, overlaps.conflicts, wrong, broken), ([], [], [], []))
         self.assertEqual((neighbour["touched"], traces, restarts), ([], [], 0))
-        self.assertIsNotNone(gone, "taps of ours are left")
-        self.assertGreater(len(grants), len(records) // 2, "hardly anything was given")
-        self.assertGreater(min(duplicates.compared, overlaps.compared), CLIENTS, "hardly anything met")
+        self.assertIsNotNone(gone, "taps of the daemon are left")
+        self.assertGreater(len(grants), len(records) // 2, "hardly any lease was granted")
+        self.assertGreater(min(duplicates.compared, overlaps.compared), CLIENTS, "hardly any two met")
 
 
 def tap(number, **changed):
@@ -121,7 +121,7 @@ def thing(made, ending, names=(), prefixes=()):
 
 
 class Judge(unittest.TestCase):
-    """It must find what is planted, and nothing else."""
+    """The judge must find each planted collision, and no other."""
 
     def conflicts(self, *grants):
         return len(storm_judge.duplicates(grants).conflicts)
@@ -130,7 +130,7 @@ class Judge(unittest.TestCase):
         return len(storm_judge.overlaps([given], things).conflicts)
 
     def test_duplicates(self):
-        """The judge finds each thing that two leases held at one time share, and no two held after each other."""
+        """The judge finds whatever two leases share that were held at the same time, and nothing if they were not."""
         for shared in ({"name": "tap7"}, {"index": 7}, {"mac": tap(7)["mac"]}, {"subnet": "192.168.7.0/24"},
                        {"subnet": "192.168.0.0/20"}, {"subnet": "192.168.7.128/25"}):
             with self.subTest(shared=shared):
@@ -142,7 +142,7 @@ class Judge(unittest.TestCase):
                                         grant("c", 30, 40, tap(7))), 4)
 
     def test_overlaps(self):
-        """The judge finds what was in a grant's way all the time, by name and in both directions by prefix."""
+        """The judge finds what was in a grant's way during all of its request, by name and by overlapping prefix."""
         given = grant("a", 20, 30, tap(7), sent=10)
         for taken in ({"names": ["tap7"]}, {"prefixes": ["192.168.7.9/32"]}, {"prefixes": ["192.168.0.0/16"]}):
             with self.subTest(taken=taken):
@@ -152,7 +152,7 @@ class Judge(unittest.TestCase):
         self.assertEqual(self.overlaps(given, thing(1, 90, ["tap8"], ["192.168.8.0/24", "192.168.6.0/24"])), 0)
 
     def test_refusals(self):
-        """The judge finds refusals without a reason, and lets those pass for which there was no room."""
+        """The judge finds refusals without a reason, and accepts those for which there was no room."""
         def wrong(*things, count=2, error=storm_judge.EXHAUSTED, grants=()):
             refusal = {"sent": 10, "received": 20, "count": count, "error": error, "text": ""}
             return len(storm_judge.wrongly_refused([refusal], grants, things))

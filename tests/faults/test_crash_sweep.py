@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The daemon ends, by SIGKILL, before each of its system calls in turn. The kernel is the lease store, so whatever the
-moment: after one clean restart there is nothing, or a complete lease, and what a caller had been told of is there
-(I1, I9)."""
+"""SIGKILL ends the daemon before each of its system calls in turn. The kernel is the lease store, so whatever the
+moment, after one clean restart there is no lease or a complete one, and each lease that a caller received exists
+(I1, I9). The sweep of Acquire covers both holds, 1 and 3 taps, and 1 and 2 queues."""
 
 import os
 
@@ -23,20 +23,20 @@ class Crashes(Sweep):
 
     @staticmethod
     def marks():
-        """The directory comes with the first of them."""
+        """Return the files that exclude taps from runqemu. The daemon makes their directory with the first one."""
         try:
             return os.listdir(furnish.RUNQEMU_LOCKS)
         except FileNotFoundError:
             return []
 
     def leases_beside_bystanders(self, where):
-        """Besides, each tap has its file for runqemu and no other is left."""
+        """Require also that each tap has its file for runqemu, and that no other file is left."""
         leases, differing = super().leases_beside_bystanders(where), []
 
         def settled():
             nonlocal differing
             taps = [tap["name"] for lease in self.everyone() for tap in lease["taps"]]
-            wanted = {f"{name}.skip" for name in taps if name.startswith("tap")}  # its own runqemu takes any other
+            wanted = {f"{name}.skip" for name in taps if name.startswith("tap")}  # `qemu-tapctl runqemu` needs none
             differing = sorted(wanted ^ set(self.marks()))
             return not differing
         kernel.seconds_until(settled, SETTLED)
@@ -45,31 +45,31 @@ class Crashes(Sweep):
 
     def sweep(self, *operations, sample=10):
         super().sweep(*operations, sample=sample)
-        # The calls are not the same each time (what a read of netlink finds depends on the moment), but nearly.
+        # The calls differ a little each time, because what a read of netlink returns depends on the moment.
         self.assertLess(self.counts["not reached"], self.counts["points"] / 4 + 2)
 
 
 class Requests(Crashes):
     def test_acquire(self):
-        """Point 1: SIGKILL before each system call of Acquire (both holds, 1 and 3 taps, 1 and 2 queues) (I1, I9)"""
+        """Point 1: SIGKILL before any system call of Acquire leaves a whole lease or none, of every kind (I1, I9)."""
         self.sweep(*ACQUIRES)
 
     def test_release(self):
-        """Point 1: SIGKILL before each system call of Release (I1)"""
+        """Point 1: SIGKILL before any system call of Release leaves a whole lease or none (I1)."""
         self.sweep(Release())
 
     def test_idle_end(self):
-        """Point 1: SIGKILL before each system call of a lease's end by its idle timeout (I1)"""
+        """Point 1: SIGKILL before any system call at an idle timeout leaves a whole lease or none (I1)."""
         self.sweep(IdleEnd(), sample=4)
 
     def test_start(self):
-        """Point 1: SIGKILL before each system call of a start with leases there, and half of one (I1)"""
+        """Point 1: SIGKILL before any system call of a start loses no lease, and half a lease is removed (I1)."""
         self.sweep(Start())
 
 
 class Leaving(Crashes):
-    held = ()  # any tap would keep the daemon
+    held = ()  # the daemon does not exit while there is a tap
 
     def test_leaving(self):
-        """Point 1: SIGKILL before each system call of the daemon's leaving when it is idle (I1)"""
+        """Point 1: SIGKILL before any system call of the idle exit leaves no trace (I1)."""
         self.sweep(Leave(), sample=4)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The daemon's end amid acquires, at any moment: told to by SIGTERM, as at every upgrade and shutdown, or because its
-bus is gone. What it has told its callers by then is true, and its successor knows it."""
+"""The daemon ends during Acquire calls, at any moment: by SIGTERM, as at every upgrade and shutdown, or because its bus
+is gone. Each answer that it gave until then is true, and the next daemon knows the leases."""
 
 import random
 import select
@@ -14,7 +14,7 @@ from acquires import FEW_TAPS, Asked, Kernel, Tally
 from rig import kernel
 from rig.bus import Variant
 
-# The bus's word for a request that the daemon's end left unread.
+# The error that the bus returns for a request that the daemon had not read when it ended.
 LEFT_UNREAD = "org.freedesktop.DBus.Error.NoReply"
 IN_FLIGHT = (("root", 3), ("alice", 2), ("bob", 1))
 EVERYONES = {"all": Variant("b", True)}
@@ -42,7 +42,7 @@ class Ending(FaultsRing):
         kernel.wait_for(lambda: not kernel.ours(), "the leases end with their callers")
 
     def usual_seconds(self):
-        """How long so many acquires take when nothing happens to the daemon."""
+        """Return how long these Acquire calls take while the daemon runs undisturbed."""
         seconds = []
         for _ in range(5):
             start = time.monotonic()
@@ -53,21 +53,21 @@ class Ending(FaultsRing):
         return statistics.median(seconds)
 
     def leases_found(self):
-        """What a daemon knows that has just begun."""
+        """Return the leases that a daemon lists right after its start."""
         return {lease["lease"] for lease in self.call(self.root, "List", "a{sv}", EVERYONES)[0]}
 
     def wait_for_any_moment(self):
-        """The moment is what is varied here: nothing announces "amid"."""
+        """Sleep for a random time, because the moment is what the test varies. No event announces it."""
         select.select([], [], [], random.uniform(0, self.within))
 
     def ended(self):
-        """The figure of how the daemon ended."""
+        """Return the exit statuses as a figure."""
         return " and ".join(f"{times} with {status}" for status, times in sorted(self.statuses.items()))
 
 
 class Terminated(Ending):
     def terminate(self, asking):
-        """One round; `asking`: with polkit's answers held back."""
+        """Run one round. With `asking`, polkit's answers are held back until the daemon has ended."""
         if asking:
             self.host.polkit.freeze()
         asked = self.ask()
@@ -81,24 +81,24 @@ class Terminated(Ending):
         self.give_back(asked)
 
     def test_any_moment(self):
-        """Point 9: SIGTERM at any moment of acquires: status 0, each caller told, what was told is true (I1, I9)."""
+        """Point 9: SIGTERM at any moment of Acquire calls: status 0, and each caller gets a true answer (I1, I9)."""
         self.within, count, tally = 1.2 * self.usual_seconds(), rounds(60, 1000), self.tally
         for number in range(count):
             self.terminate(asking=number % 4 == 3)
         self.host.no_trace()
         self.show(ends=count, how=self.ended(), acquires=tally.asked, given=tally.given, refused=tally.refused(),
-                  unanswered=tally.nothing, incomplete=len(tally.lacking), taps_nobody_was_told_of=len(tally.untold),
+                  unanswered=tally.nothing, incomplete=len(tally.lacking), taps_no_caller_received=len(tally.untold),
                   leases_forgotten_or_unknown=len(self.forgotten))
         self.assertEqual(self.statuses, {0: count})
         self.assertEqual((tally.nothing, tally.lacking, tally.untold, self.forgotten), (0, [], [], []))
         self.assertLessEqual(tally.errors().keys(), {error_name("Failed"), LEFT_UNREAD})
-        # The moments were before, amid and after.
+        # Some moments were before the answers, some between them, some after.
         self.assertGreater(min(tally.given, sum(tally.errors().values())), count / 2)
 
 
 class BusGone(Ending):
     def lose_bus(self, told_to):
-        """One round: the bus ends, told to or killed, amid acquires; then bus, polkit and daemon begin anew."""
+        """Run one round: end the bus during Acquire calls, by SIGTERM or SIGKILL, then start bus, polkit and daemon."""
         before = [Asked(self.root, "root", kind) for kind in ((1, 2, "fd"), (2, 1, "name"))]
         self.assertEqual([one.fetch() for one in before], ["given", "given"])
         asked = self.ask()
@@ -122,8 +122,8 @@ class BusGone(Ending):
         self.connect_callers()
 
     def compare(self, asked):
-        """What was told, what the kernel has and what the new daemon knows. A lease by name that was given in the
-        bus's last moment may be there without its caller knowing of it."""
+        """Compare the answers, the kernel's leases and the new daemon's list. A lease by name may exist without an
+        answer: its answer may have been lost with the bus."""
         told = {one.lease for one in asked if one.lease}
         whole, broken = Kernel().leases()
         self.forgotten += (told - whole) | (whole ^ self.leases_found())
@@ -138,7 +138,7 @@ class BusGone(Ending):
         self.give_back(after)
 
     def test_bus_restarted(self):
-        """Point 9: the bus ends amid acquires: status 1, a line says why, leases stay, the next daemon serves (I1)."""
+        """Point 9: when the bus ends, the daemon exits with 1 and says why; leases stay, the next one serves (I1)."""
         self.within, count, tally = 1.2 * self.usual_seconds(), rounds(6, 100), self.tally
         self.broken, self.reasons, self.unheard, self.served = [], 0, 0, 0
         for number in range(count):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A daemon in surroundings that are not what it was made for: too few descriptors, a /proc/sys that it may not write
-to, no polkit. It says what is wrong, gives nothing by halves, and goes on as soon as it can."""
+"""The daemon lacks something that it needs: descriptors, write access to /proc/sys, or polkit. It reports what is
+wrong, never gives an incomplete lease, and serves again as soon as it can."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from rig.bus import BUS, BusError, Variant
 from rig.host import BUS_POLICY, POLKIT_NAME
 import test_hostile_callers as hostile
 
-# dbus-daemon keeps 64 descriptors for a caller who does not read, and drops a message with more.
+# dbus-daemon queues at most 64 descriptors for a client that does not read, and drops a message with more.
 UNREAD = 4
 STRAY = 8
 IPV6 = "/proc/sys/net/ipv6"
@@ -21,7 +21,7 @@ DEFAULT = f"{IPV6}/conf/default/disable_ipv6"
 
 
 def in_mounts_of_its_own(*commands):
-    """The words that start a daemon to whom the file system looks different."""
+    """Return the words that start a daemon with a file system view of its own."""
     script = " && ".join([*commands, 'exec "$@"'])
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
 
@@ -41,7 +41,7 @@ class Environment(FaultsRing):
         return descriptors_at_rest(self.host.daemon.pid)
 
     def ask_all(self, user, tally):
-        """One acquire of each kind, one after the other, each given back before the next."""
+        """Acquire a lease of each kind, one after the other, and give each back before the next."""
         with self.host.connect(user) as bus:
             for kind in KINDS:
                 asked = [Asked(bus, user, kind)]
@@ -49,7 +49,7 @@ class Environment(FaultsRing):
                 self.give_back(asked)
 
     def give_back(self, asked):
-        """All callers are done, and nothing is left of what they had."""
+        """Give back everything that the callers have, and require that nothing is left."""
         for one in asked:
             one.let_go()
         with self.host.connect() as root:
@@ -59,7 +59,7 @@ class Environment(FaultsRing):
         self.host.no_trace()
 
     def assert_all_given(self, tally, times=1):
-        """Each kind so many times."""
+        """Require so many complete leases of each kind, and no other outcome."""
         self.assertEqual((tally.outcomes, tally.lacking, tally.untold), ({"given": times * len(KINDS)}, [], []))
 
 
@@ -68,7 +68,7 @@ class DescriptorLimit(Environment):
 
     def setUp(self):
         super().setUp()
-        # The callers' own: they hold what they are given.
+        # The limit of this process, which holds the descriptors of all callers.
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
@@ -79,7 +79,7 @@ class DescriptorLimit(Environment):
         self.host.daemon.limit_descriptors(count, 64)
 
     def ask(self):
-        """Several acquires of each caller's, of any kind, and none of the answers read."""
+        """Send several Acquire calls of random kinds from each caller, and read none of the answers."""
         asked = [Asked(bus, user, random.choice(FEW_TAPS)) for user, connections in self.callers.items()
                  for bus in connections for _ in range(UNREAD)]
         for connections in self.callers.values():
@@ -88,14 +88,14 @@ class DescriptorLimit(Environment):
         return asked
 
     def send_stray(self):
-        """Descriptors that nobody asked for, with calls that will be refused."""
+        """Send descriptors that no method takes, with calls that the daemon will refuse."""
         (bus,) = self.callers["dave"]
         with open("/dev/null", "rb") as null:
             for _ in range(STRAY):
                 hostile.Descriptors.send_with(bus, [null.fileno()] * 16, "Acquire", "ua{sv}", 1, {})
 
     def try_with(self, limit, tally, pending=False, stray=False):
-        """All at once; `pending`: the answers of polkit, which all but root's need, come when all has been sent."""
+        """Send all calls at once. With `pending`, polkit answers only after all of them are sent (root needs none)."""
         self.limit(limit)
         if pending:
             self.host.polkit.freeze()
@@ -109,9 +109,9 @@ class DescriptorLimit(Environment):
         self.give_back(asked)
 
     def test_limit(self):
-        """Point 9: with 64 descriptors, or fewer, acquires give leases or named errors, then all is as before (I9)."""
+        """Point 9: with 64 descriptors or fewer, Acquire gives a lease or a named error, and leaks nothing (I9)."""
         ample, scarce, after = Tally(), Tally(), Tally()
-        self.try_with(64, ample)  # some of its descriptors the daemon opens when they are first needed
+        self.try_with(64, ample)  # the daemon opens some of its descriptors only when it first needs them
         pid, before = self.host.daemon.pid, self.open_files()
         for number in range(rounds(1, 20)):
             self.try_with(64, ample, pending=number % 2 == 0, stray=True)
@@ -122,7 +122,7 @@ class DescriptorLimit(Environment):
         self.show(acquires_with_64_descriptors=ample.asked, given=ample.given, refused=ample.refused(),
                   acquires_with_fewer=scarce.asked, given_then=scarce.given, refused_then=scarce.refused(),
                   unanswered=ample.nothing + scarce.nothing, incomplete=len(ample.lacking + scarce.lacking),
-                  taps_nobody_was_told_of=len(ample.untold + scarce.untold), left=self.open_files() - before)
+                  taps_no_caller_received=len(ample.untold + scarce.untold), left=self.open_files() - before)
         for tally in (ample, scarce):
             self.assertEqual((tally.nothing, tally.lacking, tally.untold, tally.unnamed()), (0, [], [], {}))
         self.assertGreater(ample.given, 0)
@@ -145,7 +145,7 @@ class ProcSys(Environment):
             file.write(text)
 
     def try_with(self, default):
-        """Acquires of each kind where nothing can be written, and where nothing is to be seen."""
+        """Acquire leases of each kind where /proc/sys is read-only, and where its IPv6 part is missing."""
         self.set_default(default)
         tally = Tally()
         for under in (READ_ONLY, HIDDEN):
@@ -155,7 +155,7 @@ class ProcSys(Environment):
         return tally
 
     def test_off_by_default(self):
-        """Point 9: /proc/sys read-only, new devices without IPv6 anyway: every kind of lease is given, without IPv6."""
+        """Point 9: with /proc/sys read-only and IPv6 off by default, every lease is given, without IPv6."""
         tally = self.try_with("1")
         self.show(acquires=tally.asked, given=tally.given, refused=tally.refused(), incomplete=len(tally.lacking),
                   taps_with_IPv6=tally.taps_with_ipv6)
@@ -163,7 +163,7 @@ class ProcSys(Environment):
         self.assertEqual(tally.taps_with_ipv6, 0)
 
     def test_on_by_default(self):
-        """Point 9: /proc/sys read-only: HostRefused, with a text that says what to do, and no trace is left (I9)."""
+        """Point 9: with /proc/sys read-only and IPv6 on by default, HostRefused says what to do; no trace (I9)."""
         tally = self.try_with("0")
         helpful = [text for text in tally.texts if "tap8" in text and "net.ipv6.conf.default.disable_ipv6=1" in text]
         self.show(acquires=tally.asked, given=tally.given, refused=tally.refused(),
@@ -176,7 +176,7 @@ class ProcSys(Environment):
 
 class NoPolkit(Environment):
     def without_it(self, tally, place=None):
-        """A release and a list of everyone's, both refused, and acquires of each kind as a user; root needs nobody."""
+        """Call Release and List of all (both refused), and Acquire of each kind, as a user; Acquire as root, served."""
         with self.host.connect("alice") as bus:
             standing = self.call(bus, "Acquire", "ua{sv}", 1, {"hold": Variant("s", "name")})[0]
             self.host.stop_polkit()
@@ -194,7 +194,7 @@ class NoPolkit(Environment):
         self.host.start_polkit()
 
     def place_service(self):
-        """As if polkit were installed and could not run: who is started in its name ends at once."""
+        """Make polkit look installed but unable to run: the program that the bus starts in its name exits at once."""
         services, link = f"{furnish.RIG}/services", f"{BUS_POLICY}/services.conf"
         os.makedirs(services, exist_ok=True)
         for path, text in ((f"{services}/{POLKIT_NAME}.service",
@@ -211,7 +211,7 @@ class NoPolkit(Environment):
             bus.call(*BUS[:2], f"{BUS[2]}.ReloadConfig")
 
     def test_no_polkit(self):
-        """Point 9: no polkit, or none that runs: AuthorityUnavailable (status 5) for users, root is served (I7, I9)."""
+        """Point 9: without a running polkit users get AuthorityUnavailable (exit status 5); root is served (I7, I9)."""
         self.errors, self.of_root, tally, after = [], Tally(), Tally(), Tally()
         self.without_it(tally)
         self.without_it(tally, self.place_service)

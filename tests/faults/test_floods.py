@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Holders who make the kernel announce changes of their taps faster than anybody can read, until announcements are
-lost, hold nobody up."""
+"""Holders make the kernel announce changes of their taps faster than any process can read them, until announcements are
+lost. The daemon serves other users in time nevertheless."""
 
 import fcntl
 import os
@@ -15,11 +15,11 @@ from rig.wire import Variant
 from ring import MANAGER
 
 BURST = 20_000
-# Seconds that the slowest hundredth of the acquires takes at most, and how many times what it takes beside as many
-# processes that are as busy and announce nothing, on this machine at this moment.
+# Seconds within which 99 of 100 Acquire calls are answered, and by what factor they may take longer than beside as many
+# busy processes that cause no announcements, on this machine at this moment.
 LIMIT, FACTOR = 1.0, 5
 MOST_GROWTH_KIB = 1024
-# Of every sort: held by descriptors and by name, one tap and more, one queue and more.
+# Leases of every sort: held by descriptors and by name, of one tap and more, of one queue and more.
 KINDS = ((1, 1, "fd"), (1, 1, "name"), (2, 2, "fd"), (3, 1, "name"))
 
 
@@ -32,13 +32,13 @@ def acquire(bus, count, queues, hold):
 
 
 def hold(own):
-    """In the actor: a tap of its own."""
+    """Take a tap for the actor itself. Runs in the actor."""
     with Connection(None) as bus:
         own += acquire(bus, 1, 1, "fd")[2]
 
 
 def flood(own):
-    """In the actor, until told to stop: bursts without a pause; the seconds that each took."""
+    """Change the tap's owner in bursts until asked to stop; return the seconds of each burst. Runs in the actor."""
     took = []
     while not told_to_stop():
         start = time.monotonic()
@@ -49,14 +49,14 @@ def flood(own):
 
 
 def spin(own):
-    """In the actor, until it is stopped: as many calls of the kernel as a flood has, none of which is announced."""
+    """Make as many calls as a flood, which the kernel does not announce, until asked to stop. Runs in the actor."""
     while not told_to_stop():
         for _ in range(BURST):
             fcntl.ioctl(own[0], tun.TUNGETIFF, bytearray(40))
 
 
 def come_and_go(_, times):
-    """In the actor: leases of every sort, one after the other; the seconds of each acquire, and what failed."""
+    """Acquire and end leases of every sort; return the seconds of each Acquire, and the failures. Runs in the actor."""
     took, failed = [], []
     with Connection(None, timeout=20) as bus:
         for number in range(times):
@@ -88,7 +88,7 @@ class Floods(FaultsRing):
         return actor
 
     def come_and_go(self, times):
-        """Two other users at the same time; what they all saw."""
+        """Run come_and_go() as two other users at the same time; return their times and failures."""
         callers = [self.actor(user) for user in ("bob", "carol")]
         for caller in callers:
             caller.start(come_and_go, times)
@@ -124,9 +124,9 @@ class Floods(FaultsRing):
         self.assertLess(growth, MOST_GROWTH_KIB)
 
     def test_one_holder(self):
-        """Point 5: amid bursts of 20,000 TUNSETOWNER no acquire fails or is held up, memory flat (I6, I8)."""
+        """Point 5: during bursts of 20,000 TUNSETOWNER no Acquire fails or is slow, and memory is flat (I6, I8)."""
         self.amid_floods(["alice"], rounds(50, 1500))
 
     def test_four_holders(self):
-        """Point 5: the same amid the bursts of four holders at once (I6, I8)."""
+        """Point 5: during the bursts of four holders at once no Acquire fails or is slow (I6, I8)."""
         self.amid_floods(["alice", "dave", "alice", "dave"], rounds(25, 500))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Point 4: somebody with root renames, deletes, re-creates, re-tags, regroups, enslaves, addresses and moves our taps
-away and back, next to devices of others with forged tags. The daemon is to follow: what it lists is what the kernel
-has, what is not whole any more ends, and what is not ours is left alone (I3). What that means in each case is derived
-a second time, from dumps and the law, by lease_model and meddler."""
+"""Point 4: a root process renames, deletes, re-creates, re-tags, regroups, enslaves, addresses and moves away the
+daemon's taps, next to foreign devices with forged tags. The daemon must follow: it lists what the kernel has, it ends
+leases that are no longer whole, and it leaves foreign devices alone (I3). lease_model and meddler derive from kernel
+dumps and from the contract what that means in each case."""
 
 import os
 import random
@@ -23,18 +23,18 @@ import rtnetlink
 from faults import FaultsRing, error_name, rounds
 from meddler import Meddler
 
-# Seconds for the daemon to follow: the median of all sequences, as a busy machine may delay some of them.
+# Seconds within which the daemon must follow a change, in the median of all sequences: a busy machine may delay some.
 LIMIT = 1
 CALLERS = ("root", "alice", "bob")
 BRIDGE_MAC = "02:00:00:00:00:07"
 
 
 class Unsettled(Exception):
-    """A sequence that ended otherwise than it must."""
+    """A sequence of changes ended in a wrong state."""
 
 
 def seconds_until(condition, limit):
-    """As kernel.seconds_until(), but not by announcements: of most settings the kernel makes none."""
+    """Poll like kernel.seconds_until(), but without its events: the kernel announces no change of most settings."""
     start = time.monotonic()
     while not condition():
         if time.monotonic() > start + limit:
@@ -53,13 +53,13 @@ class ForeignChanges(FaultsRing):
         self.callers = {user: self.host.connect(user) for user in CALLERS}
         for bus in self.callers.values():
             self.addCleanup(bus.close)
-        self.held = {}  # lease: (its taps, their descriptors)
+        self.held = {}  # lease: (ifindexes of its taps, descriptors)
         self.addCleanup(self.let_go_all)
         self.counted, self.took = Counter(), []
         self.place_foreign()
 
     def place_foreign(self):
-        """Devices of others that stay through all sequences: two taps, one in our link group; a tun; a bridge."""
+        """Make the foreign devices of all sequences: two taps, one in the daemon's group, a tun and a bridge."""
         net = self.meddler.net
         self.foreign = [rtnetlink.add_tun("mine0"), rtnetlink.add_tun("mine1"),
                         rtnetlink.add_tun("mine2", rtnetlink.IFF_TUN)]
@@ -75,7 +75,7 @@ class ForeignChanges(FaultsRing):
     # The leases
 
     def give(self):
-        """A lease of one to three taps to one of the callers."""
+        """Acquire a lease of one to three taps for one of the callers."""
         bus = self.callers[self.chance.choice(CALLERS)]
         options = {"hold": Variant("s", self.chance.choice(("fd", "name")))}
         if self.chance.random() < 0.3:
@@ -101,7 +101,7 @@ class ForeignChanges(FaultsRing):
             self.let_go(lease)
 
     def release(self, lease):
-        """Ends one that may have ended by itself: then, and only then, it is not found."""
+        """Release a lease. NoSuchLease is a right answer only if the lease may have ended already."""
         places = lease_model.claims(self.meddler.links)[lease]
         taps = {ifindex for ifindexes in places.values() for ifindex in ifindexes}
         may_be_gone = bool(taps & self.meddler.risky)
@@ -118,16 +118,16 @@ class ForeignChanges(FaultsRing):
         if left:
             raise Unsettled([f"released, but there: {lease} {left}"])
 
-    # What must be so
+    # What must be so after the changes
 
     def listed(self):
         (entries,) = self.call(self.callers["root"], "List", "a{sv}", {"all": Variant("b", True)})
         return entries
 
     def settle(self):
-        """Within the limit, and without being asked, the daemon ends what must end; then its list is the kernel's.
-        Only of a tap that never was a lease's, and was made one while down, nobody can know before he has a reason to
-        look at all there is: such a look begins with a call."""
+        """Wait until the daemon, without a call, has deleted what must go, and then until its list is the kernel's.
+        One case needs a call: a foreign tap got a valid tag while it was down. The kernel does not announce that, so
+        the daemon notices only when it next looks at all links, as at a call."""
         problems, seen = [], []
         if self.meddler.unheard:
             self.listed()
@@ -152,7 +152,7 @@ class ForeignChanges(FaultsRing):
             raise Unsettled(problems)
         self.counted["looks"] += 1
         self.took.append(took)
-        self.counted["taps ended by the law"] += len(self.meddler.links.keys() - seen[0].keys())
+        self.counted["taps that had to end"] += len(self.meddler.links.keys() - seen[0].keys())
         self.meddler.adopt(*seen)
 
     def step(self):
@@ -169,7 +169,7 @@ class ForeignChanges(FaultsRing):
         self.counted["changes"] += 1
 
     def sequence(self):
-        """Leases, changes with a look now and then, a look, and an orderly end of what is left."""
+        """Acquire leases, make changes with a look now and then, look again, and release what is left."""
         for _ in range(self.chance.randint(1, 3)):
             self.give()
         for _ in range(self.chance.randint(4, 14)):
@@ -182,7 +182,7 @@ class ForeignChanges(FaultsRing):
         self.settle()
 
     def clear_up(self, orderly):
-        """Nothing of a sequence is left for the next, however it ended."""
+        """Remove everything of a sequence, so that it cannot affect the next one."""
         self.let_go_all()
         self.meddler.forget()
         if not orderly:
@@ -193,7 +193,7 @@ class ForeignChanges(FaultsRing):
         return self.callers["root"].owner_of(DAEMON_NAME)
 
     def test_foreign_changes(self):
-        """Point 4: root meddles with our taps, amid forged tags: followed, nothing foreign touched (I3)."""
+        """Point 4: root changes the daemon's taps among forged tags: followed, nothing foreign touched (I3)."""
         owner, failed = self.owner(), []
         sequences = rounds(50, 500)
         for number in range(sequences):
@@ -204,7 +204,7 @@ class ForeignChanges(FaultsRing):
                 failed.append((number, unsettled.args[0], self.meddler.changes))
                 self.clear_up(orderly=False)
                 if not self.meddler.links.keys() >= set(self.foreign):
-                    break  # what the others are about is gone
+                    break  # the next sequences need the foreign devices
         for ifindex in self.meddler.links.keys() & self.foreign:
             self.meddler.tag(ifindex, "")
         lines = [line for _, problems, _ in failed for line in problems]
@@ -219,7 +219,7 @@ class ForeignChanges(FaultsRing):
                                                for number, problems, changes in failed[:5]))
         self.assertEqual((traces, restarts), ([], 0))
         self.assertLess(statistics.median(self.took), LIMIT)
-        self.assertGreater(min(self.counted["looks"], self.counted["taps ended by the law"]), sequences // 2)
+        self.assertGreater(min(self.counted["looks"], self.counted["taps that had to end"]), sequences // 2)
 
 
 LEASE = "0123456789abcdef"
@@ -247,7 +247,7 @@ def listed_tap(**other):
 
 
 class Law(unittest.TestCase):
-    """The model must know what is ours and what must go, and find what is planted."""
+    """The model must know which taps are the daemon's and which must go, and find each planted difference."""
 
     def ours(self, *links):
         return lease_model.claims({each.ifindex: each for each in links})
@@ -256,7 +256,7 @@ class Law(unittest.TestCase):
         return len(lease_model.unrest({each.ifindex: each for each in links}))
 
     def test_ours(self):
-        """The model takes for ours only a tap with a flawless tag of its own (I3)."""
+        """The model counts as the daemon's only a tap with a valid tag that names the tap itself (I3)."""
         flawless = tag()
         self.assertEqual(self.ours(link(flawless)), {LEASE: {0: [7]}})
         for changed in ({"ifindex": 8}, {"tap": False}, {"alias": ""}, {"alias": flawless.text() + " "},
@@ -266,7 +266,7 @@ class Law(unittest.TestCase):
                 self.assertEqual(self.ours(link(flawless)._replace(**changed)), {})
 
     def test_must_go(self):
-        """The model lets whole leases stay, and no other: those lacking a tap, half deleted, or let go (I1, I6)."""
+        """The model keeps whole leases, and ends those that lack a tap, are half deleted or have no holder (I1, I6)."""
         pair = link(tag(0, 2)), link(tag(1, 2, ifindex=8), ifindex=8)
         self.assertEqual((self.unrest(link(tag())), self.unrest(*pair)), (0, 0))
         self.assertEqual((self.unrest(pair[0]), self.unrest(pair[1])), (1, 1))
@@ -278,7 +278,7 @@ class Law(unittest.TestCase):
         self.assertEqual((self.unrest(*pair, rival), self.unrest(pair[1], rival)), (0, 1))
 
     def test_disagreements(self):
-        """The model finds a list that shows too much, too little, or anything otherwise than it is."""
+        """The model finds a list that shows too much, too little or something wrong."""
         links, addresses = {7: link(tag())}, {7: {"192.168.7.1/24", "192.168.9.9/32"}}
         right = entry(listed_tap())
         self.assertEqual(lease_model.disagreements([right], links, addresses), [])

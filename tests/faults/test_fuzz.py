@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What takes bytes from outside, each by itself under libFuzzer with AddressSanitizer and UndefinedBehaviorSanitizer.
-Each target (tests/faults/fuzz) says what must hold of any bytes; here it is run, from the corpus that is kept beside
-it, on all cores. The corpus is only read: tests/faults/fuzz/keep is what adds to it."""
+"""Each piece of code that reads bytes from outside runs by itself under libFuzzer, with AddressSanitizer and
+UndefinedBehaviorSanitizer. Each target (tests/faults/fuzz) states what must hold for any bytes. This module runs the
+targets on all processors, starting from the corpus that is kept beside them. It only reads the corpus; the script
+tests/faults/fuzz/keep adds to it."""
 
 import os
 import pathlib
@@ -16,17 +17,17 @@ from faults import rounds
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "fuzz" / "corpus"
 EXECUTIONS = 10_000_000
-# One execution is a whole list, read two ways, or a whole dialogue, cut into pieces: of these fewer are to be had in the
-# quarter of an hour that the others take.
+# One execution of these reads a whole list in two ways, or a whole dialogue cut into pieces. These are as many as they
+# do in the quarter of an hour in which the others do EXECUTIONS.
 EXECUTIONS_OF = {"answers": 2_000_000, "powerdown": 2_000_000}
-# Of a short run: with seven targets it stays within its part of the ring's four minutes.
+# For a short run: the seven targets then keep to their share of the ring's four minutes.
 SECONDS = 3
-# The longest input tried. What is read is lines and words; longer ones only make each execution slower. A link with
-# its settings is longer, and so is a list of leases.
+# The longest input tried. The targets read lines and words, and longer inputs only make each execution slower. A link
+# with its settings needs more bytes, and so does a list of leases.
 LONGEST = 256
 LONGEST_OF = {"netlink": 1024, "answers": 640}
-# Where something was allocated is of use only to somebody who runs the input again, and what was freed is watched
-# for all of an execution with far less memory than by default: twice the executions in the same time.
+# The place of an allocation matters only to a developer who runs the input again. A small quarantine still watches
+# freed memory during the whole execution. Both settings together double the number of executions.
 SANITIZERS = {
     "ASAN_OPTIONS": "malloc_context_size=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -35,7 +36,7 @@ SHOWN_LINES = 60
 
 
 class Fuzzer:
-    """One process of a target, with a folder for what it finds."""
+    """One process of a target, with a folder for the inputs that it finds."""
 
     def __init__(self, program, corpus, folder, runs):
         longest = LONGEST_OF.get(corpus.name, LONGEST)
@@ -46,18 +47,18 @@ class Fuzzer:
         self.log_path = folder / "log"
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                # Who waits for an answer, in the modules beside this one, goes first.
+                # The other test modules of the ring wait for answers, so they get the processor first.
                 ["nice", "-n", "19", program, limit, f"-max_len={longest}", "-timeout=10", "-rss_limit_mb=1024",
                  "-print_final_stats=1", f"-artifact_prefix={self.broken}", self.found, corpus],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **SANITIZERS})
 
     def figure(self, pattern):
-        """The last such number in the log; 0 of a process that did not come so far."""
+        """Return the last such number in the log, or 0 if the process did not write any."""
         numbers = re.findall(pattern, self.log_path.read_text(encoding="utf-8", errors="replace"))
         return int(numbers[-1]) if numbers else 0
 
     def problem(self):
-        """None, or the end of the log and the input, to be run again by anybody."""
+        """Return None, or the end of the log and the input, with which the failure can be repeated."""
         inputs = [path.read_bytes() for path in sorted(self.broken.parent.glob("broken-*"))]
         if not self.process.returncode and not inputs:
             return None
@@ -71,7 +72,7 @@ class Fuzzer:
 class Fuzz(unittest.TestCase):
     def fuzz(self, target):
         build = os.environ.get("QEMU_TAPCTL_FUZZ")
-        self.assertTrue(build, "QEMU_TAPCTL_FUZZ does not say where the fuzz targets are: tools/check builds them")
+        self.assertTrue(build, "QEMU_TAPCTL_FUZZ must name the folder of the fuzz targets that tools/check builds")
         program = pathlib.Path(build) / "tests" / "faults" / "fuzz" / f"fuzz-{target}"
         corpus = CORPUS / target
         folder = pathlib.Path(tempfile.mkdtemp(prefix="qemu-tapctl-fuzz-"))
@@ -102,35 +103,35 @@ class Fuzz(unittest.TestCase):
                       f"crashes, hangs and broken promises {sum(map(bool, problems))}")
         self.assertFalse(any(problems), "\n".join(["", *filter(None, problems)]))
         self.assertGreater(kept, 0, "there is no corpus")
-        # How far a short run comes is the machine's speed and what else it does; the corpus is read in any case.
-        self.assertGreaterEqual(executions, rounds(kept, wanted), "the fuzzer did not come far")
+        # How many executions a short run reaches depends on the machine's load; it always reads the whole corpus.
+        self.assertGreaterEqual(executions, rounds(kept, wanted), "the fuzzer made too few executions")
 
     def test_alias_codec(self):
-        """Point 8: any bytes as an alias: what is decoded is in range and encodes the same, any good tag comes back"""
+        """Point 8: any alias that decodes has values in range and encodes to itself; a valid tag decodes to itself"""
         self.fuzz("tap_tag")
 
     def test_bus_options(self):
-        """Point 8: any dictionary as a call's options: taken where the interface says so, else invalid_argument"""
+        """Point 8: any dictionary as a call's options is accepted as the interface allows, or is invalid_argument"""
         self.fuzz("bus_options")
 
     def test_qemu_command(self):
-        """Point 8: any QEMU command: its words unchanged but for one -append, each netdev of ours has one device"""
+        """Point 8: any QEMU command keeps its words but for one -append; each netdev that is added has one device"""
         self.fuzz("qemu_command")
 
     def test_configuration(self):
-        """Point 8: any bytes as the configuration: invalid_argument in one line, or a plan whose taps are all valid"""
+        """Point 8: any bytes as the configuration give a plan with valid taps only, or invalid_argument in one line"""
         self.fuzz("configuration")
 
     def test_netlink(self):
-        """Point 8: any bytes as a netlink message: read within its end, in range, the same whatever is behind it"""
+        """Point 8: any bytes as a netlink message are read within their end, whatever follows, with values in range"""
         self.fuzz("netlink")
 
     def test_answers(self):
-        """Point 8: any dictionaries as the service's answer: read where the interface says so, else one refusal"""
+        """Point 8: any dictionaries as the service's answer are read as the interface allows, or refused as a whole"""
         self.fuzz("answers")
 
     def test_powerdown(self):
-        """Point 8: any words of a QEMU: at most three orders, in their order, whatever the pieces; none after the last"""
+        """Point 8: any words from QEMU, however cut, lead to at most three commands in order, none after the last"""
         self.fuzz("powerdown")
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a holder of a tap's descriptor does to it does not outlive the holder: each deed alone and after the tap was
-made persistent, and deeds in random orders by two processes of two users."""
+"""Nothing that a holder does to its tap's descriptor keeps the tap after the holder has ended. One test tries each deed
+alone, and again after the holder made the tap persistent and gave it to another user. Another one tries deeds in random
+orders by two processes of two users."""
 
 import errno
 import os
@@ -17,14 +18,14 @@ from rig.bus import BusError, Connection
 from rig.wire import Variant
 from ring import MANAGER, error_name
 
-# Seconds from the end of the last holder to the end of the tap, and how many times what that takes of holders who do
-# nothing to their tap, on this machine at this moment.
+# Seconds from the end of the last holder to the end of the tap, and by what factor they may be more than after holders
+# that do nothing to their tap, on this machine at this moment.
 LIMIT, FACTOR = 1.0, 5
 WAYS = ("killed", "ended", "closed")
 
 
 def ask_for(bus, count, options):
-    """polkitd 122 forgets a question now and then, and says no 10 s later: then it is asked once more."""
+    """Acquire. Ask again after NotAuthorized: polkitd 122 sometimes forgets a question and answers no 10 s later."""
     request = (*MANAGER[:2], f"{MANAGER[2]}.Acquire", "ua{sv}", count, options)
     try:
         return bus.call(*request)
@@ -35,7 +36,7 @@ def ask_for(bus, count, options):
 
 
 def acquire(own, count, queues):
-    """In the actor: a lease of hold `fd`, whose descriptors join its own; the names of its taps."""
+    """Acquire a lease of hold `fd`, keep its descriptors, and return the names of its taps. Runs in the actor."""
     options = {"hold": Variant("s", "fd"), "queues": Variant("u", queues)}
     with Connection(None, timeout=30) as bus:
         _, taps, descriptors = ask_for(bus, count, options)
@@ -44,7 +45,7 @@ def acquire(own, count, queues):
 
 
 def perform(own, deeds):
-    """In the actor: (deed, 0 or errno) of each, in order."""
+    """Do the deeds in order and return (deed, 0 or errno) for each. Runs in the actor."""
     return [(deed, tun.do(own[position % len(own)], deed)) for position, deed in deeds]
 
 
@@ -58,7 +59,7 @@ def drop(own, position):
 
 
 def drop_all(own):
-    """Also those hidden by the next function: the kernel looks for circles when some Unix socket is closed."""
+    """Close all descriptors, also those that hide() hid: the kernel frees such cycles when a Unix socket closes."""
     while own:
         os.close(own.pop())
     for end in socket.socketpair():
@@ -66,8 +67,8 @@ def drop_all(own):
 
 
 def hide(own, position):
-    """In a message that nobody ever reads, on a socket that is in the same message: only the kernel's search for such
-    circles closes them."""
+    """Put a descriptor into a message that no process can read, as the message contains its own socket. It is closed
+    only when the kernel searches for such cycles."""
     near, far = socket.socketpair()
     socket.send_fds(near, [b"x"], [own[position % len(own)], near.fileno(), far.fileno()])
     near.close()
@@ -88,7 +89,7 @@ class HostileHolder(FaultsRing):
         return actor
 
     def measure(self):
-        """Sets the most that an end may take."""
+        """Measure how long the end of an idle holder's tap takes, and set the limit for the others."""
         self.most = float("inf")
         for way in 4 * WAYS:
             holder = self.actor("alice")
@@ -100,7 +101,7 @@ class HostileHolder(FaultsRing):
             self.outcomes[deed][refusal] += 1
 
     def end(self, what, names, holders, way):
-        """Ends all holders; notes how long the taps outlived them and what was left."""
+        """End all holders; record how long the taps existed after that, and what is left."""
         start = time.monotonic()
         for holder in holders:
             if way == "closed":
@@ -123,7 +124,7 @@ class HostileHolder(FaultsRing):
             self.left.append(f"{what}: a lease without a tap")
 
     def in_words(self, deeds, refused):
-        """The deeds that the kernel refused, or did, with the count of each."""
+        """Return the deeds that the kernel refused, or the ones it did, with the count of each."""
         words = []
         for deed in deeds:
             for number, count in sorted(self.outcomes[deed].items()):
@@ -132,12 +133,12 @@ class HostileHolder(FaultsRing):
         return "; ".join(words) or "none"
 
     def demand(self, refused):
-        """Nothing was late, nothing was left, and what only root may do was never done."""
+        """Require that no tap was late, nothing is left, and the kernel refused all that only root may do."""
         self.assertEqual((self.late, self.left, [deed for deed in refused if self.outcomes[deed][0]]), ([], [], []))
         self.assertTrue(self.host.daemon.alive())
 
     def test_each_deed(self):
-        """Point 5: each deed of a holder, also once persistent and given away: its tap goes with it (I4, I5, I6)."""
+        """Point 5: whatever a holder does to its tap, the tap is gone with the holder (I4, I5, I6)."""
         self.measure()
         before = ([], [(0, "TUNSETOWNER another"), (0, "TUNSETPERSIST on")])
         cases = [(deed, queues, first) for deed in tun.DEEDS for queues in (1, 2) for first in before]
@@ -154,8 +155,9 @@ class HostileHolder(FaultsRing):
         self.assertEqual([deed for deed in tun.GRANTED if not self.outcomes[deed][0]], [])
 
     def test_random_orders(self):
-        """Point 5: random deeds by a holder and a friend, 1 to 4 queues: all goes with them (I4, I6)."""
-        # Who attaches a queue too many has the lease ended, and a tap that is down on its way out takes another type.
+        """Point 5: whatever two holders do in random order, the taps are gone with the holders (I4, I6)."""
+        # TUNSETLINK is not among the refused: a tap that is down accepts it, and attaching one queue too many makes the
+        # daemon end the lease, which sets the tap down first.
         refused = [deed for deed in tun.REFUSED if deed != "TUNSETLINK"]
         self.measure()
         deeds = 0
@@ -173,7 +175,7 @@ class HostileHolder(FaultsRing):
         self.demand(refused)
 
     def misbehave(self, choose, holder, friend):
-        """Random steps; the number of deeds among them."""
+        """Do random steps; return the number of deeds among them."""
         deeds, helped = 0, False
         for _ in range(choose.randrange(1, 6)):
             step = choose.choice(("deeds", "deeds", "pass", "double", "drop", "hide"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Each system call of what happens when nobody calls fails with each errno in turn (I1, I9). Apart from the requests:
-most of the time is waiting for the timeouts."""
+"""Each system call at an idle timeout, and of the idle exit, fails with each of nine errnos in turn (I1, I9).
+These tests are apart from those of the requests because they mostly wait for timeouts."""
 
 from operations import IdleEnd, Leave
 from errors import Errors
@@ -8,13 +8,13 @@ from errors import Errors
 
 class Idle(Errors):
     def test_idle_end(self):
-        """Point 2: 9 errnos at each system call of a lease's end by its idle timeout (I9)"""
+        """Point 2: an errno from any system call at an idle timeout leaves no part of a lease (I9)."""
         self.sweep(IdleEnd(), sample=4)
 
 
 class Leaving(Errors):
-    held = ()  # any tap would keep the daemon
+    held = ()  # the daemon does not exit while there is a tap
 
     def test_leaving(self):
-        """Point 2: 9 errnos at each system call of the daemon's leaving when it is idle (I1)"""
+        """Point 2: an errno from any system call of the idle exit leaves no trace (I1)."""
         self.sweep(Leave(), sample=4)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Another user who guesses the next tap's name and attaches to it in the instant before it has an owner, or at any
-other, gets no queue of a tap that anybody is given."""
+"""Another user guesses the next tap's name and tries to attach to it all the time, in particular in the instant before
+it has an owner. That user gets no queue of any tap that the daemon gives to a caller."""
 
 import errno
 import fcntl
@@ -20,24 +20,24 @@ from rig.wire import Variant
 from ring import error_name
 
 NAMES = ("tap8", "tap9", "tap10")
-# Of no lease: whoever attaches to it has made it, which takes a right that users do not have.
+# No lease has this name: a user attaches to it only by making it, which takes a right that users do not have.
 UNUSED = "tap250"
 
 
 def ifindex_of(descriptor, name):
-    """Of the device behind the descriptor; None if it is gone."""
+    """Return the ifindex of the descriptor's device, or None if the device is gone."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         try:
             found = struct.unpack_from("16xi", fcntl.ioctl(any_socket, tun.SIOCGIFINDEX, tun.request(name, "i", 0)))[0]
         except OSError:
             return None
-    # Still attached, so whatever had the name at that moment is what we are attached to.
+    # The descriptor is still attached, so the name meant its device at the moment of the question.
     return found if tun.name_of(descriptor) == name else None
 
 
 def intrude(own, stays):
-    """In the actor, until told to stop: attaches to whatever has or will have one of the names. One that stays keeps
-    the queue; one that does not leaves a mark and goes. (attempts by outcome, ifindexes of what it stayed in)."""
+    """Attach to any device with one of the names until asked to stop. With `stays`, keep the queue; else leave a mark
+    and close it. Return the attempts by outcome, and the ifindexes of the devices it stayed in. Runs in the actor."""
     targets = [(name, flags) for name in NAMES for flags in (tun.IFF_MULTI_QUEUE,) * 3 + (tun.IFF_TAP,)]
     targets.append((UNUSED, tun.IFF_TAP))
     requests = itertools.cycle([(name, tun.request(name, "H", flags)) for name, flags in targets])
@@ -54,7 +54,7 @@ def intrude(own, stays):
                 been_in.append(ifindex_of(descriptor, name))
                 own.append(descriptor)
             else:
-                # As fast as can be: the tap's group tells that somebody was there.
+                # One quick call: the tap's group shows afterwards that another process was attached.
                 tun.do(descriptor, "TUNSETGROUP")
                 os.close(descriptor)
             descriptor = os.open("/dev/net/tun", os.O_RDWR)
@@ -63,7 +63,7 @@ def intrude(own, stays):
 
 
 def still_in(own):
-    """In the actor: the names of the devices it has queues of, which it then leaves."""
+    """Return the names of the devices that it has queues of, then close them. Runs in the actor."""
     names = [name for name in map(tun.name_of, own) if name]
     while own:
         os.close(own.pop())
@@ -75,7 +75,7 @@ class Intruders(FaultsRing):
         super().setUp()
         self.alice = self.host.connect("alice")
         self.addCleanup(self.alice.close)
-        self.counts, self.granted, self.wrong = Counter(), set(), []  # `wrong`: taps with another's mark
+        self.counts, self.granted, self.wrong = Counter(), set(), []  # `wrong`: taps that are not the owner's alone
 
     def intruder(self, stays):
         actor = Actor("bob")
@@ -84,7 +84,7 @@ class Intruders(FaultsRing):
         return actor
 
     def attempts_of(self, intruders):
-        """Has all stop; the outcomes of all attempts, what they had been in, and what they still are in."""
+        """Stop all; return the outcomes of all attempts, the devices they stayed in, and those they are still in."""
         outcomes, been_in, still = Counter(), [], []
         for actor in intruders:
             actor.stop()
@@ -113,7 +113,7 @@ class Intruders(FaultsRing):
             self.call(self.alice, "Release", "s", lease)
 
     def look_at(self, name, hold, queues):
-        """The tap is the owner's alone and bears no mark of anybody's, in the kernel's words."""
+        """Check in the kernel that the tap belongs to its owner alone and that no intruder left a mark on it."""
         link = kernel.link(name)
         tap = link["linkinfo"]["info_data"]
         expected = {"user": "alice", "group": None, "numqueues": None if queues == 1 else queues if hold == "fd" else 0}
@@ -122,7 +122,7 @@ class Intruders(FaultsRing):
             self.wrong.append((name, hold, queues, link["link_type"], tap))
 
     def test_third_user(self):
-        """Point 5: a third user attaches all the while taps are acquired: never to one that is then given (I4)."""
+        """Point 5: a third user who attaches all the time never gets into a tap that is given to a caller (I4)."""
         intruders = [self.intruder(stays) for stays in (True, False)]
         wanted = rounds(100, 1000)
         for number in range(wanted):

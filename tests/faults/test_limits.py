@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What one user may make the daemon hold (I8) is little enough that another one does not notice, and all of it is
-given back."""
+"""What one user can make the daemon hold (I8) is so little that other users do not notice, and the daemon gives all of
+it back."""
 
 import os
 import socket
@@ -19,16 +19,16 @@ from ring import MANAGER, NO_LEASE, error_name
 MOST_TAPS = 32
 SENT = 200
 MOST_GROWTH_KIB = 4096
-# One that asks a person, whom nobody's limit of taps concerns.
+# A call that prompts a person for a password. No limit of taps applies to it.
 PROMPTING = {"all": Variant("b", True), "interactive": Variant("b", True)}
-# One that polkit alone decides: about a lease that is not the caller's.
+# A call that polkit alone decides: a release of a lease that is not the caller's.
 QUESTION = (*MANAGER[:2], f"{MANAGER[2]}.Release", "s", NO_LEASE)
 BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
 
 
 def keep_asking(_, outstanding):
-    """In the actor, until told to stop: so many requests at once, then two more for each that polkit has decided, one
-    to take its place and one too many; how often which answer came."""
+    """Send so many requests at once, then for each that polkit has decided two more, one of which exceeds the limit.
+    Return how often each answer came. Runs in the actor until asked to stop."""
     answers, unanswered = Counter(), 0
     with Connection(None, timeout=30) as bus:
         wanted, stopped = outstanding, False
@@ -46,11 +46,11 @@ def keep_asking(_, outstanding):
 
 class Limits(FaultsRing, HostileCallers):
     def cost(self):
-        """The daemon's memory in KiB, and how many descriptors it has."""
+        """Return the daemon's memory in KiB and the number of its descriptors."""
         return resident_kib(self.host.daemon.pid), descriptors_at_rest(self.host.daemon.pid)
 
     def acquires(self, bus, count):
-        """The seconds of each, one held by a descriptor after one by name."""
+        """Return the seconds of each Acquire; leases by name and by descriptors take turns."""
         took = []
         for number in range(count):
             by_name = number % 2 == 1
@@ -64,14 +64,14 @@ class Limits(FaultsRing, HostileCallers):
         return took
 
     def fill(self, bus):
-        """Brings a user to the limit of its taps, which is then seen; the lease."""
+        """Bring a user to the limit of its taps, check that it is reached, and return the lease."""
         lease = self.call(bus, "Acquire", "ua{sv}", MOST_TAPS, BY_NAME)[0]
         self.assertEqual(self.errors(bus, self.acquire(bus, 1)), {error_name("LimitExceeded"): 1})
         return lease
 
 
 class OthersWait(Limits):
-    """Times are taken in turns, with and without, so that what else happens on this machine meets both."""
+    """Times are taken alternately with and without the load, so that other load on this machine affects both."""
 
     def compare(self, blocks, each, begin, end, most, **figures):
         bob, alice = self.connect("bob"), self.connect("alice")
@@ -86,8 +86,8 @@ class OthersWait(Limits):
             self.call(alice, "Release", "s", lease)
         medians = [statistics.median(times) for times in (idle, beset)]
         self.show(**figures, acquires=f"{len(idle)} and {len(beset)}", median_idle=f"{medians[0] * 1000:.2f} ms",
-                  median_beset=f"{medians[1] * 1000:.2f} ms", ratio=f"{medians[1] / medians[0]:.2f}",
-                  worst_idle=f"{max(idle) * 1000:.1f} ms", worst_beset=f"{max(beset) * 1000:.1f} ms",
+                  median_under_load=f"{medians[1] * 1000:.2f} ms", ratio=f"{medians[1] / medians[0]:.2f}",
+                  worst_idle=f"{max(idle) * 1000:.1f} ms", worst_under_load=f"{max(beset) * 1000:.1f} ms",
                   **{name.replace(" ", "_"): count for name, count in self.counts.items()})
         self.assertLessEqual(medians[1], most * medians[0])
         self.host.no_trace()
@@ -97,7 +97,7 @@ class OthersWait(Limits):
         self.counts = Counter()
 
     def test_prompts(self):
-        """Point 6: a user at its limit has 200 prompts unanswered: another's acquire at most twice as slow (I8)."""
+        """Point 6: 200 unanswered prompts of a user at its limit slow another's Acquire at most twofold (I8)."""
         pending = []
 
         def begin():
@@ -105,7 +105,7 @@ class OthersWait(Limits):
             buses = self.connections("alice", 2)
             sent = [[self.send(bus, "List", "a{sv}", PROMPTING) for _ in range(SENT // 2)] for bus in buses]
             for bus in buses:
-                self.call(bus, "List", "a{sv}", {})  # served in order: the others have been dealt with
+                self.call(bus, "List", "a{sv}", {})  # calls are served in order, so the daemon has handled the others
             self.prompts_opened(self.agent, 1)
             for bus, serials in zip(buses, sent):
                 refused = [answer.error_name for answer in self.answers(bus, serials)]
@@ -127,7 +127,7 @@ class OthersWait(Limits):
                                        "pending to the end": blocks * PRESENT})
 
     def test_questions(self):
-        """Point 6: a user at its limit asks without a pause: another's acquire at most three times as slow (I8)."""
+        """Point 6: a user at its limit that asks without a pause slows another's Acquire at most threefold (I8)."""
         def begin():
             # The bus lets one connection have 128 calls open.
             self.actors = [Actor("alice") for _ in range(2)]
@@ -143,7 +143,7 @@ class OthersWait(Limits):
                     self.counts[name.rpartition(".")[2]] += count
                 actor.end()
 
-        # One question of alice's is always at polkit, which answers one after the other.
+        # There is always one question of alice's at polkit, which answers one question after the other.
         self.compare(rounds(4, 40), 10, begin, end, 3, at_once=SENT)
 
 
@@ -155,12 +155,12 @@ class GivenBack(Limits):
         self.before = self.cost()
 
     def demand(self, **figures):
-        """While others are served, the memory is bounded; when all are gone, so are their descriptors."""
+        """Require bounded memory while the callers are connected, and all descriptors back after they are gone."""
         while_there = self.cost()
         self.acquires(self.bob, 2)
         yield
         self.settled(self.bob)
-        kernel.wait_for(lambda: not kernel.ours(), "the leases of those who are gone end")
+        kernel.wait_for(lambda: not kernel.ours(), "the leases of the callers that are gone end")
         after = self.cost()
         self.show(**figures, memory=f"{self.before[0]} KiB, growth while they were there "
                   f"{while_there[0] - self.before[0]} KiB, after {after[0] - self.before[0]} KiB",
@@ -170,7 +170,7 @@ class GivenBack(Limits):
         self.host.no_trace()
 
     def test_unread(self):
-        """Point 6: callers who never read long answers cost less than 4 MiB and no descriptor (I8)."""
+        """Point 6: callers that never read long answers cost less than 4 MiB and no descriptor (I8)."""
         lease = self.fill(self.bob)
         readers, each = self.connections("bob", 4), rounds(300, 3000)
         for bus in readers:
@@ -187,7 +187,7 @@ class GivenBack(Limits):
         next(demand, None)
 
     def test_half_open(self):
-        """Point 6: connections that never say who they are, or stop amid a call, cost nothing (I8)."""
+        """Point 6: callers that never authenticate or stop within a call cost under 4 MiB and no descriptor (I8)."""
         strangers = []
         for _ in range(40):
             strangers.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
@@ -195,14 +195,14 @@ class GivenBack(Limits):
         callers = self.connections("dave", 40)
         for bus in callers:
             bus.socket.sendall(b"l\1\0\1\xff\xff\0\0\1\0\0\0")
-        demand = self.demand(unnamed=len(strangers), amid_a_call=len(callers))
+        demand = self.demand(unnamed=len(strangers), within_a_call=len(callers))
         next(demand)
         for end in (*strangers, *callers):
             end.close()
         next(demand, None)
 
     def test_gone(self):
-        """Point 6: connections that are made, call and are gone: memory bounded, descriptors back to the start (I8)."""
+        """Point 6: callers that connect, call and disconnect leave no descriptor and take less than 4 MiB (I8)."""
         count = rounds(500, 5000)
         calls = (("List", "a{sv}", {}), ("Acquire", "ua{sv}", 1, BY_DESCRIPTOR), ("Release", "s", NO_LEASE),
                  ("Acquire", "ua{sv}", 1, BY_NAME), ("List", "a{sv}", {"all": Variant("b", True)}))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Random calls on the real bus by a user without any right (I7, I8): every member of every interface that the bus lets
-through, and what does not exist, with right and wrong signatures and values of any type and size. Whatever it is, it
-is answered, and nothing comes of it: no lease, no line in the log, no growth."""
+"""A user without any rights makes random calls on the real bus (I7, I8): to every member of every interface that the
+bus lets through, and to members that do not exist, with right and wrong signatures and values of any type and size. The
+daemon answers each call, and the calls have no effect: no lease, no line in the log, no growth."""
 
 import collections
 import secrets
@@ -14,19 +14,19 @@ from rig.bus import BUS, ERROR
 from rig.wire import Variant
 from ring import MANAGER, error_name
 
-# Of one connection the bus lets 128 calls be unanswered.
+# The bus allows one connection 128 unanswered calls.
 WINDOW = 96
 NO_REPLY_EXPECTED = 1  # D-Bus Specification, "Message Format"
 ONE_MIB = 1024
 PARTS = 10
-# What leaks grows with each part. The heap's height is reached in a few jumps, wherever chance brings the largest calls
-# together: those with thousands of options are refused unread and decide it no more.
+# A leak grows with each part. The heap reaches its full size in a few jumps, whenever the largest calls happen to come
+# together. Calls with thousands of options do not count, because the daemon refuses them unread.
 MOST_OF_A_PART = ONE_MIB // 16
 MOST = 3 * ONE_MIB
 
 
 class Volley:
-    """Calls of one connection, many of them under way at a time, and what became of each."""
+    """Calls of one connection, many of them in flight at a time, and the outcome of each."""
 
     def __init__(self, bus, dice):
         self.bus = bus
@@ -55,7 +55,7 @@ class Volley:
             self.waiting.add(serial)
 
     def hear(self, most):
-        """Fetches answers until at most so many are missing."""
+        """Receive answers until at most so many are missing."""
         while len(self.waiting) > most:
             try:
                 message = self.bus.next()
@@ -65,11 +65,11 @@ class Volley:
             if message.reply_to in self.waiting:
                 self.waiting.remove(message.reply_to)
                 self.counts[message.error_name if message.kind == ERROR else "a value"] += 1
-            elif message.sender != BUS[0]:  # the bus answers what it refuses, wanted or not
+            elif message.sender != BUS[0]:  # the bus answers calls that it refuses, even those that want no answer
                 self.counts["unasked"] += 1
 
     def resident_kib(self, pid):
-        """After calls greater than any that comes by chance: they alone decide then how high the heap has been."""
+        """Return the resident memory after calls larger than any random one, which alone then determine the heap."""
         for _ in range(WINDOW // 8):
             self.send(MANAGER[1], f"{MANAGER[2]}.Release", "s", ["x" * 2 * LARGEST_TEXT])
             self.send(MANAGER[1], f"{MANAGER[2]}.Acquire", "ua{sv}", [1, self.dice.many_options(3 * MOST_OPTIONS)])
@@ -77,8 +77,8 @@ class Volley:
         return resident_kib(pid)
 
     def warm_up(self, pid):
-        """With many more huge values than will come, until no coincidence of them takes the heap to a new height. What
-        leaks never comes to rest, and shows as well after the last attempt."""
+        """Send calls with many more huge values than later, until the heap no longer grows by any coincidence of them.
+        Memory that leaks does not stop growing, and shows after the last attempt too."""
         self.dice.huge = HUGE // 20
         resident = [self.resident_kib(pid)]
         while len(resident) < 24 and (len(resident) < 4 or resident[-1] > resident[-3] + ONE_MIB // 16):
@@ -89,7 +89,7 @@ class Volley:
         return resident[-1]
 
     def growths(self, pid, per_method):
-        """Of the daemon's memory, in KiB, with each of ten equal parts of the calls, as long as the daemon is there."""
+        """Return by how many KiB the daemon's memory grew with each of ten equal parts of the calls."""
         before, grown = self.warm_up(pid), []
         for _ in range(PARTS):
             self.fire(per_method // PARTS)
@@ -108,7 +108,7 @@ class RandomCalls(FaultsRing):
 
     def setUp(self):
         super().setUp()
-        # What was freed is kept, all of it: how much could be given back depends on what chance put above it.
+        # Let malloc keep all that is freed: how much it could return to the kernel depends on chance.
         tunables = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=1073741824"
         self.host.start_daemon(environment={"GLIBC_TUNABLES": tunables})
         self.owner = self.connect("alice")
@@ -118,7 +118,7 @@ class RandomCalls(FaultsRing):
         self.leases = [lease for lease, _, _ in grants]
 
     def state(self):
-        """All that a caller could have changed: what the kernel has, and what the log says."""
+        """Return all that a caller could have changed: what the kernel has, and what the log says."""
         return {**kernel.snapshot(), "lines": self.host.daemon.log().splitlines()}
 
     def listed(self):
@@ -144,4 +144,4 @@ class RandomCalls(FaultsRing):
         self.assertEqual(self.listed(), listed)
         self.assertLess(statistics.median(grown), MOST_OF_A_PART)
         self.assertLess(sum(grown), MOST)
-        self.assertGreater(by_polkit, 0, "no call was so right that polkit was asked")
+        self.assertGreater(by_polkit, 0, "no call was correct enough to reach polkit")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Many leases, one after the other (I8): what one costs the daemon and the kernel is given back with it, whether it
-ends by Release or with its descriptors, so after very many of them everything is as it was after some."""
-
+"""Many leases, one after the other (I8). The daemon and the kernel give back what a lease costs, whether it ends by
+Release or with its descriptors. So after very many leases everything is as it was after some."""
 import collections
 import contextlib
 import itertools
@@ -16,17 +15,17 @@ from rig.process import until
 from rig.wire import Variant
 from ring import error_name
 
-# How many leases a connection of each has at a time. Root's need no polkit, which would take most of the time; the
-# others keep its part of the way in it.
+# How many leases each connection of a user has at a time. Most are root's, which need no polkit, because polkit would
+# take most of the time. The other users' leases still exercise polkit's part.
 CALLERS = {"root": 28, "alice": 2, "bob": 2}
 CONNECTIONS = 4
-# How a lease is held, of how many taps it is, and whether Release or its last descriptor ends it.
+# How a lease is held, how many taps it has, and whether Release or closing its last descriptor ends it.
 WAYS = [("name", 1, "Release"), ("fd", 1, "Release"), ("name", 2, "Release"), ("fd", 2, "close"),
         ("name", 1, "Release"), ("fd", 1, "close")]
 MOST_KIB = 1024
 LIMIT = 60
-# The kernel's caches are the whole machine's, and what other programs do in them moves them by a few devices' worth. A
-# device leaked by each tap would be two thousand of them in a short run and more than a hundred thousand in a full one.
+# The kernel's caches are shared by the whole machine, and other programs change them by a few devices' worth. If each
+# tap leaked a device, that would be two thousand in a short run and more than a hundred thousand in a full one.
 MOST_DEVICES = 100
 GIVEN = re.compile(r"qemu-tapd: info: given: lease (\w{16}) uid \d+ hold \w+ label \"\" taps (\S+)")
 ENDED = re.compile(r'qemu-tapd: info: ended: "(\w+)" lease (\w{16}) uid \d+ label ""')
@@ -34,7 +33,7 @@ Usage = collections.namedtuple("Usage", "resident descriptors links slab")
 
 
 def slab():
-    """(objects in use, size of one) of each cache of the kernel."""
+    """Return (objects in use, size of one object) for each cache of the kernel."""
     with open("/proc/slabinfo", encoding="ascii") as file:
         rows = [line.split() for line in file.read().splitlines()[2:]]
     return {row[0]: (int(row[1]), int(row[3])) for row in rows}
@@ -49,11 +48,11 @@ class Soak(FaultsRing):
         self.connections = [(self.connect(user), share) for user, share in CALLERS.items() for _ in range(CONNECTIONS)]
         self.refusals = 0
         self.ways = itertools.cycle(WAYS)
-        # The name and the lease of each tap there has been, and how often one of the present cycle was held how.
+        # The name and the lease of each tap so far, and how many leases of the present cycle are held in each way.
         self.taps, self.holds = [], collections.Counter()
 
     def answer(self, call, serial):
-        """Of (connection, member, signature, arguments...). What polkit refused by its time limit is asked once more."""
+        """Return the answer to a call (connection, member, ...). Repeat a call that polkit refused after a timeout."""
         try:
             return call[0].reply(serial)
         except BusError as error:
@@ -67,8 +66,8 @@ class Soak(FaultsRing):
 
     @staticmethod
     def as_answered(asked):
-        """The pairs of a plan and its call in the order of their answers. A caller who takes them in the order of its
-        calls may leave so many unreceived that those it waits for are never given."""
+        """Yield the pairs of a plan and its call in the order of their answers. A caller that received them in the
+        order of its calls could leave so many answers unread that the daemon would withhold those it waits for."""
         waiting = {(call[0], serial): (plan, (call, serial)) for plan, (call, serial) in asked}
         while waiting:
             answered = []
@@ -85,7 +84,7 @@ class Soak(FaultsRing):
                 raise TimeoutError(f"no answer within {LIMIT} s")
 
     def begin(self):
-        """Acquires on all connections at once; (connection, lease, how it is to end, descriptors) of each."""
+        """Acquire on all connections at once; return (connection, lease, how it is to end, descriptors) for each."""
         plans = [(bus, *way) for bus, share in self.connections for way in itertools.islice(self.ways, share)]
         sent = self.send_all((bus, "Acquire", "ua{sv}", count, {"hold": Variant("s", hold)})
                              for bus, hold, count, _ in plans)
@@ -98,8 +97,8 @@ class Soak(FaultsRing):
         return held
 
     def end(self, held):
-        """Ends them all, so that deletions meet in one turn of the daemon: the kernel takes 16 ms for one, and hardly
-        more for many."""
+        """End all leases so that the daemon deletes their taps in one turn: the kernel takes 16 ms to delete one tap,
+        and hardly longer to delete many."""
         released, closed = ([entry for entry in held if entry[2] == end] for end in ("Release", "close"))
         sent = self.send_all((bus, "Release", "s", lease) for bus, lease, _, _ in released)
         close_all(descriptor for entry in closed for descriptor in entry[3])
@@ -108,7 +107,7 @@ class Soak(FaultsRing):
         close_all(descriptor for entry in released for descriptor in entry[3])
 
     def cycle(self, count):
-        """So many leases, or a few more."""
+        """Acquire and end at least so many leases."""
         self.holds.clear()
         while self.holds.total() < count:
             self.end(self.begin())
@@ -119,9 +118,9 @@ class Soak(FaultsRing):
         return [name for name in os.listdir("/sys/class/net") if name != "lo"]
 
     def cost_of_a_device(self):
-        """The kernel's caches that hold something of each device, and the bytes that one costs in them all: those of
-        which there is more while many exist, and not any more when they are gone. What the kernel keeps of files that
-        were looked at (dentries, inodes) is not among them: of that there is more with every program that runs."""
+        """Return the kernel's caches that hold something for each device, and the bytes that one device costs in all of
+        them: the caches that grow while many devices exist and shrink when those are gone. The caches of files that
+        programs looked at (dentries, inodes) are not among them: they grow with every program that runs."""
         before, held = slab(), self.begin()
         during, devices = slab(), len(self.links())
         self.end(held)
@@ -144,8 +143,8 @@ class Soak(FaultsRing):
                      sum(now[name][0] * now[name][1] for name in caches))
 
     def wrong_lines(self):
-        """How many lines of the log are missing, or too many: expected are one `given` of each lease and one `ended` of
-        each tap, behind the first line."""
+        """Return how many lines of the log are missing or unexpected. After the first line, one `given` line is
+        expected for each lease and one `ended` line for each tap."""
         given, ended, others = collections.Counter(), collections.Counter(), 0
         for line in self.host.daemon.log().splitlines()[1:]:
             if match := GIVEN.fullmatch(line):
@@ -165,10 +164,10 @@ class Soak(FaultsRing):
         start, taps_before = time.monotonic(), len(self.taps)
         self.cycle(rounds(1500, 100_000))
         seconds = time.monotonic() - start
-        # The kernel gives back after a grace period, and the daemon writes its last lines behind its last answers.
+        # The kernel frees memory after a grace period, and the daemon writes its last lines after its last answers.
         with contextlib.suppress(AssertionError):
             until(lambda: self.usage(caches).slab - before.slab < MOST_DEVICES * cost and not self.wrong_lines(),
-                  "all is given back, and told")
+                  "all memory is given back and logged")
         after, wrong = self.usage(caches), self.wrong_lines()
         devices = (after.slab - before.slab) / cost
         leases = self.holds.total()
@@ -178,7 +177,7 @@ class Soak(FaultsRing):
                   descriptors=f"{before.descriptors} then {after.descriptors}",
                   links=f"{before.links} then {after.links}",
                   slab_KiB=f"{before.slab // 1024} then {after.slab // 1024}",
-                  which_is_so_many_devices=f"{devices:+.1f}", caches_watched=len(caches),
+                  slab_growth_in_devices=f"{devices:+.1f}", caches_watched=len(caches),
                   KiB_of_one_device=f"{cost / 1024:.0f}", wrong_log_lines=wrong, refused_by_polkit=self.refusals)
         self.assertEqual((after.links, wrong), (0, 0))
         self.assertLessEqual(self.refusals, rounds(2, 20))

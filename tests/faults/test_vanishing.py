@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Callers who leave while they are being authorised (I1, I7): whom the bus could not hand the answer has no lease, and
-whom it could keeps it. The moment is random, so both sides of each moment are met, in a daemon that has sanitizers
-built in and says so if it touches what went with the caller."""
+"""Callers disconnect while they are being authorised (I1, I7). A caller to which the bus could not deliver the answer
+has no lease, and one that received the answer keeps its lease. The moment is random, so each step is disturbed just
+before and just after it. The daemon is built with sanitizers, which report any use of a caller's data after its end."""
 
 import collections
 import concurrent.futures
@@ -22,26 +22,26 @@ from ring import NO_LEASE
 
 SANITIZED = os.environ.get("QEMU_TAPCTL_SANITIZED")
 IN_FLIGHT = 6
-# Between two looks at the kernel; of three users, each within the 32 taps that one may hold.
+# Callers between two looks at the kernel. They are of three users, each of whom stays within its 32 taps.
 BATCH = 48
 REPORT = re.compile(r"Sanitizer|runtime error")
 LEASE = re.compile(re.escape(kernel.ALIAS) + r"i=([0-9a-f]{16}) ")
 
 
 def leases_in_kernel():
-    """The leases whose taps exist, by the kernel's word."""
+    """Return the leases whose taps exist in the kernel."""
     found = set()
     for name in os.listdir("/sys/class/net"):
         try:
             with open(f"/sys/class/net/{name}/ifalias", encoding="ascii", errors="replace") as file:
                 found.update(LEASE.findall(file.read()))
         except OSError:
-            pass  # it went between the two looks
+            pass  # it was deleted after the directory was read
     return found
 
 
 class Leaver:
-    """A caller who asks for a lease and has left before the answer came, or has not: which, is known exactly."""
+    """A caller that asks for a lease and disconnects. It knows exactly whether the answer had arrived by then."""
 
     def __init__(self, bus, serial, hold):
         self.bus = bus
@@ -49,8 +49,8 @@ class Leaver:
         self.hold = hold
 
     def leave(self):
-        """The answer that the bus had handed over by the instant of leaving, if it had."""
-        # From here on the bus can write nothing more to us, and what it had written can still be read.
+        """Disconnect; return the answer if the bus had delivered it by that instant."""
+        # From here on the bus can write nothing more to this socket, and what it had written can still be read.
         self.bus.socket.shutdown(socket.SHUT_RDWR)
         try:
             return self.bus.reply(self.serial, timeout=0)
@@ -61,9 +61,9 @@ class Leaver:
 
 
 class Ear:
-    """Hears, in the bus's own order, which leases held by name are passed on to a caller, and which callers go. Whose
-    going the bus had not seen when it passed the answer on was told, as far as anybody can know, and has a lease: who
-    reads the answer and ends at once looks the same."""
+    """Eavesdrops on the bus, and so learns in the bus's own order which leases by name are delivered and which callers
+    disconnect. A caller counts as informed if the bus delivered the answer before it saw the caller disconnect: this
+    looks the same as a caller that reads the answer and exits at once."""
 
     def __init__(self, bus):
         self.bus = bus
@@ -74,7 +74,7 @@ class Ear:
                   f"type='signal',sender='{BUS[0]}',member='NameOwnerChanged'")
 
     def listen(self):
-        """Takes in all that has been heard so far."""
+        """Process all messages that have arrived so far."""
         with contextlib.suppress(TimeoutError):
             while True:
                 message = self.bus.next(timeout=0)
@@ -83,7 +83,7 @@ class Ear:
                     self.gone.update([name] if not owner else [])
                 elif message.kind == RETURN and len(message.body) == 3:
                     lease, _, descriptors = message.body
-                    # An eavesdropper is sent the descriptors too, and must not be who keeps the taps.
+                    # The bus sends the descriptors to an eavesdropper too; close them, or the taps would live on.
                     for descriptor in descriptors:
                         self.closers.submit(os.close, descriptor)
                     if not descriptors and message.destination not in self.gone:
@@ -108,7 +108,7 @@ class Vanishing(FaultsRing):
         self.addCleanup(self.ear.close)
         self.askers = {user: self.connect(user) for user in self.members}
         self.counts = collections.Counter()
-        # How long a caller waits at most: what an answer takes among so many, at first, then as it turns out.
+        # The longest time that a caller waits: at first an estimate for so many callers, then adjusted to the answers.
         self.patience = 0.03
 
     def ask(self, number):
@@ -118,7 +118,7 @@ class Vanishing(FaultsRing):
         return Leaver(bus, self.send(bus, "Acquire", "ua{sv}", random.choice((1, 2)), options), hold)
 
     def batch(self, count):
-        """So many callers, some always in flight; the leases that were handed over and have to be kept."""
+        """Run so many callers, several at a time; return the leases that were delivered and must therefore stay."""
         kept, in_flight, held, asked = set(), [], [], 0
         while asked < count or in_flight:
             while asked < count and len(in_flight) < IN_FLIGHT:
@@ -130,7 +130,7 @@ class Vanishing(FaultsRing):
             answer = leaver.leave()
             self.ear.listen()
             self.counts[leaver.hold] += 1
-            # One in four is answered: nearly all moments then lie within the authorisation, and some at its very end.
+            # Aim at one answer in four: nearly all moments then lie within the authorisation, some at its very end.
             self.patience *= 0.97 if answer else 1.01
             self.counts["answered" if answer else "left before"] += 1
             if answer:
@@ -141,18 +141,18 @@ class Vanishing(FaultsRing):
         return kept
 
     def dealt_with(self):
-        """Returns when the daemon has dealt with all callers that were there: polkit answers one user's in order."""
+        """Wait until the daemon has handled all callers: polkit answers the questions of one user in order."""
         for user in self.members:
             with self.assertRaises(BusError):
                 self.call(self.askers[user], "Release", "s", NO_LEASE)
 
     def left(self, kept):
-        """The leases that are there, though nobody was told of them, as known by now."""
+        """Return the leases that exist although, as far as is known by now, no caller received them."""
         self.ear.listen()
         return leases_in_kernel() - kept - self.ear.delivered
 
     def judge(self, root, kept):
-        """Counts what differs from what was handed over, once it has had time to end, and clears the host."""
+        """Count where the leases, after time to end, differ from those that were delivered; then release them all."""
         self.dealt_with()
         kernel.seconds_until(lambda: not self.left(kept), 20)
         self.counts["left behind"] += len(self.left(kept))
@@ -171,7 +171,7 @@ class Vanishing(FaultsRing):
                 [line for line in lines if REPORT.search(line)])
 
     def test_during_authorisation(self):
-        """Point 7: callers who leave while authorised, with sanitizers: no lease stays, nothing breaks (I1, I7)."""
+        """Point 7: callers that disconnect during authorisation leave no lease and break nothing (I1, I7)."""
         total, daemon = rounds(400, 10_000), self.host.daemon
         root = self.connect()
         self.judge(root, self.batch(BATCH))
@@ -180,7 +180,7 @@ class Vanishing(FaultsRing):
         for done in range(0, total, BATCH):
             self.judge(root, self.batch(min(BATCH, total - done)))
         more, alive = self.descriptors() - before, daemon.alive()
-        # What leaked is found when it ends.
+        # The sanitizer reports leaks when the daemon exits.
         status = daemon.terminate()
         errors, reports = self.complaints()
         counts = self.counts

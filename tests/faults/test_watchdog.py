@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The service hangs, or its bus is restarted under it, on a booted Debian with the packages installed: the shipped unit
-brings it back by itself, and neither leases nor those who hold them notice."""
+"""The service hangs, or its bus restarts, on a booted Debian with the packages installed. The shipped unit restarts the
+service, and neither the leases nor the programs that hold taps notice."""
 
 import os
 import signal
@@ -12,15 +12,15 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
 from figures import FULL, Figures, rounds  # noqa: E402 (the path above comes first)
 from rig import kernel  # noqa: E402
 from ring import HOLDER, UNIT  # noqa: E402
-import test_activation as activation  # noqa: E402 (its own tests are not ours, so not by name)
+import test_activation as activation  # noqa: E402 (imported as a module, or its tests would run here too)
 
-# As it is shipped in the full form, and so long the service hangs; else the same in small.
+# In the full form: the shipped watchdog time, and how many seconds the service hangs. In the short form: less of both.
 WATCHDOG, HANGS = ("30s", 40) if FULL else ("2s", 4)
 EVERYONES = ("list", "--all", "--json")
 
 
 class Back(Figures, activation.Life):
-    """Leases of both holds, with one tap and with several, seen by the service, by the kernel and by the holder."""
+    """Leases of both holds, with one tap and with several, as the service, the kernel and the holder see them."""
 
     def setUp(self):
         super().setUp()
@@ -35,7 +35,7 @@ class Back(Figures, activation.Life):
         self.before = self.seen()
 
     def held(self):
-        """The holder's descriptors and their taps, in the kernel's words."""
+        """Return the holder's descriptors and their taps, as the kernel shows them."""
         done = self.container.root("sh", "-c", 'grep -s "^iff:" /proc/"$1"/fdinfo/*', "sh", self.program.pid,
                                    check=False)
         return done.out.splitlines()
@@ -44,14 +44,14 @@ class Back(Figures, activation.Life):
         return {"list": self.ok("root", *EVERYONES), "network": self.container.network(), "held": self.held()}
 
     def differences(self):
-        """How much of it is not as it was."""
+        """Return what differs from the state before: lists (0 or 1), links and descriptors."""
         now = self.seen()
         return (int(now["list"] != self.before["list"]),
                 kernel.differences(self.before["network"], now["network"]),
                 sorted(set(now["held"]) ^ set(self.before["held"])))
 
     def assert_ends_with_holder(self):
-        """The one that came back watches over the lease."""
+        """Require that the restarted service still ends the lease of a holder that ends."""
         self.program.kill()
         self.container.wait_for(lambda: len(self.leases("root", "--all")) == 2, "the lease ends with its holder")
         for user in ("alice", "bob"):
@@ -61,13 +61,13 @@ class Back(Figures, activation.Life):
 
 class Hung(Back):
     def test_hung(self):
-        """Point 9: SIGSTOP (40 s in full): the watchdog restarts the service, no lease or descriptor is lost (I1)."""
+        """Point 9: after SIGSTOP the watchdog restarts the service, and no lease or descriptor is lost (I1)."""
         self.assertEqual(self.container.show(UNIT, "WatchdogUSec"), WATCHDOG)
         old, start = self.container.main_pid(), time.monotonic()
         self.signal(signal.SIGSTOP)
         self.wait_until_new(old)
         took = time.monotonic() - start
-        self.container.wait_for(lambda: time.monotonic() - start > HANGS, "it would have hung so long")
+        self.container.wait_for(lambda: time.monotonic() - start > HANGS, "the time of the hang is over")
         lists, links, descriptors = self.differences()
         self.show(hung_for=f"{HANGS} s", watchdog=WATCHDOG, back_after=f"{took:.1f} s", restarts=self.started(),
                   leases=len(self.leases("root", "--all")), lists_that_differ=lists, links_changed=len(links),
@@ -79,11 +79,11 @@ class Hung(Back):
 
 class BusRestarted(Back):
     def test_bus_restarted(self):
-        """Point 9: dbus.service restarted: the unit brings the service back, no lease or descriptor is lost (I1)."""
+        """Point 9: after dbus.service restarts, the unit restarts the service; no lease or descriptor is lost (I1)."""
         count, seconds, lists, links, descriptors = rounds(2, 20), [], 0, [], []
         for _ in range(count):
             old, start = self.container.main_pid(), time.monotonic()
-            # Its own unit's limit of starts is not what is tried here.
+            # systemd's limit of starts for dbus.service is not under test here.
             self.container.root("systemctl", "reset-failed", "dbus.service")
             self.container.root("systemctl", "restart", "dbus.service")
             self.wait_until_new(old)

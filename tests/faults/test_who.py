@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a stranger learns of somebody's lease (I7): nothing. Whatever is asked of the service by whoever is not the
-owner is answered as if the lease did not exist: the same error, the same text, after the same time."""
+"""Other users learn nothing of a user's lease (I7). The service answers every call about it from another user as if the
+lease did not exist: with the same error, with the same text, after the same time."""
 
 import random
 import time
@@ -13,9 +13,9 @@ from ring import MANAGER, error_name
 OWNER, LABEL = "alice", "ofalice"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 EVERYONE = {"all": Variant("b", True)}
-# So many standard deviations from even odds: by chance alone once in 16,000 comparisons.
+# Standard deviations from even odds: chance alone exceeds them once in 16,000 comparisons.
 DEVIATIONS = 4
-# A noise of more than this part of what one call takes would hide what is looked for.
+# Noise of more than this part of one call's time would hide a difference.
 MOST_NOISE = 0.05
 ATTEMPTS = 5
 
@@ -31,29 +31,29 @@ def middle(values):
 class Strangers(FaultsRing):
     members = (OWNER,)
 
-    # (user, in the group that may acquire)
+    # (user, whether it is in the group that may acquire)
     strangers = [(user, inside) for inside in (False, True) for user in users.USERS if user != OWNER]
 
     def give_leases(self):
-        """The owner's two, one of each hold; whoever else learns of them has failed the test."""
+        """Acquire the owner's two leases, one of each hold. No other user may learn of them."""
         owner = self.connect(OWNER)
         return [self.call(owner, "Acquire", "ua{sv}", 2, {"hold": Variant("s", hold), "label": Variant("s", LABEL)})
                 for hold in ("name", "fd")]
 
     def stranger(self, user, inside):
-        """A connection of a stranger who is, or is not, in the group that may acquire."""
+        """Connect as another user, who is or is not in the group that may acquire."""
         users.set_members(OWNER, *([user] if inside else []))
         return self.connect(user)
 
 
 class Answers(Strangers):
     def attempts(self, inside, lease, name, label):
-        """Every method and every access to a property, as (interface.member, signature, arguments)."""
+        """Yield every method and every access to a property, as (interface.member, signature, arguments)."""
         manager, own = MANAGER[2], {"hold": Variant("s", "name"), "label": Variant("s", label)}
         yield from ((f"{manager}.Release", "s", (word,)) for word in (lease, lease.upper(), name, label))
         yield from ((f"{manager}.List", "a{sv}", (options,)) for options in (
             {}, EVERYONE, {**EVERYONE, "interactive": Variant("b", True)}, {"lease": Variant("s", lease)}))
-        # Who may acquire gets a lease of their own, which shows in the kernel, to everyone.
+        # A user in the group would get a lease of its own, which the kernel shows to everyone.
         if not inside:
             yield (f"{manager}.Acquire", "ua{sv}", (1, own))
             yield (f"{manager}.Acquire", "ua{sv}", (1, {}))
@@ -65,7 +65,7 @@ class Answers(Strangers):
         yield ("org.freedesktop.DBus.Introspectable.Introspect", "", ())
 
     def answers(self, lease, name, label):
-        """What each stranger is told, with what they named replaced: nothing of it may depend on who has what."""
+        """Return the answers to each other user, with the words that it sent replaced by a placeholder."""
         told = {}
         for user, inside in self.strangers:
             bus = self.stranger(user, inside)
@@ -80,7 +80,7 @@ class Answers(Strangers):
         return told
 
     def test_same_answers(self):
-        """Point 7: all that others try against somebody's lease is answered as for one that does not exist (I7)."""
+        """Point 7: all that others try against a user's lease is answered as for one that does not exist (I7)."""
         on_an_empty_host = self.answers(invented_id(), "tap100", "nobody")
         grants = self.give_leases()
         before = kernel.snapshot()
@@ -108,8 +108,8 @@ class Times(Strangers):
         return took
 
     def pairs(self, leases, count):
-        """(seconds for somebody's lease, seconds for none) of calls one behind the other, in random order: whatever
-        else the machine does meets both alike."""
+        """Return pairs (seconds for an existing lease, seconds for none). The two calls of a pair follow each other in
+        random order, so that other load on the machine affects both alike."""
         found = []
         for user, inside in self.strangers:
             bus = self.stranger(user, inside)
@@ -122,30 +122,31 @@ class Times(Strangers):
 
     @staticmethod
     def difference(pairs):
-        """The median of the pairs' differences, and how far from it the true one may lie. By order statistics, which
-        ask nothing of how the times are spread: a pair's difference is as likely above the true median as below, so
-        the true one is as rarely outside these ranks as a coin falls on one side that often."""
+        """Return the median of the pairs' differences and the bounds between which the true median lies. The bounds
+        are order statistics, which assume nothing about the distribution of the times: each difference is as likely
+        above the true median as below it, so the true median lies outside these ranks as rarely as a coin falls that
+        often on one side."""
         differences = sorted(there - none for there, none in pairs)
         middle_rank, reach = len(pairs) // 2, round(DEVIATIONS * len(pairs) ** 0.5 / 2)
         low, high = differences[middle_rank - reach], differences[middle_rank + reach]
         return differences[middle_rank], low, high
 
     def test_same_time(self):
-        """Point 7: to be refused somebody's lease takes as long as one that does not exist, within noise (I7)."""
+        """Point 7: the refusal of an existing lease takes as long as that of none, within noise (I7)."""
         leases = [lease for lease, _, _ in self.give_leases()]
         count = rounds(120, 2000)
-        # Another program that wakes in step with us, or a machine too busy to tell anything, can spoil one comparison,
-        # and even chance does once in 16,000. A difference that is there is there each time.
+        # One comparison can fail by chance, once in 16,000, or because of another program that wakes in step with this
+        # one, or because the machine is too busy. A real difference shows in every comparison.
         for attempt in range(1, ATTEMPTS + 1):
             pairs = self.pairs(leases, count)
             there, none = (middle(times) for times in zip(*pairs))
             median, low, high = self.difference(pairs)
             noise = (high - low) / 2
             self.show(users_in_and_out_of_the_group=len(self.strangers), pairs=len(pairs),
-                      median_of_somebodys_ms=f"{1e3 * there:.3f}", median_of_none_ms=f"{1e3 * none:.3f}",
+                      median_of_existing_ms=f"{1e3 * there:.3f}", median_of_none_ms=f"{1e3 * none:.3f}",
                       ratio=f"{there / none:.4f}", difference_us=f"{1e6 * median:+.1f}", noise_us=f"{1e6 * noise:.1f}",
                       attempt=attempt)
             if low <= 0 <= high and noise < MOST_NOISE * none:
                 return
-        self.fail("a stranger can tell somebody's lease from none by the time that the answer takes, or this machine "
-                  "is too busy to tell anything")
+        self.fail("another user can distinguish an existing lease from none by the time that the answer takes, or this "
+                  "machine is too busy to measure it")

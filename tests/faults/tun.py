@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What can be done to a tap by whoever has one of its descriptors, as linux/if_tun.h and netdevice(7) have it: each
-deed by name, what the kernel grants and what it must refuse alike. TUNSETDEBUG is left out: it fills the kernel's
-log."""
+"""All operations ("deeds") by which the holder of a descriptor can affect its tap, after linux/if_tun.h and
+netdevice(7): those that the kernel allows and those that it must refuse. TUNSETDEBUG is left out because it fills the
+kernel's log."""
 
 import ctypes
 import errno
@@ -39,7 +39,7 @@ def attach(descriptor, name, flags):
 
 
 def name_of(descriptor):
-    """The name of the tap behind a descriptor; None where the tap is gone."""
+    """Return the name of the descriptor's tap, or None if the tap is gone."""
     try:
         return fcntl.ioctl(descriptor, TUNGETIFF, bytes(40))[:16].split(b"\0")[0].decode()
     except OSError as error:
@@ -49,7 +49,7 @@ def name_of(descriptor):
 
 
 def _integer(command):
-    """For those that take their argument by a pointer."""
+    """Return a deed whose ioctl takes its argument by a pointer."""
     return lambda descriptor, value: fcntl.ioctl(descriptor, command, struct.pack("i", value))
 
 
@@ -62,7 +62,7 @@ def _queue(descriptor, flag):
 
 
 def _drop_all(descriptor, command):
-    """A filter whose only line lets nothing through."""
+    """Attach a filter whose only instruction drops everything."""
     line = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     fcntl.ioctl(descriptor, command, struct.pack("HxxxxxxQ", 1, ctypes.addressof(line)))
 
@@ -72,7 +72,7 @@ def _transmit_filter(descriptor, count):
 
 
 def _program(descriptor, command):
-    """`return 0`, loaded as a socket filter, where users may load any."""
+    """Attach the BPF program `return 0`, loaded as a socket filter, which works where users may load such programs."""
     code = ctypes.create_string_buffer(struct.pack("BBhi", 0xB7, 0, 0, 0) + struct.pack("BBhi", 0x95, 0, 0, 0))
     text = ctypes.create_string_buffer(b"MIT")
     attributes = struct.pack("IIQQ", BPF_PROG_TYPE_SOCKET_FILTER, 2, ctypes.addressof(code), ctypes.addressof(text))
@@ -91,7 +91,7 @@ def _address(descriptor, mac):
 
 
 def _by_socket(command, form, *values):
-    """What is asked of a device by its name needs no descriptor of it, only the right to."""
+    """Return a deed that names the device in an ioctl on any socket: that needs a right, but no descriptor."""
     def do(descriptor, _):
         name = name_of(descriptor)
         if name is None:
@@ -107,13 +107,13 @@ def _write_alias(descriptor, text):
 
 
 def _frame(descriptor, size):
-    """To the host as a guest would send it: a virtio header and an Ethernet frame of an unknown protocol."""
+    """Send a frame to the host as a guest would: a virtio header and an Ethernet frame of an unknown protocol."""
     os.write(descriptor, bytes(10) + b"\xff" * 6 + b"\x52\x54\0\0\0\1" + b"\x88\xb5" + bytes(size))
 
 
 ADDRESS = (socket.AF_INET, 0, socket.inet_aton("192.168.200.1"))
-# What the holder's own kind of tap decides (TUNSETQUEUE) or the host (programs, and frames while there is no carrier)
-# may go either way; what is among REFUSED may not.
+# The kernel must refuse the deeds in REFUSED and allow those in GRANTED. It may do either with those in EITHER: the
+# outcome depends on the kind of tap (TUNSETQUEUE) or on the host (BPF programs; frames while there is no carrier).
 REFUSED = {
     "TUNSETIFF again": (lambda descriptor, name: attach(descriptor, name, IFF_TAP), "tap200"),
     "TUNSETLINK": (_plain(TUNSETLINK), ARPHRD_PPP),
@@ -158,7 +158,7 @@ DEEDS = {**REFUSED, **GRANTED, **EITHER}
 
 
 def do(descriptor, deed):
-    """0, or the errno with which the kernel refused."""
+    """Do the deed; return 0, or the errno with which the kernel refused it."""
     function, argument = DEEDS[deed]
     try:
         function(descriptor, argument)

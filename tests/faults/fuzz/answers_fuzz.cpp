@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The client reads the service's answers strictly: what is not as dbus/org.qemutap1.xml has it is refused by one error,
-// as an address of another type or a length out of range would go on into QEMU's and the kernel's command lines. Which
-// answers are right is decided here a second time, from the interface's own text, and both must come to the same.
+// The client reads the service's answers strictly: it refuses whatever is not as dbus/org.qemutap1.xml says, with one
+// error, because an address of another type or a length out of range would get into the command lines of QEMU and of
+// the kernel. This file decides a second time, from the interface's text, which answers are right, and compares.
 //
-// The bytes are lines, `key=TYPEvalue,value...`, TYPE as D-Bus spells it; an empty line ends a dictionary. The same
-// dictionaries are an answer of Acquire, with the text behind TYPE as the value, and one of List in columns, with an
-// array of the values.
+// The bytes are lines, `key=TYPEvalue,value...`, with TYPE as D-Bus spells it; an empty line ends a dictionary. The
+// same dictionaries are read as an answer of Acquire, where the text after TYPE is the value, and as one of List in
+// columns, where a column is the array of the values.
 
 #include "client/bus/answers.hpp"
 
@@ -21,7 +21,7 @@
 #include <optional>
 #include <utility>
 
-// A variant is read by the same steps as the answer itself, and needs no bus.
+// So LeaseList can be read from a variant, by the same code as from an answer, and without a bus.
 template <>
 struct sdbus::signature_of<qemutap::LeaseList> : sdbus::signature_of<std::vector<qemutap::Dictionary>> {};
 
@@ -76,7 +76,7 @@ std::vector<Entries> dictionaries_in(std::string_view text)
         if (!std::exchange(begun, true))
             all.emplace_back();
         const auto before_equals = cut(line, '=');
-        // No text on the bus goes on behind a NUL.
+        // Text on the bus ends at a NUL.
         const std::string key{before_equals.substr(0, before_equals.find('\0'))};
         Entry entry;
         if (!line.empty())
@@ -90,7 +90,7 @@ std::vector<Entries> dictionaries_in(std::string_view text)
     return all;
 }
 
-// As one value, or as an array of them.
+// Returns the entry as one value, or as an array of its values.
 template <typename T, typename Read>
 sdbus::Variant variant_as(const Entry &entry, bool column, Read read)
 {
@@ -102,7 +102,7 @@ sdbus::Variant variant_as(const Entry &entry, bool column, Read read)
     return sdbus::Variant{values};
 }
 
-// Throws sdbus::Error for what no message could carry.
+// Throws sdbus::Error for a value that no message could carry.
 sdbus::Variant variant_of(const Entry &entry, bool column)
 {
     const auto as_text = [](const std::string &text) { return text; };
@@ -148,7 +148,7 @@ std::optional<Ipv4Address> address_of(const std::string &text)
     return Ipv4Address{ntohl(address.s_addr)};
 }
 
-// Of the texts of a tap's fields, in their order.
+// Returns the tap with these texts as its fields, in the order of tap_fields.
 std::optional<TapGrant> expected_tap(const std::vector<std::string> &texts)
 {
     const auto u32 = [&](std::size_t field) { return static_cast<std::uint32_t>(number_of(texts[field])); };
@@ -160,7 +160,7 @@ std::optional<TapGrant> expected_tap(const std::vector<std::string> &texts)
     return TapGrant{texts[0], u32(1), *gateway, *client, u32(4), *mac, u32(6), number_of(texts[7]) % 2 == 1};
 }
 
-// nullopt: a field is not there, or of another type.
+// Returns nullopt if a field is missing or has another type.
 template <std::size_t Size>
 std::optional<std::vector<Entry>> entries_of(const Entries &entries, const std::array<Field, Size> &fields)
 {
@@ -192,7 +192,7 @@ std::optional<std::vector<TapGrant>> expected_taps(const std::vector<Entries> &d
     return taps.empty() ? std::nullopt : std::optional{taps};
 }
 
-// The row's text of each column.
+// Returns the row's text from each column.
 std::vector<std::string> row_of(const std::vector<Entry> &columns, std::size_t row)
 {
     std::vector<std::string> texts;
@@ -207,7 +207,7 @@ bool have_rows(const std::vector<Entry> &columns, std::uint64_t rows)
                        [&](const Entry &column) { return column.values.size() == rows; });
 }
 
-// A column that is not there has no rows, which is right where there is no lease.
+// A missing column counts as one without rows, which is right if there are no leases.
 template <std::size_t Size>
 std::optional<std::vector<Entry>> columns_of(const Entries &dictionary, const std::array<Field, Size> &fields)
 {
@@ -256,15 +256,15 @@ std::optional<std::vector<LeaseGrant>> expected_leases(const std::vector<Entries
     return leases;
 }
 
-// nullopt: refused, in the one way there is. Any other exception is a broken promise, and ends the program.
+// Returns nullopt if the answer is refused with the one error for it. Any other exception ends the program.
 template <typename Call>
 auto accepted_answer(Call call) -> std::optional<decltype(call())>
 {
     try {
         return call();
     } catch (const TapError &error) {
-        require(error.code() == ErrorCode::failed, "an answer that is not as promised is a failure");
-        require(std::string_view{error.what()}.find('\n') == std::string_view::npos, "an error is a line");
+        require(error.code() == ErrorCode::failed, "a wrong answer is refused as ErrorCode::failed");
+        require(std::string_view{error.what()}.find('\n') == std::string_view::npos, "an error is one line");
         return std::nullopt;
     }
 }
@@ -284,7 +284,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
         }
         list = sdbus::Variant{columns};
     } catch (const sdbus::Error &) {
-        return 0; // no message can carry this
+        return 0; // no message can carry these values
     }
     require(accepted_answer([&] { return read_taps(rows); }) == expected_taps(dictionaries),
             "taps are read as the interface says, or refused");

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The options of a call come from any user on the bus. Which of them are right is decided here a second time, from
-// the interface's own text (dbus/org.qemutap1.xml), and both must come to the same; what is wrong is refused by one
-// error and nothing else leaves the reader.
+// Any user on the bus can send any options. This file decides a second time, from the interface's text
+// (dbus/org.qemutap1.xml), which options are right, and compares. The reader refuses wrong ones with one error and
+// throws no other.
 //
-// The bytes are lines: the count, then `key=TYPEvalue`, TYPE as D-Bus spells it, `-` for a variant without a value.
-// They are read twice, as a message has them, one after the other, and as the dictionary that is made of a message.
+// The bytes are lines: the count, then `key=TYPEvalue`, with TYPE as D-Bus spells it, `-` for a variant without a
+// value. They are read twice: one option after the other, as from a message, and as the dictionary that such a message
+// makes.
 
 #include "daemon/bus/wire.hpp"
 
@@ -29,7 +30,7 @@ struct Value {
 using Entries = std::vector<std::pair<std::string, Value>>;
 using Options = std::map<std::string, Value>;
 
-// Decimal, and beyond 64 bits whatever is left of it.
+// Reads decimal digits; a number beyond 64 bits wraps.
 std::uint64_t number_of(std::string_view text)
 {
     std::uint64_t number = 0;
@@ -51,7 +52,7 @@ Entries entries_of(const std::vector<std::string_view> &lines)
     return entries;
 }
 
-// nullopt: a key is there twice.
+// Returns nullopt if a key occurs twice.
 std::optional<Options> options_of(const Entries &entries)
 {
     Options options;
@@ -69,12 +70,12 @@ public:
 
     std::optional<OptionView> next() override
     {
-        require(!ended_, "the reader stops at the last option");
+        require(!ended_, "the reader asks for no option after the last one");
         if (taken_ == entries_.size()) {
             ended_ = true;
             return std::nullopt;
         }
-        require(taken_ <= max_options, "the reader stops at the ninth option");
+        require(taken_ <= max_options, "the reader asks for no option after the ninth");
         const auto &[key, value] = entries_[taken_++];
         return OptionView{key, view(value)};
     }
@@ -115,7 +116,7 @@ sdbus::Variant container_variant(const Value &value)
     return sdbus::Variant{sdbus::Struct<std::string, std::uint32_t>{value.text, 1u}};
 }
 
-// Throws sdbus::Error for what no message could carry.
+// Throws sdbus::Error for a value that no message could carry.
 sdbus::Variant variant_of(const Value &value)
 {
     switch (value.type) {
@@ -168,7 +169,7 @@ bool may_be_label(const std::string &text)
            std::all_of(text.begin(), text.end(), later);
 }
 
-// As the interface describes it: whether these options may be asked for, each by itself.
+// Returns whether the interface allows this option by itself.
 bool may_be_option(const std::string &key, const Value &value)
 {
     if (key == "hold")
@@ -186,7 +187,7 @@ bool may_be_option(const std::string &key, const Value &value)
     return (key == "attended" || key == "interactive") && value.type == 'b';
 }
 
-// And all together.
+// Returns the request that the interface says these options make together, or nullopt.
 std::optional<TapRequest> expected(std::uint32_t count, const Options &options)
 {
     for (const auto &[key, value] : options)
@@ -233,12 +234,12 @@ void read_dictionary(std::uint32_t count, const Options &options, const std::opt
         for (const auto &[key, value] : options)
             dictionary.emplace(key, variant_of(value));
     } catch (const sdbus::Error &) {
-        return; // no caller can send this
+        return; // no caller can send these values
     }
     require(accepted([&] { return parse_acquire(count, dictionary); }) == request,
-            "an Acquire is the same from a dictionary");
+            "the options of Acquire mean the same as a dictionary");
     require(accepted([&] { return parse_list(dictionary); }).has_value() == listed,
-            "a List is the same from a dictionary");
+            "the options of List mean the same as a dictionary");
 }
 
 } // namespace
@@ -252,18 +253,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     EntrySource acquire_source{entries};
     const auto request = accepted([&] { return parse_acquire(count, acquire_source); });
     require(request == (options ? expected(count, *options) : std::nullopt),
-            "an Acquire is what the interface says, or is refused");
+            "the options of Acquire are read as the interface says, or refused");
     EntrySource list_source{entries};
     const auto list = accepted([&] { return parse_list(list_source); });
     require(list.has_value() == (options && may_be_listed(*options)),
-            "a List is what the interface says, or is refused");
+            "the options of List are read as the interface says, or refused");
     if (list) {
         const auto is_set = [&](const char *key) {
             return options->count(key) != 0 && options->at(key).number % 2 == 1;
         };
         require(list->all == is_set("all") && list->interactive == is_set("interactive") &&
                     list->columns == is_set("columns"),
-                "a List asks what was asked");
+                "a List has the values of its options");
     }
     if (options)
         read_dictionary(count, *options, request, list.has_value());

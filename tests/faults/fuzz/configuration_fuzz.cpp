@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The configuration file is root's, and still it is text that somebody typed: what is in it is understood whole or
-// refused in a line, and what is understood makes a plan in which no two taps meet.
+// Root writes the configuration file, by hand, so it can contain mistakes. The reader understands the whole file or
+// refuses it in one line. A file that it understands makes a plan in which no two taps overlap.
 //
-// The bytes are the file, in memory: the reader opens it by name like any other.
+// The bytes are the file. It lies in memory, under a name, because the reader opens it by name.
 
 #include "common/label.hpp"
 #include "daemon/options.hpp"
@@ -28,7 +28,7 @@ public:
     MemoryFile()
         : descriptor_{::memfd_create("qemu-tapd.conf", MFD_CLOEXEC)}
     {
-        require(descriptor_ >= 0, "there is a file in memory");
+        require(descriptor_ >= 0, "the system makes a file in memory");
         path_ = "/proc/self/fd/" + std::to_string(descriptor_);
     }
 
@@ -50,7 +50,7 @@ std::optional<DaemonOptions> options_in(std::string_view text)
     static const MemoryFile file;
     const char *words[] = {"qemu-tapd", nullptr};
     const auto options = accepted([&] { return parse_daemon_options(1, words, file.with(text)); });
-    require(!options || *options, "no line of a file is an order to print something and leave");
+    require(!options || *options, "no line of a file makes the program print something and exit");
     return options ? *options : std::nullopt;
 }
 
@@ -89,24 +89,24 @@ void check_tap(const AddressPlan &plan, unsigned index)
     const auto subnet = plan.pool().subnet(index);
     const auto gateway = plan.pool().gateway(index);
     const auto client = guest_address(gateway.address);
-    require(subnet.is_network() && holds(plan.settings().pool, subnet), "a subnet is one of the pool's");
-    require(subnet.last() < plan.settings().pool.last(), "a subnet's broadcast address is its own");
+    require(subnet.is_network() && holds(plan.settings().pool, subnet), "a subnet lies in the pool");
+    require(subnet.last() < plan.settings().pool.last(), "a subnet's broadcast address is not the pool's");
     require(gateway.length == subnet.length && subnet.first() < gateway.address && gateway.address < client &&
                 client < subnet.last(),
-            "a gateway and a client are between network and broadcast");
+            "gateway and guest lie between network and broadcast address");
     const auto name = plan.pool().device_name(index);
-    require(name.size() <= 15, "the kernel takes the whole name");
+    require(name.size() <= 15, "a name is short enough for the kernel");
     require(std::all_of(name.begin(), name.end(),
                         [](char c) { return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '%'; }),
-            "a name is a word, and no pattern");
+            "a name is one word and no pattern");
     const auto &exclusions = plan.settings().exclusions;
     const bool excluded = std::any_of(exclusions.begin(), exclusions.end(), [&](const Ipv4Prefix &exclusion) {
         return exclusion.first() <= subnet.last() && subnet.first() <= exclusion.last();
     });
-    require(is_excluded(plan, index) == excluded, "what overlaps an exclusion is excluded");
+    require(is_excluded(plan, index) == excluded, "a subnet is excluded if it overlaps an exclusion");
 }
 
-// Each is of one index that can be given, of one user's label, and found by both.
+// Each reservation is of an index that can be given and of one user's label, and can be found by both.
 void check_reservations(const AddressPlan &plan)
 {
     std::set<unsigned> indexes;
@@ -115,7 +115,7 @@ void check_reservations(const AddressPlan &plan)
         const auto index = reservation.index;
         require(index >= plan.pool().first_index() && index <= plan.pool().last_index() && !is_excluded(plan, index),
                 "a reserved index can be given");
-        require(is_label(reservation.label), "a reservation's label is one");
+        require(is_label(reservation.label), "a reservation's label is valid");
         require(indexes.insert(index).second, "no index is reserved twice");
         require(labels.emplace(reservation.uid, reservation.label).second, "no label has two reservations");
         require(plan.is_reserved(Profile::standard, index), "a reserved index is known");
@@ -124,14 +124,14 @@ void check_reservations(const AddressPlan &plan)
     }
 }
 
-// Both ends, their neighbours and one that a label leads to: each valid, and no two of them alike.
+// Checks the first and last index, their neighbours, and one that a label leads to: each is valid, no two are alike.
 void check_plan(const AddressPlan &plan)
 {
     const auto first = plan.pool().first_index();
     const auto last = plan.pool().last_index();
-    require(first <= last && plan.pool().size() == last - first + 1, "a plan has a tap");
+    require(first <= last && plan.pool().size() == last - first + 1, "a plan has room for a tap");
     const auto start = plan.search_start(Profile::standard, 1000, "web");
-    require(start >= first && start <= last, "a label leads to a tap");
+    require(start >= first && start <= last, "a label leads to an index of the plan");
     std::set<unsigned> indexes{first, last, start, std::min(first + 1, last), std::max(last, 1u) - 1};
     indexes.erase(indexes.begin(), indexes.lower_bound(first));
     std::set<std::string> names;
@@ -143,7 +143,7 @@ void check_plan(const AddressPlan &plan)
         macs.insert({plan.tap(Profile::standard, index, {}).port.guest_mac.text(),
                      plan.tap(Profile::standard, index, {}).port.host_mac.text()});
         const auto subnet = plan.pool().subnet(index);
-        require(!before || before->last() < subnet.first(), "no two subnets meet");
+        require(!before || before->last() < subnet.first(), "no two subnets overlap");
         before = subnet;
     }
     require(names.size() == indexes.size() && macs.size() == 2 * indexes.size(), "names and MACs are unique");
@@ -164,8 +164,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     check_plan(*plan);
     check_reservations(*plan);
     const auto again = options_in(file_of(*options));
-    require(again.has_value(), "what was understood can be written down");
+    require(again.has_value(), "options written back to a file are understood");
     const auto changed = differences(*options, *again);
-    require_equal(changed.empty() ? "" : changed.front(), "", "what was written down means the same");
+    require_equal(changed.empty() ? "" : changed.front(), "", "options written back to a file mean the same");
     return 0;
 }

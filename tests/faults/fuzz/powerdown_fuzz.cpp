@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The QEMU of a hostile guest may say anything on its QMP socket. It is told three orders at most, each once and in
-// their order, whatever the pieces are in which its words come; what is not QMP is refused in a line for the log.
+// The QEMU of a hostile guest can send anything on its QMP socket. The program sends it at most three commands, each
+// once and in order, however QEMU's words are cut into pieces. It refuses what is not QMP, in one line for the log.
 //
-// The first byte of the input is the size of the pieces, the rest what QEMU says.
+// The first byte of the input is the size of the pieces. The rest is what QEMU sends.
 
 #include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
 #include "common/error.hpp"
@@ -20,22 +20,22 @@ namespace {
 const std::array<std::string, 3> orders{"{\"execute\":\"qmp_capabilities\"}\n", "{\"execute\":\"system_powerdown\"}\n",
                                         "{\"execute\":\"quit\"}\n"};
 
-// nullopt: it is refused.
+// Returns nullopt if the words are refused.
 std::optional<std::string> reply(PowerdownDialogue &dialogue, std::string_view words)
 {
     try {
         return dialogue.reply_to(words);
     } catch (const TapError &error) {
         const std::string_view text = error.what();
-        require(error.code() == ErrorCode::failed, "what is not QMP is a failure");
-        require(!text.empty() && text.size() < 500, "an error says why, and not endlessly");
+        require(error.code() == ErrorCode::failed, "words that are not QMP are refused as ErrorCode::failed");
+        require(!text.empty() && text.size() < 500, "an error gives a reason of limited length");
         require(std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; }),
-                "an error is a line of plain text");
+                "an error is one line of printable ASCII");
     }
     return std::nullopt;
 }
 
-// How many orders these are. They are the first of the three.
+// Returns how many commands these are. They must be the first ones of the three.
 std::size_t count_of(const std::string &said)
 {
     std::string so_far;
@@ -44,11 +44,11 @@ std::size_t count_of(const std::string &said)
             return count;
         so_far += count < orders.size() ? orders[count] : "";
     }
-    require(false, "what is said are the orders, each once and in their order");
+    require(false, "only the three commands are sent, each once and in order");
     return 0;
 }
 
-// All that is said to these words in pieces; nullopt: they are refused.
+// Returns all that is sent in reply to these words, given in pieces, or nullopt if they are refused.
 std::optional<std::string> said_to(PowerdownDialogue &dialogue, std::string_view words, std::size_t piece)
 {
     std::string said;
@@ -59,10 +59,11 @@ std::optional<std::string> said_to(PowerdownDialogue &dialogue, std::string_view
         words.remove_prefix(std::min(piece, words.size()));
         said += *answer;
         const auto count = count_of(said);
-        require(dialogue.greeted() == (count > 0), "nothing is said before the greeting, and its answer at once");
+        require(dialogue.greeted() == (count > 0),
+                "nothing is sent before the greeting, and the first command right after it");
         const auto again = dialogue.once_more();
         require(again.empty() || (again == orders[1] && count == 2),
-                "only the button is pressed again, once it was and as long as the guest is on");
+                "only system_powerdown is repeated, and only after it was sent and while the guest runs");
     }
     return said;
 }
@@ -73,9 +74,9 @@ void check_end(PowerdownDialogue &dialogue, const std::string &said)
     if (is_off)
         for (const std::string_view late : {"\n{\"event\":\"SHUTDOWN\"}\n", "{\"return\":{}}\n", "{\"error\":{}}\n"})
             require(reply(dialogue, late).value_or("").empty() && dialogue.once_more().empty(),
-                    "after the last order nothing is said");
+                    "nothing is sent after the last command");
     const std::string endless(max_qmp_line + 1, '{');
-    require(!reply(dialogue, endless), "a line without an end is refused and not kept");
+    require(!reply(dialogue, endless), "a line of more than the allowed length is refused");
 }
 
 } // namespace
@@ -90,10 +91,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     const auto at_once = said_to(whole, words, std::max<std::size_t>(words.size(), 1));
     PowerdownDialogue pieces;
     const auto piecewise = said_to(pieces, words, piece);
-    require(at_once.has_value() == piecewise.has_value(), "words are refused or not, whatever their pieces");
+    require(at_once.has_value() == piecewise.has_value(),
+            "the size of the pieces does not change whether words are refused");
     if (!at_once)
         return 0;
-    require_equal(*piecewise, *at_once, "the same is said, whatever the pieces");
+    require_equal(*piecewise, *at_once, "the size of the pieces does not change what is sent");
     check_end(whole, *at_once);
     return 0;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A caller's QEMU command may be anything. Whatever it is, its words come back as they were, but for the one -append
-// that is ours to extend; and where it is a command that QEMU understands, QEMU finds each of our netdevs once, with
-// one device, and the guest's kernel (Documentation/admin-guide/kernel-parameters.rst) finds our words where it looks.
+// A caller's QEMU command can be anything. Its words must stay as they are, except for one -append, which the client
+// extends. If QEMU would understand the command, QEMU must find each added netdev once, with one device, and the
+// guest's kernel (Documentation/admin-guide/kernel-parameters.rst) must find the added words where it looks for them.
 //
-// The bytes are lines: how many taps, queues and what else, with the model, then a word each, or `-option value`.
+// The first line chooses the number of taps and queues, the hold, vhost and the model. Each later line is one word, or
+// `-option value`.
 
 #include "client/guest/kernel_cmdline.hpp"
 #include "client/vmm/args.hpp"
@@ -24,8 +25,8 @@ using Words = std::vector<std::string>;
 struct Caller {
     Words words{"qemu-system-x86_64"};
     bool plain = true;                 // QEMU would understand every word
-    bool has_kernel = false;           // from here on only if plain
-    std::optional<std::size_t> append; // the last one's value
+    bool has_kernel = false;           // this and what follows is right only if plain
+    std::optional<std::size_t> append; // index of the last one's value
     std::set<std::string> ids;
 };
 
@@ -34,7 +35,7 @@ bool one_of(std::string_view text, std::initializer_list<std::string_view> words
     return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-// The ids in a value, where a comma separates and two are one comma.
+// Collects the ids in a value, in which a comma separates properties and two commas stand for one.
 void note_ids(std::string_view value, std::set<std::string> &ids)
 {
     std::vector<std::string> properties{""};
@@ -111,8 +112,8 @@ Taps taps_of(std::string_view line)
     return taps;
 }
 
-// The words of a command line as the kernel's next_arg() splits it, before a lone "--": quotes hold white space
-// together wherever they stand, and one that is never closed holds everything.
+// Splits a command line as the kernel's next_arg() does, up to a lone "--": a quote anywhere keeps white space
+// together, and one that is never closed keeps everything together.
 Words kernel_words(std::string_view cmdline)
 {
     Words words;
@@ -135,7 +136,7 @@ Words kernel_words(std::string_view cmdline)
     return words;
 }
 
-// Without the quotes around a word, and without the value behind it.
+// Returns the word without quotes around it and without its value.
 std::string key_of(std::string word)
 {
     if (word.substr(0, 1) == "\"") {
@@ -151,14 +152,16 @@ bool has_key(const Words &words, const std::string &key)
     return std::any_of(words.begin(), words.end(), [&](const std::string &word) { return key_of(word) == key; });
 }
 
-// One of ours for each NIC and no other, the primary NIC's last and it alone with a gateway.
+// There is one ip= for each added NIC and no other word of that kind; only the last one, the primary NIC's, has a
+// gateway.
 void check_ip_words(const Words &ours, std::size_t taps)
 {
-    require(ours.size() == taps + 1 && ours.back() == "net.ifnames=0", "the names of the guest's NICs hold");
+    require(ours.size() == taps + 1 && ours.back() == "net.ifnames=0",
+            "there is an ip= for each NIC, and net.ifnames=0 at the end");
     for (std::size_t i = 0; i < taps; ++i) {
         const bool primary = i + 1 == taps;
-        require(ours[i].substr(0, 11) == "ip=192.168.", "each NIC has its ip=");
-        require((ours[i].find(":::") == std::string::npos) == primary, "the last ip= alone has a gateway");
+        require(ours[i].substr(0, 11) == "ip=192.168.", "each word but the last is an ip=");
+        require((ours[i].find(":::") == std::string::npos) == primary, "only the last ip= has a gateway");
     }
 }
 
@@ -166,34 +169,35 @@ void check_append(const std::string &before, const std::string &after, const Wor
 {
     const auto callers = kernel_words(before);
     auto expected = callers;
-    // A quote that the caller never closes stays last, or the kernel would find nothing behind it.
+    // A quote that the caller never closes stays last, or the kernel would find no words after it.
     const bool open = !callers.empty() && std::count(callers.back().begin(), callers.back().end(), '"') % 2 != 0;
     for (const auto &word : ours)
         if (!has_key(callers, key_of(word)))
             expected.insert(expected.end() - (open ? 1 : 0), word);
-    require(kernel_words(after) == expected, "the kernel finds the caller's words and ours behind them");
+    require(kernel_words(after) == expected, "the kernel finds the caller's words and then the added ones");
     const auto alike = std::mismatch(before.begin(), before.end(), after.begin(), after.end()).first - before.begin();
     const auto behind = std::mismatch(before.rbegin(), before.rend(), after.rbegin(), after.rend()).first;
     require(alike + (behind - before.rbegin()) >= static_cast<std::ptrdiff_t>(before.size()),
-            "the caller's -append is as it was before and behind our words");
+            "the caller's -append is unchanged before and after the added words");
 }
 
 void check_pairs(const Words &pairs, const Taps &taps, const Caller &caller)
 {
-    require(pairs.size() == 4 * taps.lease.taps.size(), "a tap is one netdev and one device");
+    require(pairs.size() == 4 * taps.lease.taps.size(), "each tap adds one netdev and one device");
     for (std::size_t i = 0; i < pairs.size(); i += 4) {
-        require(pairs[i] == "-netdev" && pairs[i + 2] == "-device", "a netdev stands before its device");
+        require(pairs[i] == "-netdev" && pairs[i + 2] == "-device", "a netdev comes before its device");
         std::string_view netdev = pairs[i + 1];
-        require(cut(netdev, ',') == "tap" && netdev.substr(0, 3) == "id=", "a netdev of ours is a tap with an id");
+        require(cut(netdev, ',') == "tap" && netdev.substr(0, 3) == "id=", "an added netdev is a tap with an id");
         const std::string id{cut(netdev, ',').substr(3)};
         require_equal(id, "tapctl" + std::to_string(taps.nic.first_netdev + i / 4), "netdevs are numbered in order");
-        require(!caller.plain || caller.ids.count(id) == 0, "an id of ours is not the caller's");
+        require(!caller.plain || caller.ids.count(id) == 0, "an added id is not one of the caller's");
         require(pairs[i + 3].find(",netdev=" + id + ",mac=") != std::string::npos, "a device has its netdev");
-        require((netdev.substr(0, 4) == "fds=") == (taps.lease.hold == Hold::fd), "descriptors are handed over");
+        require((netdev.substr(0, 4) == "fds=") == (taps.lease.hold == Hold::fd),
+                "only a lease held by descriptors has fds=");
     }
 }
 
-// What sh(1) makes of a line whose only quotes are single ones, and backslashes before them.
+// Splits a line as sh(1) does if it has single quotes, backslashes before them, and no other quotes.
 Words shell_words(std::string_view line)
 {
     Words words{""};
@@ -204,67 +208,69 @@ Words shell_words(std::string_view line)
             words.back() += line[++i];
         } else if (line[i] == '\'') {
             const auto end = line.find('\'', i + 1);
-            require(end != std::string_view::npos, "a quote is closed");
+            require(end != std::string_view::npos, "each quote is closed");
             words.back() += line.substr(i + 1, end - i - 1);
             i = end;
         } else {
             require(std::string_view{"\"$`&|;<>()*?[]#~!{}\n\t"}.find(line[i]) == std::string_view::npos,
-                    "nothing that sh reads stands unquoted");
+                    "each character that is special in sh is quoted");
             words.back() += line[i];
         }
     }
     return words;
 }
 
-// Ours are behind all of the caller's at most.
+// The first added NIC comes at most after all of the caller's.
 unsigned first_nic_of(const CommandFacts &facts, const Taps &taps)
 {
     const auto count = static_cast<unsigned>(taps.lease.taps.size());
     const auto order = nic_order(facts.machine, facts.nics, taps.nic.device, count);
-    require(order.first <= facts.nics.size(), "our first NIC is one of the guest's");
-    require(!facts.nics.empty() || count > 1 || order.is_certain, "one NIC alone is in a certain order");
+    require(order.first <= facts.nics.size(), "the first added NIC comes at most after all of the caller's");
+    require(!facts.nics.empty() || count > 1 || order.is_certain, "the place of a single NIC is certain");
     return order.first;
 }
 
 void check_merged(const Caller &caller, const CommandFacts &facts, const Taps &taps, const MergedCommand &merged)
 {
     const auto ours = kernel_cmdline_words(taps.lease, first_nic_of(facts, taps));
-    require(order_by_placeholders(caller.words, 1).first <= facts.nics.size(), "a placed NIC is one of the guest's");
+    require(order_by_placeholders(caller.words, 1).first <= facts.nics.size(),
+            "a NIC placed by placeholders comes at most after all of the caller's");
     check_ip_words(ours, taps.lease.taps.size());
     const bool added = facts.has_kernel && !facts.append;
     const auto callers_end = merged.words.begin() + static_cast<std::ptrdiff_t>(caller.words.size());
     const auto ours_end = merged.words.end() - (added ? 2 : 0);
     check_pairs({callers_end, ours_end}, taps, caller);
     if (added) {
-        require(*ours_end == "-append", "a kernel has an -append");
+        require(*ours_end == "-append", "a command with a kernel gets an -append");
         check_append("", merged.words.back(), ours);
     }
-    require(facts.has_kernel || merged.warning, "a warning is about a kernel that is not there");
-    require(!facts.has_kernel || !merged.warning || facts.append, "or about an -append");
+    require(facts.has_kernel || merged.warning, "a command without a kernel causes a warning");
+    require(!facts.has_kernel || !merged.warning || facts.append,
+            "a command with a kernel causes a warning only if it has an -append");
     for (std::size_t i = 0; i < caller.words.size(); ++i) {
         const bool ours_to_extend = facts.has_kernel && facts.append == i;
         const bool warned = ours_to_extend && has_key(kernel_words(caller.words[i]), "ip");
         if (ours_to_extend && !warned)
             check_append(caller.words[i], merged.words[i], ours);
         else
-            require_equal(merged.words[i], caller.words[i], "the caller's words are as they were");
-        require(!ours_to_extend || warned == merged.warning.has_value(), "an ip= of the caller's own is warned of");
+            require_equal(merged.words[i], caller.words[i], "the caller's words are unchanged");
+        require(!ours_to_extend || warned == merged.warning.has_value(), "an ip= of the caller's causes a warning");
     }
-    require(shell_words(shell_line(merged.words)) == merged.words, "sh reads back what was written");
+    require(shell_words(shell_line(merged.words)) == merged.words, "sh reads the printed line as the same words");
 }
 
-// The merged command, looked at again: our NICs are NICs, and there is a number behind them.
+// Reads the merged command again: the added NICs count as NICs, and the next free netdev number is after theirs.
 void check_again(const Caller &caller, const CommandFacts &facts, const Taps &taps, const MergedCommand &merged)
 {
     if (!caller.plain)
         return;
-    require(facts.has_kernel == caller.has_kernel && facts.append == caller.append, "-kernel and -append are seen");
+    require(facts.has_kernel == caller.has_kernel && facts.append == caller.append, "-kernel and -append are found");
     const auto again = look_at(merged.words);
     const auto count = static_cast<unsigned>(taps.lease.taps.size());
-    require(again.nics.size() == facts.nics.size() + count, "our NICs are NICs");
-    require(again.first_free_netdev >= facts.first_free_netdev + count, "our netdevs take their numbers");
+    require(again.nics.size() == facts.nics.size() + count, "the added NICs count as NICs");
+    require(again.first_free_netdev >= facts.first_free_netdev + count, "the added netdevs take their numbers");
     require(again.has_kernel == facts.has_kernel && again.append.has_value() >= again.has_kernel,
-            "with a kernel there is an -append");
+            "a merged command with a kernel has an -append");
 }
 
 } // namespace

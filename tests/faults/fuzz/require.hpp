@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What must hold of any bytes: a promise that is broken ends the program, which is how libFuzzer is told, and says
-// which one it was. And the bytes as lines, so that what is kept in the corpus can be read and written by people.
+// Checks that must hold for any bytes. A broken promise is printed and aborts the program, which libFuzzer records. The
+// input is split into lines, so that people can read and write the files of the corpus.
 
 #pragma once
 
@@ -22,7 +22,7 @@ inline void require(bool holds, const char *promise)
     std::abort();
 }
 
-// The same for texts, which are shown.
+// As require(), and prints both texts.
 inline void require_equal(const std::string &is, const std::string &must_be, const char *promise)
 {
     if (is == must_be)
@@ -36,7 +36,7 @@ inline std::string_view text_of(const std::uint8_t *bytes, std::size_t size)
     return {reinterpret_cast<const char *>(bytes), size};
 }
 
-// What stands before the first `end`, which is taken away with it; all of it if there is none.
+// Removes the text up to the first `end`, and `end` itself, and returns what was before it; all if there is no `end`.
 inline std::string_view cut(std::string_view &text, char end)
 {
     const auto first = text.substr(0, text.find(end));

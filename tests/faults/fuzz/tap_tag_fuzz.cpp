@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Every process with CAP_NET_ADMIN can write an alias, and the daemon knows of a lease only what its codec reads there.
-// The codec must write each accepted text again in the same bytes, and each tag within its ranges must come back.
+// The alias codec reads text that any process with CAP_NET_ADMIN can write, and its result is all that the daemon knows
+// of a lease. It must encode whatever it accepts to the same bytes again, and decode any tag within the ranges.
 
 #include "daemon/core/tap_tag.hpp"
 #include "tests/faults/fuzz/require.hpp"
@@ -14,7 +14,7 @@ using namespace qemutap;
 
 namespace {
 
-// Makes numbers and choices from the bytes, and from zeroes after their end.
+// Takes numbers and choices from the bytes, and zeroes after their end.
 class Chooser {
 public:
     explicit Chooser(std::string_view bytes)
@@ -77,20 +77,22 @@ void require_ranges(const TapTag &tag)
 {
     const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
     const auto is_word = [](char c) { return c > ' ' && c < 0x7f; };
-    require(tag.lease.size() == 16 && std::all_of(tag.lease.begin(), tag.lease.end(), is_hex), "a lease has an id");
-    require(tag.count >= 1 && tag.count <= 32 && tag.position < tag.count, "a tap is one of its lease's");
-    require(tag.profile == Profile::standard || (tag.index < 127 && tag.position == 0), "runqemu has 127 pairs");
+    require(tag.lease.size() == 16 && std::all_of(tag.lease.begin(), tag.lease.end(), is_hex),
+            "a lease's id is 16 hexadecimal digits");
+    require(tag.count >= 1 && tag.count <= 32 && tag.position < tag.count, "a tap's position is within its lease");
+    require(tag.profile == Profile::standard || (tag.index < 127 && tag.position == 0),
+            "runqemu's rule has 127 indexes, for a lease's first tap");
     require(tag.index <= 0xffff && tag.ifindex > 0, "index and ifindex are in their ranges");
     require(tag.queues >= 1 && tag.queues <= 16, "queues are 1 to 16");
     require(tag.idle_timeout_seconds <= 31'536'000, "the idle timeout is at most a year");
     require(tag.attendant.empty() || (tag.hold == Hold::name && tag.attendant.size() <= 23 &&
                                       std::all_of(tag.attendant.begin(), tag.attendant.end(), is_word)),
-            "an attendant is a word, and of leases by name");
+            "only a lease by name has an attendant, which is one word");
     require(tag.born_seconds.value_or(0) <= 0xffffffff, "a birth has at most ten digits");
-    require(tag.label.size() <= 63 && std::all_of(tag.label.begin(), tag.label.end(), is_word), "a label is a word");
+    require(tag.label.size() <= 63 && std::all_of(tag.label.begin(), tag.label.end(), is_word), "a label is one word");
 }
 
-// An accepted text is in range and is the only spelling of its tag in its version.
+// An alias that is accepted has values in range and is their only spelling in its version.
 bool check_text(std::string_view alias)
 {
     const auto tag = decode_tag(alias);
@@ -98,15 +100,15 @@ bool check_text(std::string_view alias)
         return false;
     require_ranges(*tag);
     const auto text = alias.starts_with("qemu-tap1") ? version1_text(*tag) : encode(*tag);
-    require_equal(text, std::string{alias}, "what is decoded encodes to the same text");
-    require(alias.size() <= tag_max_bytes, "what is decoded fits the kernel's alias");
+    require_equal(text, std::string{alias}, "a decoded tag encodes to the same text");
+    require(alias.size() <= tag_max_bytes, "a decoded tag fits into the kernel's alias");
     return true;
 }
 
-// One byte of a good text changed, and the text cut short: another tag or none.
+// A valid text, shortened or with one byte changed, is another tag or none.
 void check_variants(std::string text, const std::uint8_t *bytes, std::size_t size)
 {
-    require(check_text(text), "a tag within its ranges is accepted");
+    require(check_text(text), "a tag within the ranges is accepted");
     const std::size_t place = size < 2 ? 0 : (bytes[0] * 256u + bytes[1]) % text.size();
     check_text(std::string_view{text}.substr(0, place));
     text[place] = size < 3 ? ' ' : static_cast<char>(bytes[2]);
@@ -121,10 +123,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *bytes, std::size_t siz
     check_text(given);
 
     auto tag = tag_of(given);
-    require(decode_tag(encode(tag)) == tag, "a tag within its ranges comes back");
+    require(decode_tag(encode(tag)) == tag, "a tag within the ranges decodes to itself");
     check_variants(encode(tag), bytes, size);
     tag.born_seconds.reset();
-    require(decode_tag(version1_text(tag)) == tag, "a tag of version 1 comes back");
+    require(decode_tag(version1_text(tag)) == tag, "a tag of version 1 within the ranges decodes to itself");
     check_variants(version1_text(tag), bytes, size);
     return 0;
 }
