@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A ping from the host: what a person tries first with a new guest."""
+"""A ping from the host, the first thing that a person tries with a new guest."""
 
 import os
 import select
@@ -11,7 +11,7 @@ ECHO_REQUEST, ECHO_REPLY = 8, 0
 
 
 def checksum(packet):
-    """RFC 1071, of a packet of even length."""
+    """Return the checksum of RFC 1071 of a packet of even length."""
     total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -24,7 +24,7 @@ def echo_request(identifier):
 
 
 def answers(address, limit=60):
-    """Whether the guest at this address answers a ping; it is up already, so one must do."""
+    """Return whether the guest at this address answers one ping. The guest has booted, so one ping must do."""
     identifier = os.getpid() & 0xFFFF
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as icmp:
         icmp.sendto(echo_request(identifier), (address, 0))

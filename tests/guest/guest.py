@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the files of the guest ring share: a fresh daemon for each test, QEMU started by an ordinary user in the two
-ways a lease can be held, and what the guest says on its serial console, line by line and always with a deadline."""
+"""What the tests of the guest ring share: a fresh daemon for each test, QEMU started by an ordinary user with a lease
+of either hold, and the lines of the guest's serial console, always read with a deadline."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from rig.host import Host
 CACHE = os.path.join(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl", "guest")
 BUILD_IMAGES = "tests/guest/images/build"
 QEMU = "qemu-system-x86_64"
-# The pnp kernel has its console built in and must show its IP-Config lines; Debian's are told, and told to be brief.
+# The pnp kernel has its console built in and must show its IP-Config lines. Debian's kernel needs these words for it.
 CONSOLE = {"pnp": "", "cloud": "console=ttyS0 quiet "}
 ARM_CONSOLE = "console=ttyAMA0 quiet "
-# The program of each image of another architecture, and the words without which its kernel does not boot there.
+# For each image of another architecture: its QEMU, and the options without which its kernel does not boot there.
 FOREIGN = {"arm64": ["qemu-system-aarch64", "-cpu", "cortex-a57"], "armhf": ["qemu-system-arm", "-cpu", "cortex-a15"]}
-# An emulated guest boots in 1 to 5 s. Shorter than the runner's limit for a test: what we say then tells more.
-# Seconds: emulated guests take long on a machine that has other work, and one that hangs is a failure all the same.
+# Seconds. An emulated guest boots in 1 to 5 s, and takes longer on a busy machine. This is shorter than the runner's
+# limit for a test, so that a test that waits in vain fails with a message of its own.
 BOOT_LIMIT = 180
 USER = "alice"
 
@@ -30,14 +30,14 @@ _shared = []
 
 
 def shared_host():
-    """One per process: the bus and polkitd are not what these tests change."""
+    """Return the scratch host of this process. No test changes its bus or its polkitd."""
     if not _shared:
         _shared.append(Host())
     return _shared[0]
 
 
 def demand_images_and_qemu(images):
-    """No download is possible from inside the scratch host, so what is missing must have been got before."""
+    """Fail early if something is missing: the scratch host has no network to download it from."""
     for image in images:
         qemu, package = (FOREIGN[image][0], "arm") if image in FOREIGN else (QEMU, "x86")
         if not shutil.which(qemu):
@@ -48,7 +48,7 @@ def demand_images_and_qemu(images):
 
 
 class Guest:
-    """A running QEMU and everything its guest has said so far, each line with its time since QEMU was started."""
+    """A running QEMU and all lines of its guest's console so far, each with its time since the start of QEMU."""
 
     def __init__(self, popen, started, errors):
         self.popen = popen
@@ -59,7 +59,7 @@ class Guest:
         self.open = True
 
     def _read(self, timeout):
-        """Takes what the console gives within the time; False when there was nothing."""
+        """Read what the console delivers within the time; return False if that is nothing."""
         if not self.open or not select.select([self.popen.stdout], [], [], max(0, timeout))[0]:
             return False
         chunk = os.read(self.popen.stdout.fileno(), 65536)
@@ -70,7 +70,7 @@ class Guest:
         return True
 
     def catch_up(self):
-        """Takes all that the guest has said up to this moment."""
+        """Read all that the guest has written up to this moment."""
         while self._read(0):
             pass
 
@@ -79,7 +79,7 @@ class Guest:
         return any(re.search(pattern, line) for _, line in self.lines)
 
     def wait_for(self, pattern, limit=BOOT_LIMIT):
-        """Seconds from QEMU's start to the first line that matches."""
+        """Return the seconds from QEMU's start to the first line that matches."""
         looked_at, deadline = 0, time.monotonic() + limit
         while True:
             for seconds, line in self.lines[looked_at:]:
@@ -88,10 +88,10 @@ class Guest:
             looked_at = len(self.lines)
             if not self._read(deadline - time.monotonic()):
                 ended = f"within {limit} s" if self.open else "before its end"
-                raise AssertionError(f"the guest did not say {pattern!r} {ended}")
+                raise AssertionError(f"the guest did not write {pattern!r} {ended}")
 
     def end(self, limit=BOOT_LIMIT):
-        """Waits until QEMU ends by itself; its status."""
+        """Wait until QEMU exits by itself; return its status."""
         deadline = time.monotonic() + limit
         while self._read(deadline - time.monotonic()):
             pass
@@ -100,7 +100,7 @@ class Guest:
         return self.popen.wait()
 
     def kill(self):
-        """By this one pid; nothing of it is left when this returns."""
+        """Kill this QEMU and wait for its end."""
         self.popen.kill()
         return self.popen.wait()
 
@@ -111,22 +111,22 @@ class Guest:
         self.popen.stdout.close()
 
     def complaints(self):
-        """What QEMU and, before it, the client wrote to stderr."""
+        """Return what QEMU and, before it, the client wrote to stderr."""
         with open(self.errors, encoding="utf-8", errors="replace") as file:
             return file.read()
 
     def story(self):
-        """What the guest's own program told, in its order, without the figure that is another each time."""
+        """Return the report of the guest's init, line by line, without its uptime, which differs each time."""
         return [line for _, line in self.lines if line.startswith("GUEST-") and not line.startswith("GUEST-UPTIME")]
 
     def words(self):
-        """The command line of the running QEMU."""
+        """Return the command line of the running QEMU."""
         with open(f"/proc/{self.popen.pid}/cmdline", "rb") as file:
             return file.read().decode().split("\0")[:-1]
 
 
 class Nic:
-    """What one NIC must be in the guest; one without an address is of the caller's own or was passed over."""
+    """What one NIC must be in the guest. A NIC without an address is the caller's own, or no `ip=` was read for it."""
 
     def __init__(self, mac, address=None, gateway=None):
         self.mac = mac
@@ -135,7 +135,7 @@ class Nic:
 
 
 def nics_of(grant, image):
-    """The NICs of a grant's taps, in their order: klibc reads every ip=, the kernel itself only the last."""
+    """Return the NICs of a grant's taps in order. klibc reads every ip=, the kernel itself only the last one."""
     nics = []
     for position, tap in enumerate(grant["taps"]):
         read = image != "pnp" or position == 0
@@ -145,8 +145,8 @@ def nics_of(grant, image):
 
 
 def expected_story(nics, queues=1, pings=3, primary=0):
-    """Word for word what a guest with these NICs must tell: every NIC in its place with its MAC and address, one
-    default route, and that through the primary, every gateway answering every ping."""
+    """Return the lines that a guest with these NICs must report: every NIC in its place with its MAC and address, one
+    default route, through the primary NIC, and an answer to every ping of every gateway."""
     told = []
     for number, nic in enumerate(nics):
         route = "default-gateway" if number == primary else "no-gateway"
@@ -159,7 +159,7 @@ def expected_story(nics, queues=1, pings=3, primary=0):
 
 
 class GuestRing(unittest.TestCase):
-    """Each test has a daemon just started, and a host without any tap."""
+    """Each test starts with a fresh daemon and without any tap."""
 
     maxDiff = None
     images = tuple(CONSOLE)
@@ -195,14 +195,14 @@ class GuestRing(unittest.TestCase):
         for number, guest in enumerate(self.guests):
             guest.catch_up()
             lines = "\n".join(f"{seconds:7.2f} {line}" for seconds, line in guest.lines)
-            texts.append(f"guest {number} said:\n{lines}\nits QEMU complained:\n{guest.complaints()}")
+            texts.append(f"guest {number} wrote:\n{lines}\nstderr of its QEMU:\n{guest.complaints()}")
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return "\n".join([*texts, f"the daemon's log:\n{file.read()}"])
 
     # Programs
 
     def ok(self, *arguments):
-        """Runs the client, which must succeed and have nothing to complain of; returns its stdout."""
+        """Run the client, which must succeed with nothing on stderr; return its stdout."""
         done = self.host.ctl(USER, *arguments)
         self.assertEqual((done.status, done.err), (0, ""), f"qemu-tapctl {' '.join(map(str, arguments))}: {done}")
         return done.out
@@ -214,7 +214,7 @@ class GuestRing(unittest.TestCase):
         return json.loads(self.ok("list", "--json"))
 
     def qemu(self, image, words="", processors=1):
-        """The user's own QEMU words. The kernel's are short of the ip= words, which are for the client to give."""
+        """Return a user's QEMU command whose -append lacks the ip= words, which the client adds."""
         kernel_file, initrd = (self.host.share(f"{CACHE}/{image}/{file}", f"{image}-{file}")
                                for file in ("vmlinuz", "initrd"))
         program, *cpu = FOREIGN.get(image, [QEMU])
@@ -226,7 +226,7 @@ class GuestRing(unittest.TestCase):
         return [*command, "-append", f"{CONSOLE.get(image, ARM_CONSOLE)}{words}".strip()]
 
     def start(self, *argv, user=USER):
-        """Starts a program that is or becomes QEMU, as the user unless another is named."""
+        """Start a program that is or becomes QEMU, as USER unless another user is given."""
         errors = f"{furnish.RIG}/guest-{len(self.guests)}.err"
         with open(errors, "wb") as file:
             started = time.monotonic()
@@ -236,31 +236,31 @@ class GuestRing(unittest.TestCase):
         return guest
 
     def run_guest(self, options, command):
-        """`run`: the guest and its lease, which is there before QEMU is."""
+        """Start a guest with `run`; return it and its lease, which exists before QEMU starts."""
         before = {lease["lease"] for lease in self.leases()}
         there = len(kernel.ours())
         guest = self.start("qemu-tapctl", "run", *options, "--", *command)
         kernel.wait_for(lambda: len(kernel.ours()) > there or guest.popen.poll() is not None, "taps of the guest")
-        # Acquire is answered whole before the daemon turns to List.
+        # The daemon answers a whole Acquire before it handles List.
         (lease,) = [lease for lease in self.leases() if lease["lease"] not in before]
         self.assertEqual(lease["hold"], "fd")
         return guest, lease
 
     def start_with(self, grant, image, words="", **settings):
-        """QEMU as its user starts it with what `up --json` printed."""
+        """Start QEMU as a user does with the output of `up --json`."""
         command = self.qemu(image, f"{grant['kernel_cmdline']} {words}", **settings)
         return self.start(*command, *grant["qemu_args"])
 
-    # What must be so
+    # What must be so after a test
 
     def assert_booted(self, guest, expected):
-        """The guest came to its own end and told exactly this, and QEMU had nothing to complain of."""
+        """Require that the guest ended by itself and reported exactly this, with nothing on stderr."""
         status = guest.end()
         self.assertEqual(guest.story(), expected)
         self.assertEqual((status, guest.complaints()), (0, ""))
 
     def assert_gone(self):
-        """No tap, address or route is left; returns how many seconds that took from now."""
+        """Require that no tap, address or route is left; return how many seconds that took."""
         took = kernel.seconds_until(lambda: not kernel.differences(self.host.baseline, kernel.snapshot()))
         self.host.no_trace()
         return took

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A real libvirtd on the scratch host, a user's own or the system's, its domains with the test guest in them, and what
-the guests say: each domain's serial port is a socket that the test listens on."""
+"""A real libvirtd on the scratch host, a user's own or the system's. Its domains contain the test guest. The serial
+port of each domain is a socket on which the test listens for the guest's report."""
 
 import os
 import re
@@ -13,7 +13,8 @@ from rig import furnish
 from rig.host import identity, program_environment
 from rig.process import Process, until
 
-# An emulated guest boots in 1 to 5 s, and libvirtd looks at all QEMUs there are before it starts its first.
+# Seconds. An emulated guest boots in 1 to 5 s, and libvirtd probes all installed QEMUs before it starts the first
+# domain. Both take longer on a busy machine.
 BOOT_LIMIT = 180
 
 DOMAIN = """<domain type='qemu'>
@@ -37,7 +38,7 @@ DOMAIN = """<domain type='qemu'>
 
 
 class Console:
-    """Where a domain's serial port is connected to, each time that it is started."""
+    """The socket that a domain's serial port connects to, each time the domain starts."""
 
     def __init__(self, path):
         self.path = path
@@ -52,17 +53,17 @@ class Console:
         os.unlink(self.path)
 
     def hear(self, pattern):
-        """Takes the next start's lines up to the first that matches."""
+        """Read the lines of the next start up to the first one that matches."""
         self.lines, pending, deadline = [], b"", time.monotonic() + BOOT_LIMIT
         self.listener.settimeout(BOOT_LIMIT)
         connection, _ = self.listener.accept()
         with connection:
             while not any(re.search(pattern, line) for line in self.lines):
                 if not select.select([connection], [], [], max(0, deadline - time.monotonic()))[0]:
-                    raise AssertionError(f"the guest did not say {pattern!r} within {BOOT_LIMIT} s: {self.lines}")
+                    raise AssertionError(f"the guest did not write {pattern!r} within {BOOT_LIMIT} s: {self.lines}")
                 chunk = connection.recv(65536)
                 if not chunk:
-                    raise AssertionError(f"the guest did not say {pattern!r} before its end: {self.lines}")
+                    raise AssertionError(f"the guest did not write {pattern!r} before its end: {self.lines}")
                 *lines, pending = (pending + chunk).split(b"\n")
                 self.lines += [line.decode(errors="replace").rstrip("\r") for line in lines]
 
@@ -79,13 +80,13 @@ class Libvirt:
         self.daemon = None
 
     def write(self, path, text):
-        """A file of the user's, in folders of the user's."""
+        """Write a file as the user, in folders of the user."""
         done = self.host.run(self.user, "sh", "-c", 'mkdir -p "${1%/*}" && printf %s "$2" >"$1"', "write", path, text)
         if done.status:
             raise RuntimeError(f"{path}: {done}")
 
     def configure(self, *lines):
-        """What a domain says is for the test and not for a virtlogd."""
+        """Write the configuration. Consoles are sockets of the test, so no virtlogd is needed."""
         self.write(self.configuration, "\n".join(['stdio_handler = "file"', *lines, ""]))
 
     def start(self):
@@ -114,7 +115,7 @@ class Libvirt:
         return self.host.run(self.user, "virsh", "-q", "-c", self.uri, *arguments, timeout=60)
 
     def define(self, name, **parts):
-        """The domain with this name, there already or not."""
+        """Define the domain with this name, or replace it."""
         path = f"{furnish.RIG}/{name}.xml"
         with open(path, "w", encoding="utf-8") as file:
             file.write(DOMAIN.format(name=name, uuid=uuid.uuid5(uuid.NAMESPACE_DNS, name), **parts))

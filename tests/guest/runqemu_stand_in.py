@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Stands in for Yocto's runqemu where no copy of that script is at hand, and takes the arguments of it that the tests
-use: the path of a .qemuboot.conf, nographic, qemuparams= and bootparams=. As its description has it, it takes the
-first device of `ip link` that is named $OE_TAP_NAME and a number, has no .skip file and whose .lock file it can lock;
-gives the guest addresses and MAC by that number; starts QEMU, and ends it when it is told to end."""
+"""Plays Yocto's runqemu on machines without a copy of that script. It takes the arguments that the tests use: the path
+of a .qemuboot.conf, nographic, qemuparams= and bootparams=. As runqemu's documentation says, it takes the first device
+of `ip link` that is named $OE_TAP_NAME and a number, that has no .skip file, and whose .lock file it can lock. It
+derives the guest's addresses and MAC from that number, starts QEMU, and ends QEMU when it receives SIGTERM."""
 
 import configparser
 import fcntl
@@ -18,7 +18,7 @@ LOCKS = "/tmp/qemu-tap-locks"
 
 
 def choose_tap(prefix):
-    """The device's name, its number, and the lock that keeps it ours."""
+    """Return the device's name, its number, and the lock that reserves it."""
     shown = subprocess.run(["ip", "link"], stdout=subprocess.PIPE, text=True, check=True).stdout
     for name, number in re.findall(rf"^\d+: +({re.escape(prefix)}(\d+)): <", shown, re.MULTILINE):
         if os.path.exists(f"{LOCKS}/{name}.skip"):
@@ -44,7 +44,7 @@ def read_arguments():
             settings = parser["config_bsp"]
             folder = os.path.dirname(argument)
         elif argument != "nographic":
-            sys.exit(f"runqemu: what is {argument!r}?")
+            sys.exit(f"runqemu: unknown argument {argument!r}")
     return settings, folder, values
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The main thing: a user's guest boots and every NIC is paired with its tap, addressed and reachable, whichever way
-the lease is held and whoever in the guest reads `ip=`. One `ip=` too many or in the wrong order shows here only."""
+"""A user's guest boots, and each of its NICs is paired with its tap, has its address and reaches its gateway. This
+holds for both ways to hold a lease and for both readers of `ip=` in a guest. No other test would notice one `ip=` too
+many or in the wrong order."""
 
 import json
 import shlex
@@ -10,7 +11,7 @@ from guest import GuestRing, expected_story, nics_of
 
 
 class Boots:
-    """The same for both guests. `image` names the one that is booted."""
+    """The tests for both guests. `image` names the guest that is booted."""
 
     image = None
 
@@ -37,27 +38,27 @@ class Boots:
         self.host.no_trace()
 
     def test_fd_one_nic(self):
-        """`run`: one NIC has the grant's MAC and address and reaches its gateway; QEMU's end leaves nothing."""
+        """`run`: the NIC has the grant's MAC and address and reaches its gateway; nothing is left after QEMU's end."""
         self.boots_with_descriptors(1)
 
     def test_fd_two_nics(self):
-        """`run --count 2`: eth0 is the first tap, and the one default route is through it; nothing is left."""
+        """`run --count 2`: eth0 is the first tap and has the only default route; nothing is left after QEMU's end."""
         self.boots_with_descriptors(2)
 
     def test_fd_four_nics(self):
-        """`run --count 4`: eth0 to eth3 are the taps in their order; nothing is left."""
+        """`run --count 4`: eth0 to eth3 are the taps in their order; nothing is left after QEMU's end."""
         self.boots_with_descriptors(4)
 
     def test_fd_two_queues(self):
-        """`run --count 2 --queues 2`: the guest really uses two queues on each NIC, and pings through them."""
+        """`run --count 2 --queues 2`: the guest uses two queues on each NIC and pings through them."""
         self.boots_with_descriptors(2, queues=2)
 
     def test_name_one_nic(self):
-        """`up`: one NIC, QEMU started by the user with the printed words; the lease stays until `down`."""
+        """`up`: a user starts QEMU with the printed words, the NIC works, and the lease stays until `down`."""
         self.boots_with_names(1)
 
     def test_name_two_nics(self):
-        """`up --count 2`: eth0 is the first tap, one default route through it; the lease stays until `down`."""
+        """`up --count 2`: eth0 is the first tap and has the only default route; the lease stays until `down`."""
         self.boots_with_names(2)
 
     def test_name_four_nics(self):
@@ -65,23 +66,23 @@ class Boots:
         self.boots_with_names(4)
 
     def test_name_two_queues(self):
-        """`up --count 2 --queues 2`: the guest really uses two queues on each NIC, and pings through them."""
+        """`up --count 2 --queues 2`: the guest uses two queues on each NIC and pings through them."""
         self.boots_with_names(2, queues=2)
 
 
 class Cloud(Boots, GuestRing):
-    """Debian's kernel, where klibc's ipconfig reads every `ip=`: all NICs have addresses."""
+    """A guest with Debian's kernel: klibc's ipconfig reads every `ip=`, so all NICs have addresses."""
 
     image = "cloud"
 
 
 class Pnp(Boots, GuestRing):
-    """A kernel that reads `ip=` itself, and only the last: the primary NIC has its address."""
+    """A guest whose kernel reads `ip=` itself, and only the last one: only the primary NIC has an address."""
 
     image = "pnp"
 
     def test_again(self):
-        """A lease held by name serves one QEMU after another, the second one with the words of `args`."""
+        """One lease by name serves one QEMU after the other, the second one with the words of `args`."""
         grant = self.up("--count", "2", "--label", "again")
         self.assert_booted(self.start_with(grant, self.image, self.words(2)),
                            expected_story(nics_of(grant, self.image)))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Violent ends, with a real QEMU and a guest at work: QEMU's own, after which nothing may be left, and the daemon's,
-of which no guest may notice anything."""
+"""Violent ends while a real guest works. After the end of QEMU nothing may be left. No guest may notice the end of the
+daemon."""
 
 import os
 import select
@@ -17,7 +17,7 @@ ETH_P_IP = 0x0800
 
 
 class EchoRequests:
-    """What arrives on a tap from its guest: the guest's own account comes only when it is done."""
+    """Counts the pings that arrive on a tap, because the guest reports its own count only at its end."""
 
     def __init__(self, tap):
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
@@ -30,7 +30,7 @@ class EchoRequests:
         self.socket.close()
 
     def wait_for(self, count, limit=HANGS):
-        """Returns when so many more have come."""
+        """Wait until so many more have arrived."""
         deadline = time.monotonic() + limit
         while count > 0:
             if not select.select([self.socket], [], [], max(0, deadline - time.monotonic()))[0]:
@@ -64,7 +64,7 @@ class Killed(GuestRing):
         self.assertEqual(self.leases(), [])
 
     def test_qemu_after_the_daemon(self):
-        """Point 3: also when the daemon was killed before; a daemon started later knows of nothing."""
+        """Point 3: they are gone even if the daemon was killed before, and a new daemon lists no lease."""
         guest = self.start_two()
         self.host.daemon.kill()
         self.assert_gone_with_qemu(guest, "after the daemon")
@@ -73,7 +73,7 @@ class Killed(GuestRing):
 
 
 class KilledByName(GuestRing):
-    """The same where QEMU opens its taps by name and the client stays beside it."""
+    """The same for a lease by name: QEMU opens its taps by name, and the client stays as QEMU's parent."""
 
     def start_two(self):
         command = self.qemu("cloud", "guest.pings=600 guest.interval=0.1")
@@ -86,7 +86,7 @@ class KilledByName(GuestRing):
             return guest, int(file.read())
 
     def test_qemu(self):
-        """Taps, addresses and routes are gone when the client has ended, as QEMU had: by SIGKILL."""
+        """After SIGKILL of QEMU the client ends likewise, and taps, addresses and routes are gone by then."""
         guest, qemu = self.start_two()
         os.kill(qemu, signal.SIGKILL)
         self.assertEqual(guest.end(), -signal.SIGKILL)
@@ -94,7 +94,7 @@ class KilledByName(GuestRing):
         self.assertEqual(guest.complaints(), "")
 
     def test_client(self):
-        """With the client's SIGKILL QEMU ends, and all is gone."""
+        """After SIGKILL of the client QEMU ends, and taps, addresses and routes are gone."""
         guest, _ = self.start_two()
         start = time.monotonic()
         guest.popen.kill()
@@ -104,7 +104,7 @@ class KilledByName(GuestRing):
 
 
 class DaemonKilled(GuestRing):
-    """Point 4: what the daemon does for a guest it has done before the guest begins."""
+    """Point 4: the daemon has finished all its work for a guest before the guest starts."""
 
     def listings(self):
         everyone = self.host.ctl("root", "list", "--json", "--all")
@@ -112,9 +112,9 @@ class DaemonKilled(GuestRing):
         return self.ok("list", "--json"), everyone.out
 
     def start_both(self):
-        """A guest with descriptors and one with names, both amid their pings when this returns."""
+        """Start a guest on descriptors and a guest on names; both are pinging when this returns."""
         descriptors, held = self.run_guest(["--count", "2"], self.qemu("cloud", "guest.pings=160 guest.interval=0.1"))
-        # The slower one has the longer list of pings, and starts first.
+        # The cloud guest boots more slowly and pings longer, so it starts first.
         descriptors.wait_for("^GUEST-PINGING$")
         grant = self.up("--label", "named")
         names = self.start_with(grant, "pnp", "guest.pings=120 guest.interval=0.1")
@@ -122,7 +122,7 @@ class DaemonKilled(GuestRing):
         return (descriptors, held), (names, grant)
 
     def test_no_ping_is_lost(self):
-        """Point 4: SIGKILL of the daemon loses no ping of guests of both holds, and `list --json` is the same after."""
+        """Point 4: SIGKILL of the daemon costs guests of both holds no ping, and the next one lists the same leases."""
         self.up("--count", "3", "--label", "unused", "--idle-timeout", "3600")
         (descriptors, held), (names, grant) = self.start_both()
         before = self.listings()
@@ -140,7 +140,7 @@ class DaemonKilled(GuestRing):
         self.assert_booted(descriptors, expected_story(nics_of(held, "cloud"), pings=160))
 
     def test_ends_meanwhile(self):
-        """A guest that ends while no daemon runs takes its lease along; the leases held by name are still there."""
+        """A guest that ends while no daemon runs takes its lease with it; leases by name are still there."""
         grant = self.up("--count", "2")
         guest, _ = self.run_guest([], self.qemu("pnp", "guest.pings=20 guest.interval=0.1"))
         guest.wait_for("^GUEST-PINGING$")

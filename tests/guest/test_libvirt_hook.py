@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The example for libvirt's system mode where it belongs: a real libvirtd of root's calls it as its hook, and a domain
-has a tap of the service's as its <interface type='ethernet'>, opened by its name."""
+"""The example hook for libvirt's system mode in its real place: root's libvirtd calls it, and a domain opens the
+service's tap by name as an <interface type='ethernet'>."""
 
 import json
 import os
@@ -17,7 +17,7 @@ HOOK = "/etc/libvirt/hooks/qemu"
 MAC = "52:54:00:aa:00:03"
 NIC = f"<interface type='ethernet'><mac address='{MAC}'/><target dev='{{tap}}' managed='no'/><model type='virtio'/>" \
       "</interface>"
-# Of the scratch host's domains nothing is to be owned, confined or counted: the kernel and initramfs are the machine's.
+# libvirtd must not change owners, labels or cgroups: the kernel and initramfs belong to the machine.
 SETTINGS = ('security_driver = "none"', "dynamic_ownership = 0", "cgroup_controllers = []", "namespaces = []")
 
 
@@ -31,7 +31,7 @@ class Hook(GuestRing):
             os.makedirs(path, exist_ok=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", path], check=True)
         users.add_libvirts_user()
-        # libvirtd asks QEMU anew what it can do for each call while its user can't open this, and we emulate anyway.
+        # While its user cannot open /dev/kvm, libvirtd probes QEMU again for each call. The guests are emulated anyway.
         if os.path.exists("/dev/kvm"):
             os.unlink("/dev/kvm")
         os.makedirs(os.path.dirname(HOOK), exist_ok=True)
@@ -47,7 +47,7 @@ class Hook(GuestRing):
         self.addCleanup(self.console.close)
 
     def evidence(self):
-        said = f"the guest said: {self.console.lines}\nlibvirtd's log:\n{self.libvirt.daemon.log()}"
+        said = f"the guest wrote: {self.console.lines}\nlibvirtd's log:\n{self.libvirt.daemon.log()}"
         return f"{super().evidence()}\n{said}"
 
     def define(self, tap, words=""):
@@ -56,7 +56,7 @@ class Hook(GuestRing):
                             words=f"{words} guest.interval=0.2 guest.end=wait", nic=NIC.format(tap=tap))
 
     def refusal(self):
-        """What `virsh start` says of a domain that its hook lets not start."""
+        """Return virsh's error for a domain that the hook does not allow to start."""
         done = self.libvirt.virsh("start", "web")
         self.assertEqual(done.status, 1, done)
         return done.err
@@ -67,7 +67,7 @@ class Hook(GuestRing):
         return json.loads(done.out)
 
     def test_domain(self):
-        """The first start tells the device; then the guest has the device's address, is reached, and leaves nothing."""
+        """The hook's first refusal names a free device; with it the guest has that tap's address and leaves nothing."""
         self.define("tap9999")
         refused = self.refusal()
         self.assertIn("set it to dev tap", refused)
@@ -88,7 +88,7 @@ class Hook(GuestRing):
         self.assertEqual(self.root_leases(), [])
 
     def test_no_service(self):
-        """Without the service the domain does not start, and virsh says which error the hook met."""
+        """Without the service the domain does not start, and virsh shows the error that the hook got."""
         self.define("tap9")
         self.host.stop_daemon()
         self.assertIn("org.freedesktop.DBus.Error.ServiceUnknown", self.refusal())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""libvirt's session mode with qemu-tap-helper as its bridge_helper: domains of an ordinary user, with an ordinary
-<interface type='bridge'>, whose guests the host reaches. Nobody is root but the service."""
+"""libvirt's session mode with qemu-tap-helper as its bridge_helper. An ordinary user has domains with an ordinary
+<interface type='bridge'>, and the host reaches their guests. Only the service runs as root."""
 
 import os
 import re
@@ -30,7 +30,7 @@ class Session(GuestRing):
         self.consoles = {}
 
     def evidence(self):
-        said = "\n".join(f"{name} said: {console.lines}" for name, console in self.consoles.items())
+        said = "\n".join(f"{name} wrote: {console.lines}" for name, console in self.consoles.items())
         daemon = self.libvirt.daemon.log() if self.libvirt.daemon else ""
         return f"{super().evidence()}\n{said}\nlibvirtd's log:\n{daemon}"
 
@@ -39,13 +39,13 @@ class Session(GuestRing):
         self.libvirt.start()
 
     def address_words(self, label):
-        """What the page says a user does to know them."""
+        """Return the guest's ip= words, which a user gets as qemu-tap-helper's page says."""
         words = self.ok("up", "--label", label, "--format", "cmdline").strip()
         self.ok("down", label)
         return words
 
     def define(self, name, bridge=None, model="virtio"):
-        """A domain that knows its address, waits to be destroyed and says so."""
+        """Define a domain whose guest has its address, reports, and then waits to be destroyed."""
         kernel_file, initrd = (self.host.share(f"{CACHE}/pnp/{file}", f"pnp-{file}") for file in ("vmlinuz", "initrd"))
         console = self.consoles[name] = Console(f"{furnish.RIG}/console-{name}")
         self.addCleanup(console.close)
@@ -70,7 +70,7 @@ class Session(GuestRing):
         return tap
 
     def assert_reached(self, name):
-        """The guest has the address of its lease, reaches the host and is reached; returns its tap."""
+        """Require that guest and host reach each other at the lease's addresses; return the tap."""
         tap = self.tap_of(name)
         nic = Nic(MACS[name], f"{tap['client']}/{tap['prefix_length']}", tap["gateway"])
         self.assertEqual(self.consoles[name].story(), [*expected_story([nic]), "GUEST-WAITING"])
@@ -80,7 +80,7 @@ class Session(GuestRing):
 
 class Domains(Session):
     def test_two_domains(self):
-        """Two domains of a user, virtio and e1000: both are reached, each ends its own tap, and nothing is left."""
+        """Two domains of one user, with virtio and e1000, are reached; each ends its own tap; nothing is left."""
         self.start_libvirt()
         self.define("vm1")
         self.define("vm2", model="e1000")
@@ -97,7 +97,7 @@ class Domains(Session):
         self.assertEqual(self.leases(), [])
 
     def test_again(self):
-        """A domain that is started once more has its address again."""
+        """A domain that starts a second time has the same address again."""
         self.start_libvirt()
         self.define("vm1")
         self.start_domain("vm1")
@@ -110,7 +110,7 @@ class Domains(Session):
         self.assert_gone()
 
     def test_daemon_ends(self):
-        """A guest of libvirt's notices nothing of the service's end, and what it holds ends with it all the same."""
+        """A domain's guest does not notice the end of the service, and its tap still ends with it."""
         self.start_libvirt()
         self.define("vm1")
         self.start_domain("vm1")
@@ -121,8 +121,8 @@ class Domains(Session):
         self.assert_gone()
 
     def test_refused(self):
-        """A user who may have no taps is told so by virsh, with the action and the group; nothing is left."""
-        # polkit of Debian 13 goes by the groups that a process began with, of Debian 12 by those of the moment.
+        """virsh reports the action and the group to a user who may not have taps; nothing is left."""
+        # Debian 13's polkit checks the groups that a process started with, Debian 12's those that the user has now.
         users.set_members()
         self.start_libvirt()
         users.set_members("alice")
@@ -136,7 +136,7 @@ class Domains(Session):
 
 
 class Script(Session):
-    """The page's script for a user who has domains on real bridges too, as it stands there."""
+    """The script that the page shows for users who also have domains on real bridges, taken from the page."""
 
     def setUp(self):
         super().setUp()
@@ -150,7 +150,7 @@ class Script(Session):
         self.start_libvirt(self.script)
 
     def test_no_bridge(self):
-        """A name that is no bridge's gets a tap of ours."""
+        """A name that no bridge has gets a tap of the service."""
         self.define("vm1")
         self.start_domain("vm1")
         self.assert_reached("vm1")
@@ -158,7 +158,7 @@ class Script(Session):
         self.assert_gone()
 
     def test_bridge(self):
-        """A bridge that exists is left to QEMU's own program, which says here that it lacks its list of bridges."""
+        """An existing bridge is left to QEMU's own helper, which reports here that it has no list of bridges."""
         self.define("vm1", bridge="virbr7")
         kernel.ip("link", "add", "virbr7", "type", "bridge")
         self.host.mark()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`ip=` names the guest's NICs by number, and the guest counts: beside NICs of the caller's, in each form in which
-qemu(1) lets them be written, ours are told their own addresses, or a warning says what was assumed."""
+"""`ip=` names the guest's NICs by number, and the guest gives the numbers. The client adds NICs beside those that the
+caller wrote in any of the forms of qemu(1). Each added NIC gets its own address, or a warning says what was assumed."""
 
 from guest import GuestRing, Nic, expected_story, nics_of
 
@@ -16,8 +16,8 @@ class OrderRing(GuestRing):
     image = "pnp"
 
     def assert_first(self, first, own, options=(), machine="pc", warned=False, count=2, words=""):
-        """Beside one NIC of the caller's, or none, the first of ours is ethFIRST; those that this guest configures have
-        their own addresses and reach the host."""
+        """Require that the first added NIC is ethFIRST beside at most one NIC of the caller, and that the added NICs
+        that this guest configures have their own addresses and reach the host."""
         total = count + (1 if own else 0)
         configured = 1 if self.image == "pnp" else count
         command = self.qemu(self.image, f"{PINGS} guest.nics={total} guest.addresses={configured} {words}")
@@ -36,43 +36,43 @@ class OrderRing(GuestRing):
 
 class X86(OrderRing):
     def test_machines_own_choice(self):
-        """Beside the pc's own e1000, by -nic and by -net, ours of virtio are found first, which is warned of."""
+        """Beside the pc's own e1000 (-nic, -net) added virtio NICs come first, and the client warns."""
         for own in (("-nic", "user"), ("-net", "nic", "-net", "user")):
             with self.subTest(own=own):
                 self.assert_first(0, own, warned=True)
 
     def test_same_model(self):
-        """Of one driver the caller's comes first, whatever driver and machine, and there is nothing to warn of."""
+        """Of NICs of one driver the caller's comes first, on pc and q35, and there is no warning."""
         for machine, own, options in (("pc", VIRTIO, ()), ("q35", E1000, ("--device", "e1000"))):
             with self.subTest(machine=machine, own=own):
                 self.assert_first(1, own, options, machine)
 
     def test_other_model(self):
-        """Beside the caller's virtio ours of e1000 are found behind it, which is warned of."""
+        """Beside the caller's virtio NIC added e1000 NICs come second, and the client warns."""
         self.assert_first(1, VIRTIO, ("--device", "e1000"), warned=True)
 
     def test_behind_bridge(self):
-        """A caller's NIC behind a bridge of the bus is found behind ours."""
+        """A caller's NIC behind a bridge comes after the added ones."""
         self.assert_first(0, ("-device", "pci-bridge,id=far,chassis_nr=1", *VIRTIO[:3], f"{VIRTIO[3]},bus=far"))
 
     def test_behind_root_port(self):
-        """So is one behind a root port of q35."""
+        """A caller's NIC behind a root port of q35 comes after the added ones."""
         self.assert_first(0, ("-device", "pcie-root-port,id=far", *VIRTIO[:3], f"{VIRTIO[3]},bus=far"), machine="q35")
 
     def test_told(self):
-        """A caller's NIC in a place of its own beyond ours: --first-nic says so, and nothing is assumed."""
+        """With --first-nic the client assumes nothing about a caller's NIC at an address after the added ones."""
         self.assert_first(0, (*VIRTIO[:3], f"{VIRTIO[3]},addr=1e"), ("--first-nic", "0"))
 
     def test_microvm(self):
-        """A microvm finds its NICs of virtio-mmio as they are written, the caller's first."""
+        """A microvm finds its virtio-mmio NICs in the order of the command, the caller's first."""
         for own, first in (((), 0), (MMIO, 1)):
             with self.subTest(own=own):
-                # By default its guest's reset is none that -no-reboot would see.
+                # -no-reboot does not see the reset that a microvm's guest uses by default.
                 self.assert_first(first, own, ("--device", "virtio-net-device"), "microvm,acpi=off", words="reboot=t")
 
 
 class Virt(OrderRing):
-    """Arm's virt, whose kernel by Debian has its drivers as modules and reads every ip=."""
+    """Arm's virt. Its kernel is Debian's, with drivers as modules, and reads every ip=."""
 
     images = ("arm64",)
     image = "arm64"
@@ -80,28 +80,28 @@ class Virt(OrderRing):
     ON_MMIO = ("--device", "virtio-net-device")
 
     def test_mmio(self):
-        """Three of virtio-mmio, in the order of the taps."""
+        """Three virtio-mmio NICs are numbered in the order of the taps."""
         self.assert_first(0, (), self.ON_MMIO, self.MACHINE, count=3)
 
     def test_mmio_beside_own(self):
-        """A caller's without a place is found behind ours, one with a place before ours, which have higher ones."""
+        """A caller's virtio-mmio NIC without bus= comes after the added ones, one with a lower bus= before them."""
         self.assert_first(0, MMIO, self.ON_MMIO, self.MACHINE)
         self.assert_first(1, (*MMIO[:3], f"{MMIO[3]},bus=virtio-mmio-bus.5"), self.ON_MMIO, self.MACHINE)
 
     def test_pci(self):
-        """On PCI the caller's is first, in each form."""
+        """On PCI the caller's NIC comes first, in each form of the command."""
         for own in (VIRTIO, ("-nic", "user"), ("-net", "nic", "-net", "user")):
             with self.subTest(own=own):
                 self.assert_first(1, own, machine=self.MACHINE)
 
     def test_mixed(self):
-        """Virtio-mmio is found before PCI, whoever's it is, if its driver is there first as here: that is warned of."""
+        """Virtio-mmio NICs come before PCI ones, whosever they are, with a warning: their driver loads first here."""
         self.assert_first(0, VIRTIO, self.ON_MMIO, self.MACHINE, warned=True)
         self.assert_first(1, MMIO, machine=self.MACHINE, warned=True)
 
 
 class Virt32(Virt):
-    """The same of 32 bits, where PCI is within reach of Debian's kernel with highmem=off."""
+    """The same with 32 bits, where Debian's kernel reaches PCI only with highmem=off."""
 
     images = ("armhf",)
     image = "armhf"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Virtual machines as services: the power button by qemu-vm-powerdown, which ends guests cleanly and waits for those
-that take their time, and the lines of qemu-vm@.service from the first to the last."""
+"""Virtual machines as services. qemu-vm-powerdown presses the power button, which ends guests cleanly, and waits for
+slow guests. Other tests run the commands of qemu-vm@.service from the first to the last."""
 
 import json
 import os
@@ -19,7 +19,7 @@ WAIT = "guest.end=wait guest.pings=0"
 
 
 class Monitor:
-    """A second QMP socket of a QEMU, by which a test hears what happens to it."""
+    """A second QMP socket of a QEMU, on which a test waits for events."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -68,32 +68,32 @@ class PowerRing(GuestRing):
 
 class Button(PowerRing):
     def test_waiting_guest(self):
-        """A guest that runs powers itself down when the button is pressed; QEMU ends with 0 and leaves nothing."""
+        """A running guest powers itself down when the button is pressed; QEMU exits with 0 and leaves nothing."""
         guest = self.start_guest()
         guest.wait_for("^GUEST-WAITING$")
         self.assert_powered_down(guest, self.press())
 
     def test_by_the_user(self):
-        """The user of the QEMU needs no root to press the button."""
+        """The user that runs the QEMU can press the button without root."""
         guest = self.start_guest()
         guest.wait_for("^GUEST-WAITING$")
         self.assert_powered_down(guest, self.press(USER))
 
     def test_booting_guest(self):
-        """Pressed before the guest has a driver for it, the button is pressed again until the guest notices."""
+        """The button is pressed again until the guest reacts, if the guest has no driver for it yet."""
         guest = self.start_guest()
         until(lambda: os.path.exists(SOCKET), "QEMU has its socket")
         self.assertFalse(guest.has_said("^GUEST-WAITING$"))
         self.assert_powered_down(guest, self.press())
 
     def test_no_shutdown(self):
-        """A QEMU that would stay when its guest is off (-no-shutdown) ends too."""
+        """A QEMU with -no-shutdown, which would stay after its guest is off, ends too."""
         guest = self.start_guest("cloud", "-no-shutdown")
         guest.wait_for("^GUEST-WAITING$")
         self.assert_powered_down(guest, self.press())
 
     def test_deaf_guest(self):
-        """Of a guest without ACPI the button is pressed again and again, until QEMU is ended by other means."""
+        """For a guest without ACPI the button is pressed again and again, until QEMU ends in another way."""
         guest = self.start_guest("pnp", "-qmp", f"unix:{WATCHED},server=on,wait=off")
         guest.wait_for("^GUEST-WAITING$")
         monitor = Monitor(WATCHED)
@@ -101,7 +101,7 @@ class Button(PowerRing):
         with self.host.start("root", self.powerdown, SOCKET) as pressing:
             for _ in range(2):
                 monitor.wait_for("POWERDOWN")
-            self.assertIsNone(pressing.poll(), "it returned while QEMU runs")
+            self.assertIsNone(pressing.poll(), "qemu-vm-powerdown ended while QEMU runs")
             guest.popen.terminate()
             self.assertEqual(guest.end(), 0)
             out, err = pressing.communicate()
@@ -110,7 +110,7 @@ class Button(PowerRing):
         self.assert_gone()
 
     def test_killed_meanwhile(self):
-        """A QEMU that is killed while its guest is told to power down is gone, which is what was wanted: status 0."""
+        """If QEMU is killed during the powerdown, qemu-vm-powerdown has its aim and exits with 0."""
         guest = self.start_guest("pnp", "-qmp", f"unix:{WATCHED},server=on,wait=off")
         monitor = Monitor(WATCHED)
         self.addCleanup(monitor.close)
@@ -123,7 +123,7 @@ class Button(PowerRing):
 
 
 class Service(PowerRing):
-    """The unit's commands in their order, as systemd would start them, without a systemd."""
+    """The unit's commands in their order, as systemd would start them, without systemd."""
 
     def unit(self, nics=1, run_as=USER, **settings):
         images = [self.host.share(f"{CACHE}/cloud/{file}", f"cloud-{file}") for file in ("vmlinuz", "initrd")]
@@ -136,7 +136,7 @@ class Service(PowerRing):
         return unit
 
     def programs_of(self, words):
-        """Where the build has what the unit has where it is installed."""
+        """Replace the unit's installed programs by those of the build."""
         ours = {"qemu-tapctl": f"{self.host.build}/client/qemu-tapctl",
                 "qemu-vm-powerdown": f"{self.host.build}/client/programs/vm_powerdown/qemu-vm-powerdown",
                 "qemu-vm-prepare": f"{self.host.source}/systemd/qemu-vm-prepare"}
@@ -144,7 +144,7 @@ class Service(PowerRing):
                 if os.path.basename(word) in ours else word for word in words]
 
     def line(self, unit, key):
-        """The words to start. systemd makes the unit's directory root's again before each command."""
+        """Return the words to start. Like systemd, make root the owner of the unit's directory before each command."""
         os.chown(unit.runtime_directory, 0, 0)
         os.chmod(unit.runtime_directory, 0o755)
         return self.programs_of(unit.confined(key))
@@ -160,7 +160,7 @@ class Service(PowerRing):
         self.assertEqual((facts.st_uid, facts.st_mode & 0o7777), (users.USERS[USER], 0o700))
 
     def test_whole_life(self):
-        """With the unit's settings and capabilities alone: two NICs as the user, then a clean end by the button."""
+        """With only the unit's settings and capabilities a user's machine with two NICs runs and powers down."""
         unit = self.unit(nics=2, words="guest.interval=0.2", options="--queues 1")
         self.prepare(unit)
         guest = self.start(*self.line(unit, "ExecStart"), user="root")
@@ -173,7 +173,7 @@ class Service(PowerRing):
         self.assert_powered_down(guest, self.run_line(unit, "ExecStop"))
 
     def test_after_the_end(self):
-        """A guest that has powered itself off is stopped without complaint: what ExecStop= finds is no failure."""
+        """ExecStop= succeeds for a guest that has already powered itself off."""
         unit = self.unit()
         self.prepare(unit)
         done = self.run_line(unit, "ExecStop")
@@ -181,7 +181,7 @@ class Service(PowerRing):
         self.assertIn("nobody listens", done.err)
 
     def test_without_command(self):
-        """Settings without QEMU= end with 127, which is not tried again, and a text that says what is missing."""
+        """Settings without QEMU= end with status 127, which systemd does not retry, and an error that says so."""
         unit = self.unit()
         del unit.environment["QEMU"]
         self.prepare(unit)
@@ -192,7 +192,7 @@ class Service(PowerRing):
         self.host.no_trace()
 
     def test_not_authorised(self):
-        """A user who may not have taps without a password gets none, and it is not tried again."""
+        """A user who needs a password for taps gets none, and the status is one that systemd does not retry."""
         unit = self.unit(run_as="dave")
         self.run_line(unit, "ExecStartPre")
         done = self.run_line(unit, "ExecStart")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`runqemu`: Yocto's own script on a lease, started by an ordinary user who has no sudo. With OE_SCRIPTS in the
-environment, openembedded-core's folder of that name, it is that script, unmodified; else what
-tests/guest/runqemu_stand_in.py has of it."""
+"""`qemu-tapctl runqemu`: Yocto's own script on a lease, started by an ordinary user without sudo. If OE_SCRIPTS in the
+environment names openembedded-core's folder `scripts`, the tests run that runqemu, unmodified. Otherwise they run
+tests/guest/runqemu_stand_in.py."""
 
 import os
 import select
@@ -18,11 +18,11 @@ from guest import CACHE, CONSOLE, QEMU, USER, GuestRing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IMAGES = f"{furnish.RIG}/yocto"
-# All that is on the user's PATH; sudo is not.
+# The user's PATH has only these programs. sudo is not among them.
 PROGRAMS = f"{furnish.RIG}/yocto-bin"
 FROM_HERE = (QEMU, "env", "ip", "ps", "python3", "sh", "stty", "tput")
 LOCKS = f"{furnish.RIG}/runqemu-locks"
-# runqemu's lock directory is fixed, and /tmp is the machine's.
+# runqemu's lock directory has a fixed path in /tmp, and /tmp is the machine's, so each program gets its own view of it.
 ENTER = f"""
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mkdir /tmp/qemu-tap-locks
@@ -49,7 +49,7 @@ staging_bindir_native = {folder}
 staging_dir_host = {folder}
 staging_dir_native = {folder}
 """
-# Settings of the same image with another NIC, by the name of their file.
+# Settings of the same image with different NICs, by the name of their file.
 MODELS = {"image": "virtio-net-pci", "image-e1000": "e1000"}
 IDENTIFIER = 0x5151
 WAITING = "guest.end=wait guest.pings=0"
@@ -66,7 +66,7 @@ def words(pid):
 
 
 def icmp(kind, sequence):
-    """RFC 792: type, code, checksum, identifier, sequence number."""
+    """Return an ICMP message of RFC 792: type, code, checksum, identifier, sequence number."""
     total = (kind << 8) + IDENTIFIER + sequence
     return struct.pack("!BBHHH", kind, 0, ~(total + (total >> 16)) & 0xFFFF, IDENTIFIER, sequence)
 
@@ -106,7 +106,7 @@ class Runqemu(GuestRing):
                     file.write(SETTINGS.format(folder=folder, console=CONSOLE[image], model=model))
 
     def start_runqemu(self, image, *options, boot=WAITING, settings="image", arguments=()):
-        """The guest, with the client as its program; the lease; runqemu's and QEMU's pids."""
+        """Start a guest by the client's `runqemu`; return it, its lease, and the pids of runqemu and of QEMU."""
         known = {lease["lease"] for lease in self.leases()}
         guest = self.start("unshare", "--mount", "--propagation", "private", "sh", "-ec", ENTER, "sh", USER,
                            "qemu-tapctl", "runqemu", *options, "--", f"{IMAGES}/{image}/{settings}.qemuboot.conf",
@@ -118,7 +118,7 @@ class Runqemu(GuestRing):
         return guest, lease, runqemu, qemu
 
     def assert_first(self, lease, qemu, number):
-        """The first tap follows runqemu's rule for the number, and it is what runqemu's QEMU has as its net0."""
+        """Require that the first tap follows runqemu's rule for the number and is net0 of runqemu's QEMU."""
         first = lease["taps"][0]
         self.assertEqual((first["gateway"], first["client"], first["prefix_length"]),
                          (f"192.168.7.{2 * number + 1}", f"192.168.7.{2 * number + 2}", 32))
@@ -127,7 +127,7 @@ class Runqemu(GuestRing):
                             for word in words(qemu)), words(qemu))
 
     def assert_pinged(self, *addresses):
-        """From the host: a guest answers, over the very path that the host has to it."""
+        """Require that the guests answer pings from the host, sent by the host's own route to them."""
         for address in addresses:
             with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as pinger:
                 pinger.connect((address, 0))
@@ -158,15 +158,15 @@ class Runqemu(GuestRing):
         self.assertFalse(os.path.exists(lock))
 
     def test_both_nics(self):
-        """A guest whose user space reads ip= has both NICs, runqemu's with runqemu's addresses; the host pings both."""
+        """In a guest whose user space reads ip= runqemu's NIC has runqemu's addresses; the host pings both NICs."""
         self.boots("cloud", second=True)
 
     def test_kernel_reader(self):
-        """A guest whose kernel itself reads ip=, the last one, has runqemu's NIC configured, not the other."""
+        """In a guest whose kernel reads the last ip= only runqemu's NIC has an address."""
         self.boots("pnp", second=False)
 
     def assert_order(self, options, expected, warning=None):
-        """A guest with both drivers, whose runqemu has an e1000, tells of its NICs in this order."""
+        """Require that a guest with both drivers, whose own NIC is an e1000, reports its NICs in this order."""
         guest, lease, _, _ = self.start_runqemu("pnp", "--count", "2", *options, settings="image-e1000")
         told = {"runqemu's": "52:54:00:12:34:02 192.168.7.2/24 default-gateway",
                 "ours": f"{lease['taps'][1]['mac']} none no-gateway"}
@@ -181,16 +181,16 @@ class Runqemu(GuestRing):
         guest.end()
 
     def test_other_model(self):
-        """Beside runqemu's e1000 ours is an e1000 too, as an image's settings have it: runqemu's is eth0 as ever."""
+        """Beside runqemu's e1000 the added NIC is an e1000 too, by the image's settings, and runqemu's is eth0."""
         self.assert_order([], ["runqemu's", "ours"])
 
     def test_other_model_chosen(self):
-        """With --device virtio-net-pci ours is found first: then runqemu's has its address as eth1, and it is said."""
+        """With --device virtio-net-pci the added NIC is eth0, runqemu's is eth1 and works; the client warns."""
         self.assert_order(["--device", "virtio-net-pci"], ["ours", "runqemu's"], "eth0 is taken for tap8.*--first-nic")
         self.assert_order(["--device", "virtio-net-pci", "--first-nic", "0"], ["ours", "runqemu's"])
 
     def test_each_other(self):
-        """Two guests reach each other where the host forwards packets, as on taps of runqemu's own; else they don't."""
+        """Two guests reach each other if and only if the host forwards packets, as on taps of runqemu's own."""
         first, *_ = self.start_runqemu("pnp")
         first.wait_for("^GUEST-WAITING")
         path = "/proc/sys/net/ipv4/ip_forward"
@@ -210,7 +210,7 @@ class Runqemu(GuestRing):
             file.write(text)
 
     def test_own_parameters(self):
-        """What the caller has for QEMU and the kernel is there too, and the caller's NIC stands before ours."""
+        """The caller's words for QEMU and the kernel are kept, and the caller's NIC comes before the added one."""
         guest, lease, _, qemu = self.start_runqemu(
             "cloud", "--count", "2", boot="guest.nics=3 guest.addresses=2 guest.pings=0 guest.end=wait",
             arguments=["qemuparams=-netdev user,id=net1 -device virtio-net-pci,netdev=net1,mac=52:54:00:99:00:01"])
@@ -222,7 +222,7 @@ class Runqemu(GuestRing):
         self.assert_pinged(tap["client"])
 
     def test_three_at_once(self):
-        """Three at once, then SIGKILL of a QEMU, of a runqemu, of a client: each time nothing is left."""
+        """Of three guests at once nothing is left after SIGKILL of a QEMU, of a runqemu and of a client."""
         running = [self.start_runqemu("cloud", "--count", "2") for _ in range(3)]
         for number, (guest, lease, _, qemu) in enumerate(running):
             self.assert_first(lease, qemu, number)
@@ -238,14 +238,15 @@ class Runqemu(GuestRing):
                 ended = select.select([watch], [], [], HANGS)[0]
                 os.close(watch)
                 self.assertTrue(ended, f"{level} was killed, and {name} still runs")
-            kernel.wait_for(kernel.absent(*[tap["name"] for tap in lease["taps"]]), f"the devices go with {level}")
+            kernel.wait_for(kernel.absent(*[tap["name"] for tap in lease["taps"]]),
+                            f"the devices are gone after {level} was killed")
             figures.append(f"{level} killed: nothing left after {1000 * (time.monotonic() - start):.0f} ms")
         self.shows = "figure: " + "; ".join(figures)
         self.assertEqual(self.leases(), [])
         self.host.no_trace()
 
     def test_interrupted_by_terminal(self):
-        """SIGINT to all three, as ^C is: they end, and nothing is left."""
+        """SIGINT to all three programs, as ^C sends it, ends them, and nothing is left."""
         guest, _, runqemu, qemu = self.start_runqemu("cloud")
         for pid in (qemu, runqemu, guest.popen.pid):
             os.kill(pid, signal.SIGINT)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A guest whose QEMU gets its tap from qemu-tap-helper: nobody tells it its address, so its user has asked for it
-before, as the page says."""
+"""A guest whose QEMU gets its tap from qemu-tap-helper. The helper cannot give the guest its address, so the user asks
+for the ip= words before, as the manual page says."""
 
 from rig import kernel
 from echo import answers
 from guest import GuestRing, Nic, expected_story
 
-# QEMU's own choice for a first NIC that is given none.
+# The MAC that QEMU gives to a first NIC without one.
 DEFAULT_MAC = "52:54:00:12:34:56"
 
 
@@ -30,15 +30,15 @@ class Boots(GuestRing):
         self.assertEqual(guest.complaints(), "")
 
     def test_virtio(self):
-        """`-nic bridge,helper=`: the guest has the address that its label found before, and answers the host's ping."""
+        """`-nic bridge,helper=`: the guest has the address that its label gets, and answers the host's ping."""
         self.boots("virtio-net-pci")
 
     def test_e1000(self):
-        """A NIC without virtio headers has the same tap, which has them: QEMU asks the kernel."""
+        """An e1000, which knows no virtio headers, works on the same tap, which has them: QEMU asks the kernel."""
         self.boots("e1000")
 
     def test_ends_itself(self):
-        """A guest that switches itself off leaves nothing."""
+        """A guest that powers itself off leaves nothing."""
         helper = self.host.share(f"{self.host.build}/client/programs/tap_helper/qemu-tap-helper")
         guest = self.start(*self.qemu("pnp", "guest.pings=0"),
                            "-nic", f"bridge,model=virtio-net-pci,helper={helper}")

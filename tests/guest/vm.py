@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A virtual machine of qemu-vm@.service with the test guest in it: its settings file, and, for where no systemd
-runs, the unit's own lines with the settings put in as systemd.exec(5) and systemd.service(5) say."""
+"""A virtual machine of qemu-vm@.service that contains the test guest: its settings file and, for tests without systemd,
+the unit's commands with the settings put in as systemd.exec(5) and systemd.service(5) say."""
 
 import configparser
 import os
@@ -12,8 +12,8 @@ UNIT = "qemu-vm@.service"
 
 
 def settings_file(kernel, initrd, words="", nics=1, run_as=None, options=""):
-    """/etc/qemu-vm/NAME.conf of a machine that boots the cloud guest, tells its story on the unit's standard output
-    (in the journal, under systemd) and then waits for the power button."""
+    """Return /etc/qemu-vm/NAME.conf for a machine that boots the cloud guest, writes the guest's report to the unit's
+    standard output (the journal, under systemd) and then waits for the power button."""
     lines = [f"NICS={nics}"]
     if run_as:
         lines.append(f"RUN_AS={run_as}")
@@ -32,12 +32,12 @@ def _assignments(text):
 
 
 class Unit:
-    """The built unit as an instance: what systemd would start."""
+    """One instance of the built unit, with the commands that systemd would start."""
 
     def __init__(self, build, name, settings):
         with open(os.path.join(build, "systemd", UNIT), encoding="utf-8") as file:
             text = file.read()
-        # systemd's syntax is nearly that of configparser; of a setting given twice the last is enough here.
+        # configparser's syntax is close enough to systemd's; of a setting that is given twice the last one suffices.
         parser = configparser.RawConfigParser(strict=False, delimiters="=", comment_prefixes="#")
         parser.optionxform = str
         parser.read_string(text)
@@ -50,7 +50,7 @@ class Unit:
         return text.replace("%i", self.name).replace("%t", "/run")
 
     def command(self, key):
-        """The words of ExecStart= and its like: $NAME as a word of its own is split, ${NAME} never is."""
+        """Return the words of ExecStart= or a similar key. $NAME as a whole word is split, ${NAME} never is."""
         words, environment = [], {**self.environment, **self.written()}
         for word in shlex.split(self.specifiers(self.service[key]).lstrip("-+")):
             if re.fullmatch(r"\$\w+", word):
@@ -60,7 +60,7 @@ class Unit:
         return words
 
     def written(self):
-        """What the first command of the unit has written for the others."""
+        """Return the variables that the unit's first command has written for the later ones."""
         path = f"{self.runtime_directory}/user"
         if not os.path.exists(path):
             return {}
@@ -68,7 +68,7 @@ class Unit:
             return _assignments(file.read())
 
     def confined(self, key):
-        """The same with the unit's capabilities and without the means to get others; a command with a + has all."""
+        """Return the command with the unit's capabilities and no way to gain others, unless it is marked with +."""
         if "+" in self.service[key].split()[0]:
             return self.command(key)
         capabilities = self.service["CapabilityBoundingSet"].lower().replace("cap_", "+").split()
