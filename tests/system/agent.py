@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""agent.py: runs inside a container as one user in one login, and starts there what a test tells it to. A login of
-its own for each command would cost a tenth of a second and an entry in the seat's list each time.
+"""agent.py: runs inside a container as one user in one login, and starts the commands that a test sends. One login for
+all commands saves a tenth of a second per command, and an entry in logind's list each time.
 
-Orders come as lines of JSON on standard input, answers go out the same way, in the order in which the commands end.
+It reads orders as lines of JSON from standard input and writes the answers to standard output in the same form, in the
+order in which the commands end.
 """
 
 import json
@@ -33,7 +34,7 @@ def begin(order, **options):
 
 
 def run(order):
-    """Runs a command to its end. The time is from before it is started to its end: what its user waits."""
+    """Run a command to its end. The time is from before its start to its end, which is what its user waits."""
     given = order.get("input")
     start = time.monotonic()
     with begin(order, stdin=subprocess.DEVNULL if given is None else subprocess.PIPE, stdout=subprocess.PIPE,
@@ -50,7 +51,7 @@ def run(order):
 
 
 def start(order):
-    """Starts a command that goes on; what it prints goes to a file."""
+    """Start a command and let it run; its output is written to a file."""
     with open(order["log"], "wb") as log:
         popen = begin(order, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     _started[popen.pid] = popen

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""calls.py [--together]: runs inside a container as whoever calls, reads calls of the service as a list in JSON from
-standard input ([member, signature, arguments] each) and writes a list of what became of them, because busctl tells an
-error's text but not its name.
+"""calls.py [--together]: runs inside a container as any user and calls the service. It reads a JSON list of calls, each
+[member, signature, arguments], from standard input, and writes a list of their outcomes. busctl would not do, because
+it shows an error's text but not its name.
 
-Each outcome has `error`, the error's name or null, and `text` or `values`. A member with a dot is another interface's.
---together: all are sent before the first answer is waited for.
+Each outcome has `error`, the error's name or null, and `text` or `values`. A member with a dot is of another interface.
+With --together, all calls are sent before the first answer is awaited.
 """
 
 import json
@@ -15,12 +15,12 @@ from rig.bus import BusError, Connection
 from rig.wire import Variant
 
 SERVICE = ("org.qemutap1", "/org/qemutap1")
-# Longer than the service waits for polkit.
+# Seconds: longer than the service waits for polkit.
 LIMIT = 60
 
 
 def with_variants(signature, arguments):
-    """JSON has no variants: in an a{sv} they are written [type, value]."""
+    """Convert arguments from JSON, which has no variants: those in an a{sv} are written as [type, value]."""
     if "a{sv}" not in signature:
         return arguments
     return [{key: Variant(*pair) for key, pair in value.items()} if isinstance(value, dict) else value

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""In the place of a QEMU whose guest has taken it over: it listens where QEMU would, holds its taps, and does what it
-is told to, each order an expression of Python, each answer JSON.
+"""Plays a QEMU that a hostile guest has taken over. It listens on QEMU's QMP socket, holds QEMU's taps, and evaluates
+the orders that the test sends: each order is a Python expression, each answer JSON.
 
-    captured.py QEMU-ARG...                  the program; its sockets are qmp and orders
-    captured.py --tell SOCKET EXPRESSION     gives an order and prints the answer"""
+    captured.py QEMU-ARG...                   the program; its sockets are qmp and orders
+    captured.py --order SOCKET EXPRESSION     sends an order and prints the answer"""
 
 import json
 import os
@@ -24,7 +24,7 @@ def listen(path):
 
 
 def connect(path):
-    """None, or the error's name."""
+    """Return None, or the error's name."""
     try:
         with socket.socket(socket.AF_UNIX) as caller:
             caller.connect(path)
@@ -47,7 +47,7 @@ def run(*words):
 
 
 def fill(folder):
-    """How many bytes of one file and how many files can be written there, up to a limit of the test's own."""
+    """Return how many bytes of one file, and how many files, can be written there, up to a limit of this test."""
     written = files = 0
     try:
         with open(f"{folder}/big", "wb", buffering=0) as file:
@@ -68,7 +68,7 @@ def fill(folder):
 
 
 def writable(top):
-    """The folders of that file system and those beneath in which files can be made."""
+    """Return the folders at and below `top` in which files can be made."""
     return sorted(folder for folder, _, _ in os.walk(top) if os.access(folder, os.W_OK | os.X_OK))
 
 
@@ -85,7 +85,7 @@ def say(text):
     print(text, flush=True)
 
 
-def tell(path, expression):
+def send_order(path, expression):
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect(path)
         caller.sendall(expression.encode())
@@ -95,12 +95,12 @@ def tell(path, expression):
 
 
 def main():
-    if sys.argv[1] == "--tell":
-        tell(*sys.argv[2:4])
+    if sys.argv[1] == "--order":
+        send_order(*sys.argv[2:4])
         return
     qmp = re.search(r"unix:(\S+?),", " ".join(sys.argv)).group(1)
     folder = os.path.dirname(qmp)
-    monitor, orders = listen(qmp), listen(f"{folder}/orders")  # noqa: F841 (the monitor is there to be connected to)
+    monitor, orders = listen(qmp), listen(f"{folder}/orders")  # noqa: F841 (callers can connect to it while it is open)
     while True:
         caller, _ = orders.accept()
         with caller, caller.makefile("rw") as stream:

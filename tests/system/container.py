@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A booted Debian with a real systemd, logind, dbus and polkit, the packages under test installed in it, in the hands
-of a test. Whatever a container does stays in it: it has a network of its own, without a way out, a root file system
-that is forgotten at its end, and no devices but /dev/net/tun.
+"""A booted Debian with a real systemd, logind, dbus and polkit, in which the packages under test are installed, for use
+by a test. Nothing that a container does affects the machine: it has a network of its own without a way out, a root file
+system that is discarded at its end, and no device that matters except /dev/net/tun.
 
     with Container("trixie") as container:             # booted, packages installed, state "running"
         container.set_members("alice")                 # of group qemu-tap
-        done = container.ctl("alice", "up")            # qemu-tapctl, as alice without a login: plain service
+        done = container.ctl("alice", "up")            # qemu-tapctl, as alice in a service, without a login
         done = container.run("bob", "busctl", "list", login="active")
-        container.root("systemctl", "stop", "polkit")  # set-up, with all powers; raises unless it succeeds
+        container.root("systemctl", "stop", "polkit")  # set-up with all privileges; raises an exception if it fails
 """
 
 import atexit
@@ -27,7 +27,7 @@ import time
 
 import keeper
 import roots
-from login import KINDS, NONE, Login, Timed, TookTooLong  # noqa: F401 (for those who use containers)
+from login import KINDS, NONE, Login, Timed, TookTooLong  # noqa: F401 (users of containers import these from here)
 from rig import kernel
 from rig.host import Done
 from rig.process import HANGS
@@ -38,7 +38,7 @@ GUEST_IMAGES = roots.CACHE.parent / "guest"
 BOOT_SECONDS = 180
 STOP_SECONDS = 120
 POLL_SECONDS = 0.02
-# The environment of commands that prepare something: nothing of the caller's reaches into the container.
+# The environment of commands that prepare something: no variable of the caller's gets into the container.
 SURROUNDINGS = ["env", "--ignore-environment", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
                 "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "PYTHONPATH=/opt/tests",
                 "PYTHONDONTWRITEBYTECODE=1"]
@@ -47,11 +47,11 @@ _numbers = itertools.count(1)
 
 
 class CannotBoot(Exception):
-    """What this machine lacks, or how the container ended, in words."""
+    """What this machine lacks for a container, or how the container ended."""
 
 
 def packages_of(release):
-    """The .debs that tests/system/packages has built."""
+    """Return the .deb files that tests/system/packages has built."""
     folder = BUILD / "debs" / release
     debs = sorted(folder.glob("*.deb"))
     if not debs:
@@ -64,9 +64,9 @@ def this_release():
 
 
 class Container:
-    """Boots on creation; `close()`, or the end of the process however it comes, removes every trace of it. Several
-    may run at once. `debs`: what to install (default: the packages under test; (): nothing). `options`: further
-    ones of systemd-nspawn. The tree's tests/ are at /opt/tests inside, the guest images at /opt/guest."""
+    """A container that boots on creation. `close()`, or any end of this process, removes every trace of it. Several can
+    run at once. `debs`: the packages to install (default: the packages under test; (): none). `options`: more options
+    of systemd-nspawn. Inside, the tree's tests/ are at /opt/tests and the guest images at /opt/guest."""
 
     def __init__(self, release=None, debs=None, options=()):
         if os.geteuid() != 0:
@@ -97,7 +97,7 @@ class Container:
     def __exit__(self, *_):
         self.close()
 
-    # Life
+    # Start and end
 
     def _boot(self, options):
         binds = [f"--bind-ro={TESTS}:/opt/tests"]
@@ -118,7 +118,7 @@ class Container:
             raise CannotBoot(f"{self.release} is {state} after its boot: {failed}")
 
     def console(self):
-        """What the container, and whoever boots it, have printed."""
+        """Return the output of the container and of its keeper."""
         return os.pread(self.log.fileno(), os.fstat(self.log.fileno()).st_size, 0).decode(errors="replace")
 
     def _wait_until_running(self, ear):
@@ -135,7 +135,7 @@ class Container:
                 return
 
     def stop(self):
-        """An orderly shutdown, as an administrator's."""
+        """Shut the container down in order, as an administrator does."""
         for login in self.logins.values():
             login.close()
         self.logins = {}
@@ -146,7 +146,7 @@ class Container:
         self.close()
 
     def close(self):
-        """However it is, it is gone afterwards."""
+        """Remove the container, whatever its state is."""
         atexit.unregister(self.close)
         if self.keeper:
             self.keeper.stdin.close()
@@ -163,11 +163,11 @@ class Container:
     # Commands
 
     def entering(self, *argv):
-        """The words that run a command inside, as root with all of the machine's powers: for set-up only."""
+        """Return the words that run a command inside, as root with all privileges of the machine: only for set-up."""
         return ["nsenter", f"--target={self.leader}", "--all", "--wd=/", *SURROUNDINGS, *map(str, argv)]
 
     def root(self, *argv, given=None, timeout=120, check=True):
-        """Sets something up. `given` (text or bytes) is its input. Raises if it fails, unless told not to `check`."""
+        """Run a set-up command. `given` is its input, text or bytes. With `check`, raise an exception if it fails."""
         given = given.encode() if isinstance(given, str) else given
         source = {"stdin": subprocess.DEVNULL} if given is None else {"input": given}
         done = subprocess.run(self.entering(*argv), **source, capture_output=True, timeout=timeout, check=False)
@@ -177,9 +177,9 @@ class Container:
         return Done(done.returncode, *texts)
 
     def login(self, user, kind=NONE):
-        """The user's login of that kind, opened when it is first wanted: `none` (a service), `remote` (a login
-        without a seat, as by ssh), `inactive` and `active` (at the seat, another user there in front, or not).
-        Opening one ends the user's other logins: to polkit all of them are active if one is. (`none` is no login.)"""
+        """Return the user's login of that kind, opened at its first use: `none` (a service, without a login), `remote`
+        (a login without a seat, as by ssh), `active` or `inactive` (at the seat, in the foreground or behind another
+        user). Opening one ends the user's other logins, because polkit treats all as active if one of them is."""
         assert kind in KINDS, kind
         with self.opening:
             if (user, kind) not in self.logins:
@@ -190,25 +190,25 @@ class Container:
             return self.logins[user, kind]
 
     def sitter(self):
-        """Whoever sits in front when another's login at the seat is to be inactive."""
+        """Return the login that is in the foreground while another user's login at the seat is to be inactive."""
         return self.login(roots.SITTER, "active")
 
     def run(self, user, *argv, login=NONE, **words):
-        """Runs a command as a user, in a login of that kind, to its end; see Login.run. A Timed: status, out, err,
-        seconds."""
+        """Run a command as a user, in a login of that kind, to its end; see Login.run. Return a Timed: status, out,
+        err, seconds."""
         return self.login(user, login).run(*argv, **words)
 
     def start(self, user, *argv, login=NONE, **words):
-        """Starts a command that goes on: a Started, with wait(), kill(), log()."""
+        """Start a command and let it run; return a Started, with wait(), kill() and log()."""
         return self.login(user, login).start(*argv, **words)
 
     def ctl(self, user, *arguments, **words):
-        """The client."""
+        """Run the client."""
         return self.run(user, "qemu-tapctl", *arguments, **words)
 
     def pipe(self, user, *argv, tty=False, **options):
-        """A Popen of a command as a user without a login, connected by pipes that the test holds: for those that are
-        spoken to. With `tty` a terminal lies between, so all that it prints comes on stdout."""
+        """Return a Popen of a command as a user without a login, connected by pipes, for commands that need a dialogue.
+        With `tty` a terminal is between, so all output arrives on stdout."""
         if tty:
             argv = ["script", "--quiet", "--return", "--flush", "--command", shlex.join(map(str, argv)), "/dev/null"]
         words = ["--pipe", "--quiet", "--collect", "--wait", f"--uid={user}", "--setenv=PYTHONPATH=/opt/tests",
@@ -219,20 +219,20 @@ class Container:
     # Files and packages
 
     def write(self, path, text, mode="644"):
-        """Makes a file, and the folders it lies in."""
+        """Write a file, and make its folders."""
         self.root("sh", "-c", 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"', "sh", path, mode,
                   given=text)
 
     def put(self, source, path, mode="644"):
-        """Copies a file of ours into the container."""
+        """Copy a file of the machine into the container."""
         self.write(path, pathlib.Path(source).read_bytes(), mode)
 
     def read(self, path):
         return self.root("cat", path).out
 
     def install(self, *debs):
-        """dpkg installs the packages, on the running system and without a network: what they need is there, or it
-        fails."""
+        """Install the packages with dpkg, on the running system and without a network. This fails if something that
+        they depend on is missing."""
         self.root("mkdir", "-p", "/opt/debs")
         for deb in debs:
             self.put(deb, f"/opt/debs/{pathlib.Path(deb).name}")
@@ -241,26 +241,26 @@ class Container:
         if done.status:
             raise CannotBoot(f"the packages could not be installed in {self.release}: {done.out}{done.err}")
 
-    # What there is inside
+    # State inside
 
     def journal(self, unit=None):
-        """What the unit (default: everything) has written to the journal."""
+        """Return what the unit (default: everything) has written to the journal."""
         self.root("journalctl", "--sync")
         which = ["--unit", unit] if unit else []
         return self.root("journalctl", "--no-pager", "--output=short-monotonic", *which).out
 
     def show(self, unit, *names):
-        """Properties of a unit, as texts."""
+        """Return properties of a unit as texts."""
         done = self.root("systemctl", "show", "--property", ",".join(names), unit)
         found = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
         return found[names[0]] if len(names) == 1 else found
 
     def main_pid(self, unit="qemu-tapd.service"):
-        """As the container counts; 0 if it does not run."""
+        """Return the unit's main pid inside the container, or 0 if it does not run."""
         return int(self.show(unit, "MainPID"))
 
     def wait_for(self, condition, what="the condition", timeout=HANGS):
-        """Asks again and again until `condition()` is true, and returns what it gave."""
+        """Poll until `condition()` is true, and return its value."""
         deadline = time.monotonic() + timeout
         while not (found := condition()):
             if time.monotonic() > deadline:
@@ -269,28 +269,28 @@ class Container:
         return found
 
     def wait_for_state(self, unit, *states):
-        """Until systemd calls the unit's state one of these."""
+        """Wait until systemd reports one of these states for the unit."""
         return self.wait_for(lambda: self.show(unit, "ActiveState") in states, f"{unit} is {states}")
 
     def network(self):
-        """Links, addresses and routes; rig.kernel.differences() compares two."""
+        """Return links, addresses and routes; rig.kernel.differences() compares two such results."""
         done = self.root("python3", "-c", "import json; from rig import kernel; print(json.dumps(kernel.snapshot()))")
         return json.loads(done.out)
 
     def links(self):
-        """Every link by name, with details."""
+        """Return every link by name, with details."""
         return {link["ifname"]: link for link in json.loads(self.root("ip", "-j", "-d", "link").out) if link}
 
     def taps(self):
-        """The names of the devices that carry our alias."""
+        """Return the names of the devices that have an alias of the service."""
         return sorted(name for name, link in self.links().items()
                       if link.get("ifalias", "").startswith(kernel.ALIASES))
 
-    # What is changed inside
+    # Changes inside
 
     def set_members(self, *names):
-        """Makes the members of group qemu-tap exactly these. Whoever joins or leaves is logged out, and what he runs
-        ends: polkit of Debian 13 goes by the groups of the process, which are those of its login."""
+        """Make these users the members of group qemu-tap. Users that join or leave it are logged out, and what they run
+        ends: Debian 13's polkit uses the groups of the process, which are those at its login."""
         before = self.root("getent", "group", "qemu-tap").out.strip().split(":")[3]
         self.root("gpasswd", "--members", ",".join(names), "qemu-tap")
         changed = set(before.split(",")) ^ set(names)
@@ -299,9 +299,9 @@ class Container:
                 self.logins.pop((user, kind)).close()
 
     def start_udevd(self):
-        """Runs systemd-udevd, which wants a writable /sys. What is made writable is the folder that holds the parts of
-        sysfs, which stay read-only: udevd hears of new network devices and can change them by netlink alone. It is
-        never told to look at what the machine has."""
+        """Run systemd-udevd, which needs a writable /sys. Only the folder that holds the parts of sysfs becomes
+        writable; the parts stay read-only. udevd receives events of new network devices and can change them by netlink
+        only. It never gets events for the machine's devices."""
         self.root("mount", "-o", "remount,rw", "/sys")
         self.root("systemctl", "start", "systemd-udevd.service")
         assert self.show("systemd-udevd.service", "ActiveState") == "active"

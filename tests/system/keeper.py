@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""keeper.py NAME ROOT OPTION...: boots one container and sees to it that nothing of it outlives the test that wanted
-it, because a container ends neither with the process that started it nor with the one that watches over it.
+"""keeper.py NAME ROOT OPTION...: boots one container and removes everything of it when the test that needs it ends. A
+container ends neither with the process that started it nor with the one that waits for it, so this program does that.
 
-The container's life is that of our standard input: when that ends, however it came, all its processes are killed and
-its control groups removed. A container that stops by itself ends us too. NOTIFY_SOCKET is told when it runs, and the
-pid of its first process.
+The container lives as long as this program's standard input is open. When that is closed, for whatever reason, the
+keeper kills all processes of the container and removes its control groups. If the container stops by itself, the keeper
+ends. It reports to NOTIFY_SOCKET when the container runs, and the pid of the container's first process.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ PREFIX = "qemu-tapctl-"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 NSPAWN = """systemd-nspawn --quiet --register=no --keep-unit --boot --notify-ready=yes --private-network --console=pipe
     --kill-signal=SIGRTMIN+3 --link-journal=no --resolv-conf=off --timezone=off --volatile=overlay""".split()
-# Without the first, services inside get no device rules, and a test of them would prove nothing. Without the second,
-# root inside could make himself a node of any device of the machine.
+# Without the first option services inside get no device rules, and a test of such rules would prove nothing. Without
+# the second one root inside could make a node of any device of the machine.
 CONFINED = ["--system-call-filter=bpf", "--drop-capability=CAP_MKNOD"]
 ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_LOCK": "0"}
-# Only the end of our input ends us: a signal to the test's terminal must not leave a container behind.
+# Only the end of standard input ends the keeper: a signal from the test's terminal must not leave a container.
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEFT_BY_NSPAWN = ("propagate", "unix-export")
 
 
 def hierarchies():
-    """Where this machine has the control groups that systemd works with: version 2's, and version 1's if it has
-    both."""
+    """Return where this machine has the control groups that systemd works with: version 2's, and version 1's if both
+    exist."""
     found = []
     for line in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
         before, _, after = line.partition(" - ")
@@ -44,18 +44,18 @@ def hierarchies():
             found.append((kind, pathlib.Path(before.split(" ")[4])))
     if not any(kind == "cgroup2" for kind, _ in found):
         raise OSError("no version 2 control groups are mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)")
-    # Version 2 first: only there can a group be told to kill.
+    # Version 2 first, because only its groups have cgroup.kill.
     return [where for _, where in sorted(found, reverse=True)]
 
 
 class ControlGroups:
-    """A group of our own in each hierarchy: without it, all containers of the machine would share one."""
+    """A group of the keeper's own in each hierarchy. Otherwise all containers of the machine would share one."""
 
     def __init__(self, name):
         self.groups = [where / f"{PREFIX}{name}" for where in hierarchies()]
         for group in self.groups:
             group.mkdir()
-        # The lock tells others that somebody looks after them.
+        # The locks show other keepers that this container has a keeper.
         self.locks = [os.open(group, os.O_RDONLY | os.O_CLOEXEC) for group in self.groups]
         for lock in self.locks:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ class ControlGroups:
 
 
 def end_group(group):
-    """Kills whoever is in it, and removes it. The kernel takes a moment to bury them."""
+    """Kill all processes in the group and remove it. The kernel takes a moment to end them."""
     deadline = time.monotonic() + 60
     while group.exists():
         with contextlib.suppress(OSError):
@@ -84,13 +84,13 @@ def end_group(group):
 
 
 def forget(name):
-    """Removes the folders that nspawn does not."""
+    """Remove the folders that nspawn leaves."""
     for folder in LEFT_BY_NSPAWN:
         shutil.rmtree(f"/run/systemd/nspawn/{folder}/{name}", ignore_errors=True)
 
 
 def end_orphans():
-    """Ends containers whose keeper was killed and could not."""
+    """End containers whose keeper was killed and left them."""
     for where in hierarchies():
         for group in where.glob(f"{PREFIX}*"):
             with contextlib.suppress(OSError):
@@ -117,7 +117,7 @@ def boot(groups, name, root, options):
 
 @contextlib.contextmanager
 def alone():
-    """Between a group's making and its locking it looks like an orphan's."""
+    """Exclude other keepers: a group that is made but not yet locked looks like that of a killed keeper."""
     descriptor = os.open(hierarchies()[0], os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

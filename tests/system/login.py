@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A user's login in a container: how polkit sees a caller depends on where he sits, so each kind of login is made in
-the way a machine makes it (by PAM and logind), and is proven to be of that kind before a test uses it."""
+"""A user's login in a container. polkit's answer depends on the kind of the caller's login, so each kind is made as on
+a real machine, by PAM and logind. polkit and logind confirm the kind before a test uses it."""
 
 import contextlib
 import json
@@ -10,14 +10,15 @@ import threading
 from rig.host import Done
 from rig.process import HANGS
 
-# What polkit calls these, and what pkcheck says then of the action rig.login.kind (see roots.py).
+# polkit's words for the kinds, and the exit status of pkcheck for the action rig.login.kind (see roots.py).
 NONE, REMOTE, INACTIVE, ACTIVE = KINDS = ("none", "remote", "inactive", "active")
 PROBED = {NONE: 1, REMOTE: 1, INACTIVE: 2, ACTIVE: 0}
 AGENT = "/opt/tests/system/agent.py"
 PROPERTIES = {
     NONE: [],
     REMOTE: ["--property=PAMName=login"],
-    # A seat without screens: logind makes the newest of its logins the active one, or the one it is told.
+    # A seat without screens. logind makes the newest login there the active one, or the one named by `loginctl
+    # activate`.
     ACTIVE: ["--property=PAMName=login", "--setenv=XDG_SEAT=seat0", "--setenv=XDG_SESSION_CLASS=user",
              "--setenv=XDG_SESSION_TYPE=wayland"],
 }
@@ -25,7 +26,7 @@ PROPERTIES[INACTIVE] = PROPERTIES[ACTIVE]
 
 
 class Timed(Done):
-    """What a command left, and how many seconds its user waited for it."""
+    """The outcome of a command, and how many seconds its user waited for it."""
 
     def __init__(self, status, out, err, seconds):
         super().__init__(status, out, err)
@@ -37,7 +38,7 @@ class TookTooLong(AssertionError):
 
 
 class Started:
-    """A command that goes on running."""
+    """A command that runs."""
 
     def __init__(self, login, pid, log):
         self.login = login
@@ -48,7 +49,7 @@ class Started:
         return self.login.container.read(self.log_path)
 
     def wait(self, timeout=HANGS):
-        """Its exit status, negative for a signal."""
+        """Return its exit status, negative for a signal."""
         return self.login.order("wait", timeout, pid=self.pid)["status"]
 
     def kill(self, number=9):
@@ -56,7 +57,7 @@ class Started:
 
 
 class Login:
-    """One user's login of one kind. Commands may be given by several threads at once."""
+    """One user's login of one kind. Several threads may run commands in it at once."""
 
     def __init__(self, container, user, kind):
         self.container = container
@@ -78,7 +79,7 @@ class Login:
         self.prove()
 
     def close(self):
-        """The user logs out."""
+        """Log the user out."""
         self.popen.stdin.close()
         self.popen.wait()
         self.forget()
@@ -88,21 +89,21 @@ class Login:
                                     f"the {self.kind} login of {self.user} ends")
 
     def forget(self):
-        """The container is gone, and with it whoever was logged in."""
+        """Clean up after the login or its container has ended."""
         self.popen.kill()
         self.popen.wait()
         for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
-    # Of what kind it is
+    # The kind of the login
 
     def facts(self):
         done = self.container.root("loginctl", "show-session", self.id)
         return dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line)
 
     def prove(self):
-        """polkit itself says which kind of login a command here comes from, and logind agrees."""
+        """Require that polkit and logind confirm the kind of login that commands here come from."""
         self.settle()
         done = self.container.root("pkcheck", "--action-id", "rig.login.kind", "--process", str(self.pid), check=False)
         wanted = 0 if self.user == "root" else PROBED[self.kind]
@@ -112,7 +113,7 @@ class Login:
             raise RuntimeError(f"logind's number of a {self.kind} login of {self.user}: {self.id!r}")
 
     def settle(self):
-        """Makes the login active or inactive again, should another one of the seat have been opened since."""
+        """Make the login active or inactive again, in case another one at the seat was opened since."""
         if self.kind == ACTIVE and self.facts()["Active"] != "yes":
             self.container.root("loginctl", "activate", self.id)
             self._expect("Active", "yes")
@@ -138,7 +139,7 @@ class Login:
             self.changed.notify_all()
 
     def send(self, what, timeout=HANGS, **words):
-        """Gives an order and returns its number."""
+        """Send an order and return its number."""
         with self.changed:
             self.count += 1
             number = self.count
@@ -148,7 +149,7 @@ class Login:
         return number
 
     def reply(self, number, timeout):
-        """Waits for the answer to an order; the agent keeps the time limit, so ours only guards against its end."""
+        """Wait for the answer to an order. The agent keeps the time limit; this one only detects the agent's end."""
         with self.changed:
             self.changed.wait_for(lambda: number in self.replies or None in self.replies, timeout + 10)
             answer = self.replies.pop(number, None)
@@ -164,7 +165,7 @@ class Login:
         return self.reply(self.send(what, timeout, **words), timeout)
 
     def begin(self, *argv, timeout=HANGS, **words):
-        """Starts a command; what is returned gives its Timed when called. For several at once."""
+        """Start a command, and return a function that waits for its Timed. So several commands can run at once."""
         self.settle()
         number = self.send("run", timeout, argv=[str(word) for word in argv], **words)
 
@@ -174,11 +175,11 @@ class Login:
         return end
 
     def run(self, *argv, **words):
-        """Runs a command to its end. Further words: timeout (s), input (text), environment, folder."""
+        """Run a command to its end. Further words: timeout (s), input (text), environment, folder."""
         return self.begin(*argv, **words)()
 
     def start(self, *argv, log=None, **words):
-        """Starts a command that goes on; its output goes to a file."""
+        """Start a command and let it run; its output is written to a file."""
         self.settle()
         log = log or f"/tmp/{self.user}-{self.kind}-{self.count}.log"
         pid = self.order("start", argv=[str(word) for word in argv], log=log, **words)["pid"]

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""probe.py NODE...: tries what a confined program may not do, and prints what came of it as JSON. Started in the place
-of the service in its own unit, it tells what that unit really enforces; started outside, that the same would work
-there, without which a refusal would prove nothing."""
+"""probe.py NODE...: tries what a confined program must not be able to do, and prints the outcomes as JSON. Started in
+place of the service in its unit, it shows what that unit enforces. Started outside the unit, it shows that the same
+succeeds there; without that a refusal would prove nothing."""
 
 import errno
 import fcntl
@@ -18,7 +18,7 @@ SETTING = "/proc/sys/net/ipv4/ip_forward"
 
 
 def outcome(act):
-    """None if it can be done, else the kernel's reason."""
+    """Return None if the act succeeds, or the name of the kernel's error."""
     try:
         act()
     except OSError as error:

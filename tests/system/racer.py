@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""racer.py ROUNDS IDLE: runs inside a container and calls the service at random moments around the one in which it
-leaves because nobody called it for IDLE seconds; prints as JSON, a line for each call, who answered it and what.
+"""racer.py ROUNDS IDLE: runs inside a container and calls the service at random moments around its idle exit, which
+comes IDLE seconds after the last call. For each call it prints, as a line of JSON, which process answered and what.
 
-When exactly the service leaves is measured first and then followed, so that calls fall on both sides of that moment.
+It first measures when the service exits, and then follows that moment, so that calls fall on both sides of it.
 """
 
 import json
@@ -22,7 +22,7 @@ LIMIT = 60
 
 
 def list_leases():
-    """(the unique name of whoever answered, what, when) of one call on a connection of its own, as a client's."""
+    """Call once on a new connection, as a client does; return (unique name of the answering process, answer, time)."""
     with Connection(None) as bus:
         serial = bus.send(*SERVICE)
         message = bus.next(lambda message: message.reply_to == serial, LIMIT)
@@ -42,14 +42,14 @@ class Racer:
         ear.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.AddMatch", "s", RULE)
 
     def watch_it_leave(self):
-        """From an answer until the service gave its name back."""
+        """Return the seconds from an answer until the service gives up its name."""
         self.forget()
         _, _, answered = list_leases()
         self.ear.next(is_gone, LIMIT)
         return time.monotonic() - answered
 
     def forget(self):
-        """Whatever was announced before is not of this round."""
+        """Discard the signals of earlier rounds."""
         self.ear.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.GetId")
         self.ear.waiting.clear()
 
@@ -57,14 +57,14 @@ class Racer:
         self.delay = sorted(self.watch_it_leave() for _ in range(FREE_ROUNDS))[FREE_ROUNDS // 2]
 
     def race(self):
-        """One call around the moment of leaving."""
+        """Make one call around the moment of the exit."""
         self.forget()
         first, _, answered = list_leases()
         moment = answered + self.delay + random.uniform(-SPREAD, SPREAD)
         time.sleep(max(0, moment - time.monotonic()))
         called = time.monotonic()
         second, body, _ = list_leases()
-        # Answered by the same one: it leaves later than thought. By another: earlier. Aim there the next time.
+        # If the same process answered, it exits later than expected, else earlier. Adjust the next aim.
         self.delay += 0.002 if first == second else -0.002
         return {"late": called - moment, "same": first == second, "answer": body, "waited": time.monotonic() - called}
 

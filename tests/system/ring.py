@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the modules of the system ring share: one container for the whole module, put back into the state of a machine
-on which the packages were just installed before each test, and calls of the service whose errors have names."""
+"""What the tests of the system ring share: one container for each module, reset before each test to the state right
+after the packages' installation, and calls of the service that give an error's name."""
 
 import json
 import subprocess
@@ -14,9 +14,9 @@ CONFIGURATION = "/etc/qemu-tapd.conf"
 DROP_IN = f"/run/systemd/system/{UNIT}.d/test.conf"
 ERROR = "org.qemutap1.Error."
 NO_LEASE = "0123456789abcdef"
-# In the place of QEMU: holds its descriptors and takes no notice of its arguments.
+# Runs in place of QEMU: holds its descriptors and ignores its arguments.
 HOLDER = ("sh", "-c", "exec sleep 1000")
-# Whatever a test did to the machine is undone; whatever it left of the service's is taken away.
+# Undoes what a test did to the machine, and removes what it left of the service.
 RESET = f"""
 systemctl unmask --quiet --runtime polkit.service
 systemctl start polkit.service
@@ -48,7 +48,7 @@ class Refused(Exception):
 
 
 class SystemRing(unittest.TestCase):
-    """Each test begins with the packages installed, nothing of theirs running, nobody in the group, no device."""
+    """Each test starts with the packages installed, the service stopped, the group empty, and no device."""
 
     members = ()
     maxDiff = None
@@ -60,12 +60,12 @@ class SystemRing(unittest.TestCase):
     def setUp(self):
         self.container.root("sh", "-e", "-c", RESET)
         self.container.set_members(*self.members)
-        # What the journal said before is another test's.
+        # The journal before this point is of earlier tests.
         shown = self.container.root("journalctl", "--lines=0", "--show-cursor").out
         self.cursor = shown.partition("cursor: ")[2].strip()
 
     def log(self):
-        """What the service, and systemd about it, have written since the test began."""
+        """Return what the service, and systemd about it, have written since the start of the test."""
         self.container.root("journalctl", "--sync")
         after = [f"--after-cursor={self.cursor}"] if self.cursor else []
         return self.container.root("journalctl", "--no-pager", "--output=short-monotonic", f"--unit={UNIT}", *after).out
@@ -74,12 +74,12 @@ class SystemRing(unittest.TestCase):
         try:
             return f"{this_release()}, the journal of {UNIT}:\n{self.log()}"
         except (RuntimeError, subprocess.SubprocessError) as problem:
-            return f"{this_release()}, whose journal can't be read: {problem}"
+            return f"{this_release()}, the journal cannot be read: {problem}"
 
     # The service
 
     def configure(self, text):
-        """Its configuration, read at its next start or reload."""
+        """Write the service's configuration, which it reads at its next start or reload."""
         self.container.write(CONFIGURATION, text)
 
     def drop_in(self, text):
@@ -90,7 +90,7 @@ class SystemRing(unittest.TestCase):
         return self.container.main_pid(UNIT) != 0
 
     def calls(self, user, *calls, login=NONE, together=False):
-        """Calls of the service: the outcome of each, as calls.py tells them."""
+        """Call the service and return the outcome of each call, as calls.py describes it."""
         words = ["--together"] if together else []
         done = self.container.run(user, "python3", "/opt/tests/system/calls.py", *words, login=login,
                                   input=json.dumps(calls), timeout=90)
@@ -98,14 +98,14 @@ class SystemRing(unittest.TestCase):
         return json.loads(done.out)
 
     def call(self, user, member, signature="", *arguments, login=NONE):
-        """One call: its values, or Refused."""
+        """Make one call and return its values, or raise Refused."""
         (outcome,) = self.calls(user, [member, signature, arguments], login=login)
         if outcome["error"]:
             raise Refused(outcome["error"], outcome["text"])
         return outcome["values"]
 
     def assert_lasts(self, condition, seconds, what):
-        """For the few statements that are about nothing happening."""
+        """Require that the condition stays true for so long, for statements that nothing happens."""
         deadline = time.monotonic() + seconds
         self.container.wait_for(lambda: time.monotonic() > deadline or not condition(), seconds + 10, what)
         self.assertTrue(condition(), what)
@@ -113,7 +113,7 @@ class SystemRing(unittest.TestCase):
     # The client
 
     def ok(self, user, *arguments, **words):
-        """Runs the client, which must succeed and have nothing to complain of; returns its stdout."""
+        """Run the client, which must succeed with nothing on stderr; return its stdout."""
         done = self.container.ctl(user, *arguments, **words)
         self.assertEqual((done.status, done.err), (0, ""), f"qemu-tapctl {' '.join(map(str, arguments))}: {done}")
         return done.out

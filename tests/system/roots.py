@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""roots.py [--path] [KIND [RELEASE]]: makes the root file systems of Debian 12 and 13 that the `system` ring boots
-and builds in, because the service must be seen under the systemd, the polkit and the libraries of both.
+"""roots.py [--path] [KIND [RELEASE]]: makes the root file systems of Debian 12 and 13 in which the ring `system` boots
+and builds, so that the service is tested with the systemd, polkit and libraries of both.
 
-KIND is `boot` (what an installed machine has, with the users of the scratch host) or `build` (what building the
-packages and running the other rings takes). Making one takes a minute or two, so they are kept under
-$QEMU_TAPCTL_CACHE/roots (default: /var/cache/qemu-tapctl), each in a folder that is named after everything it is made
-from. They are only ever used as the lower layer of an overlay. --path only prints where one is.
-"""
+KIND is `boot` (what an installed machine has, and the users of the scratch host) or `build` (what is needed to build
+the packages and to run the other rings). Making a root takes a minute or two, so roots are kept under
+$QEMU_TAPCTL_CACHE/roots (default: /var/cache/qemu-tapctl), each in a folder with a name derived from everything that it
+is made from. They are used only as the lower layer of an overlay. --path prints where a root is and makes none. """
 
 import fcntl
 import hashlib
@@ -34,21 +33,21 @@ from rig import users  # noqa: E402 (the path above comes first)
 RELEASES = ("bookworm", "trixie")
 KINDS = ("boot", "build")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
-# What an installed machine has; the packages under test must find the libraries they depend on without a network.
+# The packages of an installed machine. The packages under test must find their libraries without a network.
 BOOT = """systemd systemd-sysv udev dbus polkitd libpam-systemd login passwd procps iproute2 python3 network-manager
     qemu-system-x86 libsystemd0 libnl-3-200 libnl-route-3-200"""
 BOOT_LIBRARIES = {"bookworm": "libsdbus-c++1 libspdlog1.10 libfmt9",
                   "trixie": "libsdbus-c++2 libspdlog1.15 libfmt10"}
-# Beside the users of the scratch host: a matrix of callers takes one more, and somebody sits at the seat while
-# another user's login there is inactive.
+# Besides the users of the scratch host: one more caller for the matrix of callers, and a user that is in the foreground
+# of the seat while another user's login there is inactive.
 SITTER = "sitter"
 USERS = {**users.USERS, "erin": 64105, SITTER: 64109}
-# Nothing of these may run in a container: no console to log in at, no network to look at, no device to announce.
+# These must not run in a container: it has no console to log in at, no network to manage, no devices to announce.
 MASKED = """apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
     console-getty.service getty@.service serial-getty@.service container-getty@.service systemd-udev-trigger.service
     systemd-networkd-wait-online.service systemd-timesyncd.service NetworkManager.service
     NetworkManager-wait-online.service""".split()
-# Grants by the kind of login alone, so that a test knows by polkit's own word which kind it is in.
+# A policy that depends on the kind of login alone, so that pkcheck shows a test which kind a login has.
 PROBE = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD PolicyKit Policy Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/PolicyKit/1.0/policyconfig.dtd">
@@ -64,13 +63,13 @@ PROBE = """<?xml version="1.0" encoding="UTF-8"?>
   </action>
 </policyconfig>
 """
-# A root that another tree of this machine is made of stays as long as it was used within this time.
+# Roots of other trees on this machine stay this long after their last use.
 KEPT_SECONDS = 24 * 3600
 PROGRESS_SECONDS = 10
 
 
 class CannotMake(Exception):
-    """What is missing, in words for whoever started the tests."""
+    """What is missing, as a message for the person that started the tests."""
 
 
 def packages(kind, release):
@@ -82,8 +81,8 @@ def packages(kind, release):
 
 
 def path(kind, release):
-    """Where the root is, or will be: the name holds all it depends on, so trees that differ do not disturb each
-    other."""
+    """Return where the root is, or will be. The name depends on everything that the root is made from, so different
+    trees do not disturb each other."""
     words = [kind, release, *packages(kind, release), inspect.getsource(bootstrap)]
     if kind == "boot":
         words += [inspect.getsource(furnish_boot), PROBE, *MASKED, str(USERS)]
@@ -91,7 +90,7 @@ def path(kind, release):
 
 
 def in_use(kind, release):
-    """The root, opened: while the descriptor is open, it is not removed."""
+    """Return the root's path and a descriptor. The root is not removed while the descriptor is open."""
     where = path(kind, release)
     try:
         descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -102,11 +101,11 @@ def in_use(kind, release):
     return where, descriptor
 
 
-# Debian's mirror, as this machine knows it
+# The Debian mirror that this machine uses
 
 
 def mirror():
-    """The one that this machine's own release comes from: where that is near, the other release is too."""
+    """Return the mirror of this machine's own release, which is near and has the other release too."""
     own = dict(line.rstrip().split("=", 1) for line in open("/etc/os-release", encoding="utf-8") if "=" in line)
     codename = own.get("VERSION_CODENAME", "").strip('"')
     done = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"],
@@ -119,13 +118,13 @@ def mirror():
 
 
 def apt_options():
-    """How this machine reaches its mirror: proxies, certificates, and what it does not check there."""
+    """Return the options by which this machine reaches its mirror: proxies, certificates, and checks it leaves out."""
     done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True)
     wanted = re.compile(r'Acquire::(https?::|Check-|Retries|ForceIP)[^ ]* ".+";')
     return [line for line in done.stdout.splitlines() if wanted.fullmatch(line)]
 
 
-# Making one
+# Making a root
 
 
 def say(text):
@@ -139,35 +138,36 @@ def megabytes(folder):
 
 
 class Progress:
-    """A line every few seconds while something large is made."""
+    """Prints a line every few seconds while something large is made."""
 
     def __init__(self, text, folder):
         self.text = text
         self.folder = folder
         self.over = threading.Event()
-        self.teller = threading.Thread(target=self._tell, daemon=True)
+        self.reporter = threading.Thread(target=self._report, daemon=True)
         self.start = time.monotonic()
 
     def _line(self):
         return f"{self.text}: {megabytes(self.folder)} MB, {time.monotonic() - self.start:.0f} s"
 
-    def _tell(self):
+    def _report(self):
         while not self.over.wait(PROGRESS_SECONDS):
             say(self._line())
 
     def __enter__(self):
         say(self.text)
-        self.teller.start()
+        self.reporter.start()
 
     def __exit__(self, kind, *_):
         self.over.set()
-        self.teller.join()
+        self.reporter.join()
         if kind is None:
             say(f"{self._line()}: done")
 
 
-# A package's script that stops the service it brings looks for it in /proc, by a path that the machine's own has too:
-# polkitd's does (start-stop-daemon --exec). So it is shown nothing but what was started here.
+# A package's script that stops the package's service searches /proc for the program's path, and the machine may run a
+# program with the same path (polkitd's script uses start-stop-daemon --exec). So the script sees only processes that
+# were started here.
 ALONE = ("unshare", "--fork", "--pid", "--mount-proc", "--kill-child")
 
 
@@ -191,7 +191,7 @@ def bootstrap(release, names, root, work):
 
 
 def furnish_boot(root):
-    """The users of the scratch host, and silence."""
+    """Add the users of the scratch host, mask units, and install the policy by which tests find a login's kind."""
     for name, uid in USERS.items():
         subprocess.run(["groupadd", "--root", root, "--gid", str(uid), name], check=True)
         subprocess.run(["useradd", "--root", root, "--uid", str(uid), "--key", "UID_MAX=64999", "--gid", name,
@@ -201,9 +201,9 @@ def furnish_boot(root):
         mask.unlink(missing_ok=True)
         mask.symlink_to("/dev/null")
     (root / "usr/share/polkit-1/actions/rig.login.kind.policy").write_text(PROBE, encoding="utf-8")
-    # polkitd reads it as a user of its own; a tree of ours puts rules there.
+    # polkitd reads the folder as a user of its own; the packages under test put rules there.
     (root / "etc/polkit-1/rules.d").chmod(0o755)
-    # Empty, not missing: a missing one means a first boot, which sets up more than a machine has.
+    # An empty file, because a missing one means a first boot, which sets up more than an installed machine does.
     (root / "etc/machine-id").write_text("", encoding="ascii")
 
 
@@ -248,7 +248,7 @@ def make_all(wanted):
         except BlockingIOError:
             say("another tree is making them, waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        # Left by one that was killed: with the lock held, nobody is using them.
+        # A killed run left these. No other run uses them, because this one has the lock.
         for leftover in CACHE.glob(".work.*"):
             shutil.rmtree(leftover)
         try:
@@ -269,7 +269,7 @@ def main():
         for kind, release in wanted:
             print(path(kind, release))
         return 0
-    # A shell got by plain `su` has no sbin on its path, where useradd is, and what installs packages.
+    # After a plain `su`, PATH has no sbin, where useradd is, and the programs that dpkg needs.
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

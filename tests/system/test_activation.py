@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The service's life under systemd: it begins with the first call, ends when nobody needs it, comes back when it is
-called, killed or hung, reads its settings anew, and none of this loses a call or a lease."""
+"""The service's life under systemd. It starts at the first call and exits when it is not needed. It starts again after
+a call, after it was killed and after it hung, and it reloads its settings. None of this loses a call or a lease."""
 
 import concurrent.futures
 import json
@@ -20,11 +20,11 @@ class Life(SystemRing):
     members = ("alice", "bob")
 
     def started(self):
-        """How often systemd has started the service anew by itself."""
+        """Return how often systemd has restarted the service by itself."""
         return int(self.container.show(UNIT, "NRestarts"))
 
     def wait_until_new(self, old):
-        """The pid of the next main process, once it is ready."""
+        """Wait for the next main process to be ready; return its pid."""
         def ready():
             facts = self.container.show(UNIT, "MainPID", "ActiveState")
             pid = int(facts["MainPID"])
@@ -35,7 +35,7 @@ class Life(SystemRing):
         self.container.root("systemctl", "kill", "--kill-who=main", f"--signal={number.name}", UNIT)
 
     def hold(self, user):
-        """A lease that must be watched: a program holds its descriptors. Ends with the test."""
+        """Start a program that holds a lease's descriptors until the end of the test, so the lease must be watched."""
         program = self.container.start(user, "qemu-tapctl", "run", "--", *HOLDER)
         self.addCleanup(program.wait)
         self.addCleanup(program.kill)
@@ -44,13 +44,13 @@ class Life(SystemRing):
 
 class Activation(Life):
     def test_default(self):
-        """Without any configuration the service leaves after half a minute without a call."""
+        """Without a configuration the service exits half a minute after the last call."""
         self.assertEqual(self.container.ctl("alice", "list").status, 0)
         self.assertNotEqual(self.container.main_pid(), 0)
         self.container.wait_for_state(UNIT, "inactive")
 
     def test_bad_configuration(self):
-        """A service that its configuration keeps from starting: status 3, where to look is said, and it is tried once."""
+        """With a bad configuration the client exits with 3 and says where to look; systemd starts the service once."""
         self.configure("pool = nonsense\n")
         done = self.container.ctl("alice", "list", timeout=60)
         self.assertEqual((done.status, done.out), (3, ""), done)
@@ -74,7 +74,7 @@ class Activation(Life):
             self.assertEqual(container.taps(), [json.loads(done.out)["taps"][0]["name"]])
 
     def test_cold_start(self):
-        """`up` with no service running starts it and gives a tap, five times in a row."""
+        """`up` without a running service starts it and gives a tap, five times in a row."""
         seconds = []
         for _ in range(COLD_ROUNDS):
             self.container.root("systemctl", "stop", UNIT)
@@ -86,12 +86,11 @@ class Activation(Life):
         self.shows = f"from the start of `up` to its end: {', '.join(f'{one * 1000:.0f}' for one in seconds)} ms"
 
     def test_idle_exit(self):
-        """Left alone the service stays beside a lease by name, and ends without one, its unit inactive, not failed; the
-        next call starts it."""
+        """The idle service stays while there is a lease by name, and exits without one as inactive, not as failed."""
         self.configure("idle-exit = 1\n")
         grant = self.up("alice")
         pid = self.container.main_pid()
-        self.assert_lasts(lambda: self.container.main_pid() == pid, 2.5, "it stays while there are taps")
+        self.assert_lasts(lambda: self.container.main_pid() == pid, 2.5, "the service stays while there are taps")
         self.assertEqual(self.leases("alice"), [grant])
         self.ok("alice", "down", grant["lease"])
         self.container.wait_for_state(UNIT, "inactive", "failed")
@@ -102,12 +101,12 @@ class Activation(Life):
         self.assertEqual(self.started(), 0)
 
     def test_stays_while_needed(self):
-        """It does not leave while a program holds a lease's descriptors, and leaves when that program ended."""
+        """The service stays while a program holds a lease's descriptors, and exits after that program's end."""
         self.configure("idle-exit = 1\n")
         program = self.container.start("bob", "qemu-tapctl", "run", "--", *HOLDER)
         self.container.wait_for(self.container.taps, "the tap is there")
         pid = self.container.main_pid()
-        self.assert_lasts(lambda: self.container.main_pid() == pid, 2.5, "it stays while the lease needs it")
+        self.assert_lasts(lambda: self.container.main_pid() == pid, 2.5, "the service stays while the lease needs it")
         program.kill()
         program.wait()
         self.container.wait_for_state(UNIT, "inactive", "failed")
@@ -117,8 +116,8 @@ class Activation(Life):
 
 class Race(Life):
     def test_no_call_is_lost(self):
-        """200 calls at random moments around the one in which the service leaves: 200 answers."""
-        # By the one that was leaving or by its successor; that there are many of both shows that the moment was hit.
+        """Each of 200 calls at random moments around the service's idle exit is answered."""
+        # Either the exiting service answers or the next one. Many answers of both kinds show that the moment was hit.
         containers = [self.container, *(Container() for _ in range(RACERS - 1))]
         for other in containers[1:]:
             self.addCleanup(other.close)
@@ -126,8 +125,8 @@ class Race(Life):
             answers = [answer for found in pool.map(self.race, containers) for answer in found]
         same = sum(answer["same"] for answer in answers)
         slowest = max(answer["waited"] for answer in answers)
-        self.shows = f"{len(answers)} calls, {same} answered by the one that was leaving, " \
-                     f"{len(answers) - same} by its successor, the slowest in {slowest * 1000:.0f} ms"
+        self.shows = f"{len(answers)} calls, {same} answered by the exiting service, " \
+                     f"{len(answers) - same} by the next one, the slowest in {slowest * 1000:.0f} ms"
         self.assertEqual([answer["answer"] for answer in answers], [[[]]] * RACES)
         self.assertGreaterEqual(min(same, len(answers) - same), EACH_SIDE, self.shows)
 
@@ -141,7 +140,7 @@ class Race(Life):
 
 class Accidents(Life):
     def test_hang(self):
-        """A service that hangs is replaced by the watchdog; leases stay, the one that is held and the one by name."""
+        """systemd's watchdog replaces a service that hangs; leases of both holds stay."""
         self.drop_in("[Service]\nWatchdogSec=5\n")
         named, held = self.up("alice"), self.hold("bob")
         old = self.container.main_pid()
@@ -153,17 +152,17 @@ class Accidents(Life):
         self.assertEqual(self.leases("bob"), [held])
 
     def test_watchdog_is_fed(self):
-        """A service that does not hang is left alone by the watchdog."""
+        """The watchdog does not touch a service that does not hang."""
         self.drop_in("[Service]\nWatchdogSec=5\n")
         self.hold("bob")
         pid = self.container.main_pid()
         moment = int(self.container.show(UNIT, "WatchdogTimestampMonotonic"))
         self.container.wait_for(lambda: int(self.container.show(UNIT, "WatchdogTimestampMonotonic")) > moment + 8e6,
-                                "the watchdog is fed for longer than its limit")
+                                "the watchdog is notified for longer than its limit")
         self.assertEqual((self.container.main_pid(), self.started()), (pid, 0))
 
     def test_killed(self):
-        """Killed while a lease must be watched it is back by itself, and ends the lease when its holder ends."""
+        """systemd restarts a killed service that must watch a lease, and the lease ends with its holder."""
         program = self.container.start("bob", "qemu-tapctl", "run", "--", *HOLDER)
         self.container.wait_for(self.container.taps, "the tap is there")
         (held,) = self.leases("bob")
@@ -176,7 +175,7 @@ class Accidents(Life):
         self.container.wait_for(lambda: not self.container.taps(), "the lease ends with its holder")
 
     def test_killed_again_and_again(self):
-        """20 times in a row: systemd does not give up on it, and the lease is there after each."""
+        """systemd restarts the service each time it is killed, 20 times in a row, and no lease is lost."""
         named, held = self.up("alice"), self.hold("bob")
         for _ in range(KILLS):
             old = self.container.main_pid()
@@ -188,17 +187,17 @@ class Accidents(Life):
 
 class Administration(Life):
     def reload(self, text):
-        """Returns what the service says about it. Its unit is reloading until the service says that it is done."""
+        """Reload with these settings; return the log's lines about it. The unit is `reloading` until then."""
         self.configure(text)
         before = len(self.log())
         self.container.root("systemctl", "reload", UNIT)
 
         def told():
             return [line for line in self.log()[before:].splitlines() if "reloaded" in line]
-        return self.container.wait_for(told, "the service tells of the reload")
+        return self.container.wait_for(told, "the service logs the reload")
 
     def test_reload(self):
-        """`systemctl reload` takes the changed settings and says what changed; leases and the process stay."""
+        """`systemctl reload` applies changed settings and logs what changed; leases and the process stay."""
         grant = self.up("alice")
         pid = self.container.main_pid()
         (line,) = self.reload("pool = 10.77.0.0/16\n")
@@ -208,7 +207,7 @@ class Administration(Life):
         self.assertEqual(self.container.show(UNIT, "ActiveState"), "active")
 
     def test_reload_of_nonsense(self):
-        """A configuration with an error is logged and nothing of it taken; the service goes on as it was."""
+        """A configuration with an error is logged and not applied at all; the service runs with its old settings."""
         self.up("alice")
         pid = self.container.main_pid()
         (line,) = self.reload("first-index = 99\npool = nonsense\n")
@@ -218,7 +217,7 @@ class Administration(Life):
         self.assertEqual((self.container.main_pid(), self.container.show(UNIT, "ActiveState")), (pid, "active"))
 
     def test_restart(self):
-        """`systemctl restart` keeps every lease, also one that a program holds, which does not notice."""
+        """`systemctl restart` keeps every lease, even one that a program holds, and the program does not notice."""
         named, held = self.up("alice"), self.hold("bob")
         old = self.container.main_pid()
         self.container.root("systemctl", "restart", UNIT)
@@ -226,7 +225,7 @@ class Administration(Life):
         self.assertEqual(self.leases("root", "--all"), [named, held])
 
     def test_stop(self):
-        """`systemctl stop` ends the service and no lease; it stays down until the next call."""
+        """`systemctl stop` ends the service and no lease; the service does not run until the next call."""
         grant = self.up("alice")
         self.container.root("systemctl", "stop", UNIT)
         self.assertEqual(self.container.show(UNIT, "ActiveState", "Result"),
@@ -235,7 +234,7 @@ class Administration(Life):
         self.assertEqual(self.leases("alice"), [grant])
 
     def test_enable(self):
-        """An administrator who wants it from the boot on can enable it, and disable it again."""
+        """An administrator can enable the service from boot on, and disable it again."""
         self.container.root("systemctl", "enable", "--now", UNIT)
         self.addCleanup(self.container.root, "systemctl", "disable", UNIT)
         self.assertEqual(self.container.root("systemctl", "is-enabled", UNIT).out, "enabled\n")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The containers themselves, as far as the other modules' evidence stands on them: nothing of them is left however
-their test ends, they do not see each other, and they can't touch the machine."""
+"""The containers themselves, because the other modules rely on them: nothing of a container is left however its test
+ends, containers do not see each other, and they cannot affect the machine."""
 
 import os
 import pathlib
@@ -31,7 +31,7 @@ class Containers(SystemRing):
         self.assertEqual(list(pathlib.Path("/run/systemd/nspawn").glob(f"*/{name}")), [])
 
     def test_killed_test(self):
-        """The container of a test that is killed is gone, with its processes and its control groups."""
+        """When a test is killed, its container is gone with its processes and control groups."""
         environment = {**os.environ, "PYTHONPATH": f"{roots.SYSTEM}:{roots.SYSTEM.parent}"}
         with subprocess.Popen([sys.executable, "-c", WAITS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               env=environment) as popen:
@@ -41,13 +41,13 @@ class Containers(SystemRing):
         self.assert_gone(name)
 
     def test_shutdown(self):
-        """An orderly shutdown ends it too."""
+        """After an orderly shutdown nothing of the container is left."""
         container = Container(debs=())
         container.stop()
         self.assert_gone(container.name)
 
     def test_killed_keeper(self):
-        """A container whose keeper was killed is ended before the next one begins."""
+        """A container whose keeper was killed is ended before the next container starts."""
         orphan = Container(debs=())
         orphan.keeper.send_signal(signal.SIGKILL)
         orphan.keeper.wait()
@@ -57,7 +57,7 @@ class Containers(SystemRing):
         orphan.close()
 
     def test_own_network(self):
-        """Each has a network of its own, in which there is nothing but lo, and no way out."""
+        """Each container has a network of its own, with nothing but lo and without a way out."""
         own = os.readlink("/proc/self/ns/net")
         with Container(debs=()) as other:
             networks = {own, *(one.root("readlink", "/proc/1/ns/net").out.strip() for one in (self.container, other))}
@@ -67,7 +67,7 @@ class Containers(SystemRing):
         self.assertEqual(sorted(self.container.links()), ["lo", "rig0"])
 
     def test_no_devices(self):
-        """Not even root inside can make himself a node of a device of the machine, or write to its /sys."""
+        """Not even root inside can make a node of a device of the machine, or write to its /sys."""
         done = self.container.run("root", "mknod", "/dev/rig-disk", "b", "254", "0")
         self.assertEqual((done.status, "Operation not permitted" in done.err), (1, True), done)
         done = self.container.run("root", "sh", "-c", "echo x >/sys/class/net/lo/ifalias")

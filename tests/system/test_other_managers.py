@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Others who configure network devices, really running beside us: systemd-networkd, with an administrator's file for
-every Ethernet device, NetworkManager, and udev. Each test with udev has a tap of somebody else's beside ours: what
-happens to it proves that the other side was at work."""
-
+"""Other programs that configure network devices run beside the service: systemd-networkd with an administrator's file
+for every Ethernet device, NetworkManager, and udev. In each test with udev there is also a foreign tap, and what
+happens to it proves that the other program was at work."""
 import json
 import time
 import unittest
@@ -18,7 +17,7 @@ LinkLocalAddressing=no
 """
 FOREIGN_ADDRESS = "10.77.0.1/24"
 SECONDS = 10
-# In QEMU's place: `run` adds words, which a shell's command does not mind.
+# Runs in place of QEMU: `run` appends words, which `sh -c` ignores.
 HOLDER = ("sh", "-c", "exec sleep 600")
 
 
@@ -41,13 +40,13 @@ class OtherManagers(unittest.TestCase):
         self.container.root("ip", "link", "set", name, *words, "up")
 
     def addresses(self):
-        """Of each device its IPv4 addresses."""
+        """Return the IPv4 addresses of each device."""
         shown = json.loads(self.container.root("ip", "-j", "-4", "address").out)
         return {device["ifname"]: [f"{one['local']}/{one['prefixlen']}" for one in device["addr_info"]]
                 for device in shown}
 
     def assert_as_given(self, taps):
-        """Names, addresses, MACs, and up: all as the lease says."""
+        """Require that the taps have the names, addresses and MACs of their lease, and are up."""
         links, addresses = self.container.links(), self.addresses()
         seen = [(name, links[name]["address"], addresses[name], "UP" in links[name]["flags"])
                 for name in (tap["name"] for tap in taps) if name in links]
@@ -60,7 +59,7 @@ class OtherManagers(unittest.TestCase):
             self.assert_as_given(taps)
 
     def networkd_says(self, name):
-        """In which state networkd has a device: configured, unmanaged..."""
+        """Return the state in which networkd has a device: configured, unmanaged..."""
         for line in self.container.root("networkctl", "--no-legend", "--no-pager", "list").out.splitlines():
             words = line.split()
             if words[1] == name:
@@ -74,7 +73,7 @@ class OtherManagers(unittest.TestCase):
 
 class WithoutUdev(OtherManagers):
     def test_networkd(self):
-        """networkd as a container has it: our addresses and MACs are there 10 s later, and 10 s after its restart."""
+        """With networkd but no udev taps keep their addresses and MACs, also after a restart of networkd."""
         self.container.root("systemctl", "start", "systemd-networkd")
         taps = self.up("alice", "--count", "2")
         self.container.wait_for(lambda: self.networkd_says(taps[1]["name"]) == "unmanaged", what="networkd has seen it")
@@ -90,8 +89,7 @@ class WithUdev(OtherManagers):
         self.container.start_udevd()
 
     def test_networkd(self):
-        """networkd that is to configure every Ethernet device takes a foreign tap's address, and nothing of ours, not
-        within 10 s nor after its restart."""
+        """A networkd that configures every Ethernet device changes a foreign tap but no tap of the service in 10 s."""
         self.container.write("/etc/systemd/network/20-every.network", EVERY_DEVICE)
         self.add_foreign("foreign0")
         earlier = self.up("alice")
@@ -111,13 +109,12 @@ class WithUdev(OtherManagers):
         held.kill()
 
     def manager_says(self):
-        """In which state NetworkManager has each device."""
+        """Return the state in which NetworkManager has each device."""
         done = self.container.root("nmcli", "--terse", "--fields", "DEVICE,STATE", "device")
         return dict(line.split(":", 1) for line in done.out.splitlines())
 
     def test_network_manager(self):
-        """NetworkManager takes a foreign tap for a connection and leaves ours alone, also those that were there before
-        it: not managed, and with their addresses and MACs 10 s later."""
+        """NetworkManager manages a foreign tap but no tap of the service: these keep addresses and MACs for 10 s."""
         earlier = self.up("alice")
         self.container.root("systemctl", "unmask", "NetworkManager")
         self.container.root("systemctl", "start", "NetworkManager")
@@ -125,22 +122,21 @@ class WithUdev(OtherManagers):
         taps = earlier + self.up("alice", "--count", "2")
         self.container.wait_for(lambda: self.manager_says().get("foreign0", "").startswith("connected"),
                                 what="NetworkManager takes foreign0")
-        self.container.wait_for(lambda: taps[-1]["name"] in self.manager_says(), what="NetworkManager has seen ours")
+        self.container.wait_for(lambda: taps[-1]["name"] in self.manager_says(), what="NetworkManager sees the taps")
         self.assert_stay(taps)
         self.assertEqual([self.manager_says()[tap["name"]] for tap in taps], ["unmanaged"] * 3)
 
     def test_mac_policy(self):
-        """udev's policy for MACs changes a foreign tap's, and of 32 taps that came in one burst not one."""
+        """udev's MAC policy changes a foreign tap's MAC, and none of 32 taps that the service makes at once."""
         self.container.root("ip", "tuntap", "add", "foreign0", "mode", "tap")
         taps = self.up("alice", "--count", "32")
         self.container.root("udevadm", "settle")
         self.assert_as_given(taps)
-        # 3: set by a program; a tap's own random MAC would say 1.
+        # 3 means that a program has set the MAC. A tap with its first random MAC would have 1.
         self.assertEqual(self.container.read("/sys/class/net/foreign0/addr_assign_type").strip(), "3")
 
     def test_sysctl(self):
-        """Settings of sysctl.d for every device, which udev applies to new ones, are applied to a foreign tap and do
-        not loosen ours."""
+        """udev applies sysctl.d's settings for every device to a foreign tap, but not to the service's taps."""
         self.container.write("/etc/sysctl.d/90-every.conf", "net.ipv4.conf.*.rp_filter = 2\n")
         taps = self.up("alice", "--count", "3")
         self.add_foreign("foreign0")
@@ -150,7 +146,7 @@ class WithUdev(OtherManagers):
         self.assertEqual(filters, {"foreign0": "2", **{tap["name"]: "1" for tap in taps}})
 
     def test_only_ours(self):
-        """Our rules know ours, held either way and renamed, and leave a foreign tap with the very name alone."""
+        """The service's udev rules match its taps, of both holds and renamed, and no foreign tap with such a name."""
         self.add_foreign("tap8")
         (tap,) = self.up("alice")
         self.assertEqual(tap["name"], "tap9")

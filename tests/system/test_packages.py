@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The packages' life on a machine: installed they do nothing until they are called, an upgrade disturbs nobody, and
-what is purged is gone, with its leases."""
+"""The packages' life on a machine. After the installation they do nothing until they are called. An upgrade disturbs no
+lease and no guest. A purge removes everything, including the leases."""
 
 import json
 import pathlib
@@ -12,12 +12,12 @@ import unittest
 from container import Container, packages_of
 from rig import kernel
 
-# What a machine keeps of any package that ever was: the package manager's books, logs, and the users and groups,
-# which Debian's policy says to keep, for files may still be theirs. Besides, what other services have for the moment.
+# What stays on a machine of any package that was ever installed: the package manager's database, logs, and the users
+# and groups, which Debian's policy keeps because files may still be theirs. Also the temporary files of other services.
 KEPT = re.compile(r"/(var/(lib/(dpkg|apt|systemd)|cache|log|backups|tmp)/|etc/(passwd|group|shadow|gshadow|sub[ug]id)-?$"
                   r"|var/lib/(dpkg|apt|systemd|polkit-1)$|etc/\.pwd\.lock$|opt/debs|tmp/|root/)")
 LOCKS = "/tmp/qemu-tap-locks"
-# In QEMU's place: `run` adds words, which a shell's command does not mind.
+# Runs in place of QEMU: `run` appends words, which `sh -c` ignores.
 HOLDER = ("sh", "-c", "exec sleep 600")
 QEMU = ("qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display",
         "none", "-serial", "stdio", "-no-reboot", "-kernel", "/opt/guest/pnp/vmlinuz", "-initrd", "/opt/guest/pnp/initrd",
@@ -25,7 +25,7 @@ QEMU = ("qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-nodefau
 
 
 def earlier(deb, folder):
-    """The same package as if it were of the build before, so that the package manager upgrades from it."""
+    """Make the same package with an earlier version, so that the package manager can upgrade from it."""
     tree = f"{folder}/{pathlib.Path(deb).stem}"
     subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
     control = pathlib.Path(tree, "DEBIAN", "control")
@@ -56,19 +56,18 @@ class Packages(unittest.TestCase):
 
     def units(self):
         done = self.container.root("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--full")
-        # Without those that systemd-run makes for the commands of this test.
+        # Without the units that systemd-run makes for the commands of this test.
         return {line.split()[0] for line in done.out.splitlines() if not line.startswith("run-")}
 
     def loaded(self):
-        """Units of ours that systemd has in memory."""
+        """Return the packages' units that systemd has loaded."""
         done = self.container.root("systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--full", "qemu-*")
         return [line.strip() for line in done.out.splitlines()]
 
 
 class Purge(Packages):
     def test_nothing_remains(self):
-        """Installed, used in every way, and purged: no file, unit, device, address or route of ours remains, nor a
-        process."""
+        """After use in every way a purge leaves no file, unit, device, address, route or process of the packages."""
         files, units, network = self.files(), self.units(), self.container.network()
         self.container.install(*packages_of(self.container.release))
         for user in ("alice", "bob"):
@@ -100,7 +99,7 @@ class Purge(Packages):
         self.assertEqual(self.container.root("pgrep", "-f", "qemu-tap", check=False).out, "")
 
     def test_remove_without_leases(self):
-        """Removed while nothing of it runs, installed again, and working as before."""
+        """Packages can be removed while the service does not run, installed again, and then work."""
         self.container.install(*packages_of(self.container.release))
         for _ in range(2):
             done = self.container.run("root", "dpkg", "--remove", "qemu-tapd", "qemu-tapctl", timeout=120)
@@ -122,8 +121,7 @@ class Upgrade(Packages):
         return self.container.root("dpkg-query", "-W", "-f", "${Version}", "qemu-tapd").out
 
     def test_live_leases(self):
-        """A guest under `run`, pinging, and a lease of `up` live through the upgrade: no ping is lost, both are listed as
-        before by the new service, and end as ever."""
+        """An upgrade loses no ping of a guest under `run` and no lease; the new service lists and ends both leases."""
         self.assertTrue(self.version().endswith("~before"))
         self.ok("bob", "up", "--count", "2", "--label", "web")
         guest = self.container.start("alice", "qemu-tapctl", "run", "--", *QEMU, "guest.pings=60 guest.interval=0.2")
@@ -132,7 +130,7 @@ class Upgrade(Packages):
         self.assertEqual(len(json.loads(listed)), 2)
         self.container.install(*self.now)
         self.assertFalse(self.version().endswith("~before"))
-        self.assertNotEqual(self.container.main_pid(), 0, "the service that watches alice's lease was not started again")
+        self.assertNotEqual(self.container.main_pid(), 0, "the service was not restarted, though it watches a lease")
         self.assertNotEqual(self.container.main_pid(), before)
         self.assertEqual(self.ok("root", "list", "--all", "--json"), listed)
         self.assertEqual(guest.wait(180), 0)
@@ -143,8 +141,9 @@ class Upgrade(Packages):
         self.container.wait_for(lambda: not self.container.taps(), what="no tap is left")
 
     def test_shared_user(self):
-        """VMs from before each had a user of its own: those that run are not disturbed, and all keep the user whose
-        their disks are, once for all and by a line that is seen; whoever had chosen one keeps that."""
+        """VMs made before each VM had a user of its own keep running and keep the shared user, by a line RUN_AS=.
+
+        A VM whose settings already name a user keeps that user."""
         self.container.write("/usr/lib/sysusers.d/qemu-vm.conf", "u qemu-vm - -\nm qemu-vm qemu-tap\n")
         self.container.root("systemd-sysusers", "qemu-vm.conf")
         self.container.root("chmod", "755", "/etc/qemu-vm")
@@ -159,15 +158,15 @@ class Upgrade(Packages):
         self.container.root("systemctl", "start", "qemu-vm@old")
         pid = self.container.main_pid("qemu-vm@old")
         self.container.wait_for(lambda: self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip() == "qemu-vm",
-                                what="it runs as the user whom it had")
+                                what="the old VM runs as the user that it had")
         self.container.write("/etc/qemu-vm/new.conf", "QEMU='sh -c \"exec sleep 600\"'\n")
         self.container.root("systemctl", "start", "qemu-vm@new")
         pid = self.container.main_pid("qemu-vm@new")
         self.container.wait_for(lambda: self.container.root("stat", "-c", "%U", f"/proc/{pid}").out.strip()
-                                == "qemu-vm-new", what="a new one has a user of its own")
+                                == "qemu-vm-new", what="a new VM has a user of its own")
 
     def test_not_running(self):
-        """A service that does not run is not started by an upgrade, and its leases are known to the next call."""
+        """An upgrade does not start a stopped service, and the next call still lists its leases."""
         self.ok("bob", "up", "--label", "web")
         listed = self.ok("bob", "list", "--json")
         self.container.root("systemctl", "stop", "qemu-tapd")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the root file systems are made."""
+"""The making of the root file systems."""
 
 import pathlib
 import shutil
@@ -18,12 +18,12 @@ class Alone(unittest.TestCase):
         self.service = shutil.copy("/bin/sleep", self.folder / "service")
 
     def stop(self, *before):
-        """As scripts of packages stop a service: the status tells whether one was found."""
+        """Stop a service as packages' scripts do; the status shows whether a service was found."""
         return subprocess.run([*before, "start-stop-daemon", "--stop", "--quiet", "--exec", self.service],
                               check=False).returncode
 
     def test_services(self):
-        """What a package's script stops there is no service of the machine's; without that, it would be."""
+        """A package's script stops no service of the machine while a root is made; without the isolation it would."""
         service = subprocess.Popen([self.service, "60"])
         self.addCleanup(service.wait)
         self.addCleanup(service.kill)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The shipped unit: how locked down it is by systemd's own count, that it is enforced, and that the service works in
-it all the same. A lock that is not enforced and a service that works in a network nobody sees look the same as what
-is wanted, so each thing is also shown to be otherwise outside."""
+"""The shipped unit: how strictly systemd rates its sandbox, that the sandbox is enforced, and that the service works in
+it nevertheless. A sandbox that is not enforced, or a service in a network namespace of its own, would look the same
+from inside, so each test also shows that the same is possible outside the unit."""
 
 import json
 import re
@@ -12,11 +12,11 @@ MOST = 1.5
 CAP_NET_ADMIN = 1 << 12
 USER = "qemu-tapd"
 LOCKS = "/tmp/qemu-tap-locks"
-CLEANING = "/etc/tmpfiles.d/tmp.conf"  # hides the one that every Debian has
+CLEANING = "/etc/tmpfiles.d/tmp.conf"  # replaces the file of this name that every Debian has
 MASK = "/etc/tmpfiles.d/qemu-tapd.conf"
-KERNEL_LOG = "/dev/rig-kmsg"  # a node of its own: there is none in a container
+KERNEL_LOG = "/dev/rig-kmsg"  # the test makes this node: a container has none
 PROBE = f"/opt/tests/system/probe.py {KERNEL_LOG} /dev/net/tun /dev/null"
-# In the place of the service, under all else that the unit says.
+# Replaces the service in its unit, and keeps all other settings of the unit.
 IN_ITS_PLACE = f"""[Service]
 ExecStart=
 ExecStart=!/usr/bin/python3 {PROBE}
@@ -29,7 +29,7 @@ StandardOutput=file:/run/probe.json
 
 class Security(SystemRing):
     def test_exposure(self):
-        """systemd's own count of the unit's exposure is at most 1.5, without a running service (--offline)."""
+        """systemd-analyze rates the unit's exposure at most 1.5, without a running service (--offline)."""
         path = self.container.show(UNIT, "FragmentPath")
         done = self.container.root("systemd-analyze", "security", "--offline=yes", f"--threshold={MOST * 10:.0f}",
                                    "--no-pager", path, check=False)
@@ -40,7 +40,7 @@ class Security(SystemRing):
         self.assertEqual(done.status, 0, done)
 
     def test_verifies(self):
-        """systemd finds nothing to complain of in the unit."""
+        """systemd-analyze verify finds no problem in the unit."""
         done = self.container.root("systemd-analyze", "verify", "--man=no", self.container.show(UNIT, "FragmentPath"))
         self.assertEqual((done.out, done.err), ("", ""))
 
@@ -52,7 +52,7 @@ class Enforced(SystemRing):
         self.addCleanup(self.container.root, "rm", KERNEL_LOG)
 
     def inside(self):
-        """What the probe finds in the unit."""
+        """Return what the probe finds in the unit."""
         self.drop_in(IN_ITS_PLACE)
         self.container.root("systemctl", "start", UNIT)
         return json.loads(self.container.read("/run/probe.json"))
@@ -63,19 +63,19 @@ class Enforced(SystemRing):
         return json.loads(done.out)
 
     def test_devices(self):
-        """No device but tun and the harmless ones can be opened in the unit; outside, the others can."""
+        """In the unit only /dev/net/tun and harmless devices can be opened; outside, others can."""
         self.assertEqual(self.outside()["nodes"], {KERNEL_LOG: None, "/dev/net/tun": None, "/dev/null": None})
         self.assertEqual(self.inside()["nodes"], {KERNEL_LOG: "ENOENT", "/dev/net/tun": None, "/dev/null": None})
 
     def test_tun_by_rule(self):
-        """It is the unit's rule that lets it have tun: with the same policy and without the rule, it has not."""
+        """The unit's DeviceAllow= opens tun: under the same DevicePolicy= without it, tun is closed."""
         self.drop_in(f"{IN_ITS_PLACE}DeviceAllow=\nDeviceAllow=/dev/vhost-net rw\n")
         self.container.root("systemctl", "start", UNIT)
         found = json.loads(self.container.read("/run/probe.json"))
         self.assertEqual((found["nodes"]["/dev/net/tun"], found["tap"]), ("EPERM", "EPERM"))
 
     def test_running_service(self):
-        """The rules hold for the running service's own control group: whoever is put into it can't open more."""
+        """The device rules hold in the running service's control group for any process that is put into it."""
         self.ok("root", "list")
         opened = f"exec 3<>{KERNEL_LOG}"
         self.container.root("sh", "-c", opened)
@@ -86,7 +86,7 @@ class Enforced(SystemRing):
         self.container.root("sh", "-c", f"echo $$ >{group}/cgroup.procs && exec 3<>/dev/net/tun")
 
     def test_capabilities(self):
-        """The service runs as its own user with CAP_NET_ADMIN and nothing else, and can't gain more."""
+        """The service runs as its own user with CAP_NET_ADMIN and no other capability, and cannot gain more."""
         self.ok("root", "list")
         found = {}
         for line in self.container.read(f"/proc/{self.container.main_pid()}/status").splitlines():
@@ -101,25 +101,25 @@ class Enforced(SystemRing):
         self.assertEqual(found["Seccomp"], ["2"], "no filter of system calls")
 
     def test_intruder(self):
-        """Nothing that an intruder would try succeeds inside the running service, a unit of systemd's included."""
+        """Nothing that an intruder tries inside the running service succeeds, not even starting a systemd unit."""
         self.ok("root", "list")
         pid = str(self.container.main_pid())
         outcomes = json.loads(self.container.root("python3", "/opt/tests/rig/inside.py", pid).out)
         done = [deed for deed, reason in outcomes.items() if reason is None]
-        self.shows = f"{len(outcomes)} deeds of an intruder tried inside, {len(done)} done"
+        self.shows = f"{len(outcomes)} deeds of an intruder tried inside, {len(done)} succeeded"
         self.assertIn("StartTransientUnit", outcomes)
         self.assertEqual(done, [], outcomes)
         self.ok("root", "list")
 
     def test_network(self):
-        """The service is in the network that everybody sees, not in one of its own."""
+        """The service runs in the machine's network namespace, not in one of its own."""
         self.ok("root", "list")
         own = self.container.root("readlink", "/proc/1/ns/net").out
         self.assertEqual(self.container.root("readlink", f"/proc/{self.container.main_pid()}/ns/net").out, own)
         self.assertEqual(self.inside()["network"], own.strip())
 
     def test_address_families(self):
-        """Only local and netlink sockets can be made in the unit; outside, others can."""
+        """In the unit only local and netlink sockets can be made; outside, others can."""
         free = self.outside()["families"]
         self.assertEqual([free[name] for name in ("AF_UNIX", "AF_NETLINK", "AF_INET", "AF_PACKET")], [None] * 4)
         self.assertEqual(self.inside()["families"],
@@ -127,7 +127,7 @@ class Enforced(SystemRing):
                           "AF_PACKET": "EAFNOSUPPORT", "AF_VSOCK": "EAFNOSUPPORT"})
 
     def test_files(self):
-        """Of what is probed only a /tmp of the unit's own can be written to; homes are not even seen. Outside, all can."""
+        """In the unit only a /tmp of its own can be written to, and homes are hidden; outside, all paths can be."""
         free, confined = self.outside(), self.inside()
         self.assertEqual(set(free["written"].values()) | {free["setting"]}, {None})
         self.assertEqual([path for path, refused in confined["written"].items() if refused is None],
@@ -135,24 +135,24 @@ class Enforced(SystemRing):
         self.assertEqual(confined["setting"], "EROFS")
 
     def test_taps(self):
-        """A tap can be made in the unit."""
+        """In the unit a tap can be made."""
         self.assertIsNone(self.inside()["tap"])
 
 
 class Leftover(SystemRing):
-    """A process of the service's that outlives it, as one does in which the kernel can't end a deletion. Memory that
-    never comes (FUSE, userfaultfd) is not to be had in a container, so a process stands in that does not hear SIGTERM:
-    that it still runs when the stop is over shows that nothing has waited for its end: after the unit's 23 seconds for a
-    stop systemd would send it SIGKILL."""
+    """A process of the service that outlives it, as one does in which the kernel cannot finish a deletion. A container
+    cannot have memory that never arrives (FUSE, userfaultfd), which causes that, so a process that ignores SIGTERM
+    takes its place. If systemd waited for it, it would send SIGKILL after the unit's 23 seconds for a stop. So the
+    process still runs after the stop only if nothing waited for it."""
 
     def leave_behind(self):
-        """The process, in the service's control group."""
+        """Put the process into the service's control group and return its pid."""
         group = "/sys/fs/cgroup" + self.container.show(UNIT, "ControlGroup")
         script = f"trap '' TERM; sleep 1000 <&- >&- 2>&- & echo $! >{group}/cgroup.procs; echo $!"
         return self.container.root("sh", "-c", script).out.strip()
 
     def test_restart(self):
-        """Stop and restart of the unit do not wait for a stuck deletion, nor end it, and a new service serves (I6)."""
+        """Stop and restart of the unit neither wait for a stuck deletion nor end it, and a new service serves (I6)."""
         self.ok("root", "list")
         for words in (["restart", UNIT], ["stop", UNIT]):
             pid, main = self.leave_behind(), self.container.main_pid()
@@ -167,7 +167,7 @@ class Working(SystemRing):
     members = ("alice", "bob")
 
     def test_by_name(self):
-        """`up` gives taps that are up, tagged, the user's, with an address and without IPv6; `down` takes them away."""
+        """`up` gives taps that are up, owned by the user, with an address and without IPv6; `down` ends them."""
         before = self.container.network()
         grant = self.up("alice", "--count", "2")
         links = self.container.links()
@@ -181,7 +181,7 @@ class Working(SystemRing):
         self.assertEqual(self.container.network(), before)
 
     def test_by_descriptor(self):
-        """`run` gives descriptors that hold the tap: it is there as long as the program, and then no more."""
+        """`run` gives descriptors that hold the tap, which exists as long as the program does."""
         before = self.container.network()
         program = self.container.start("bob", "qemu-tapctl", "run", "--queues", "2", "--", *HOLDER)
         self.container.wait_for(self.container.taps, "the tap is there")
@@ -192,7 +192,7 @@ class Working(SystemRing):
         self.container.wait_for(lambda: self.container.network() == before, "the tap is gone")
 
     def test_without_vhost(self):
-        """Where there is no /dev/vhost-net, `auto` goes without and `yes` is refused with its own status, 10."""
+        """Without /dev/vhost-net `--vhost auto` does without it, and `yes` is refused with exit status 10."""
         done = self.container.ctl("alice", "run", "--vhost", "yes", "--", "true")
         self.assertEqual((done.status, done.out), (10, ""), done)
         self.assertIn("/dev/vhost-net", done.err)
@@ -202,7 +202,7 @@ class Working(SystemRing):
 
 
 class RunqemuLocks(SystemRing):
-    """The one directory of /tmp that the service writes to, whoever was there before it."""
+    """The only directory in the machine's /tmp that the service writes to, whichever process made it first."""
 
     members = ("alice",)
 
@@ -225,7 +225,7 @@ class RunqemuLocks(SystemRing):
         return [line for line in self.log().splitlines() if "runqemu may take taps of ours" in line]
 
     def test_shared(self):
-        """The service's files for runqemu are in the host's directory, root's, for as long as their lease."""
+        """The service's files for runqemu are in the host's directory, root's, as long as their lease exists."""
         self.assertEqual(self.facts(), "1777 root directory")
         grant = self.up("alice", "--count", "2")
         names = [tap["name"] for tap in grant["taps"]]
@@ -235,7 +235,7 @@ class RunqemuLocks(SystemRing):
         self.assertEqual((self.files(), self.warnings()), ([], []))
 
     def test_users_first(self):
-        """A directory that a user's runqemu made before becomes root's when the service starts; his lock stays his."""
+        """The start of the service makes root own a directory that a user made; the user keeps its lock file."""
         self.container.root("rm", "-rf", LOCKS)
         done = self.container.run("bob", "sh", "-c", f"mkdir {LOCKS} && chmod 777 {LOCKS} && touch {LOCKS}/tap0.lock")
         self.assertEqual((done.status, self.facts()), (0, "777 bob directory"), done)
@@ -245,13 +245,13 @@ class RunqemuLocks(SystemRing):
         self.assertEqual(self.warnings(), [])
 
     def test_missing(self):
-        """A directory that is not there is made when the service starts."""
+        """The start of the service makes a missing directory."""
         self.container.root("rm", "-rf", LOCKS)
         (tap,) = self.up("alice")["taps"]
         self.assertEqual((self.facts(), self.files()), ("1777 root directory", [f"{tap['name']}.skip"]))
 
     def test_link(self):
-        """A user's link in the directory's place costs one warning, wherever it leads: nothing is written there."""
+        """A user's link in place of the directory costs one warning, wherever it points, and is not followed."""
         before = self.container.root("ls", "-A", "/etc").out
         for target in ("/etc", "/etc/passwd/x", LOCKS, "/nowhere"):
             with self.subTest(target=target):
@@ -267,7 +267,7 @@ class RunqemuLocks(SystemRing):
         self.assertEqual(self.container.root("ls", "-A", "/etc").out, before)
 
     def test_taken_away(self):
-        """If root removes the directory, the next lease makes it anew; the service's next start, all of its files."""
+        """If root removes the directory, the next lease makes it again, and the next start makes all its files."""
         self.up("alice", "--label", "first")
         self.container.root("rm", "-rf", LOCKS)
         (tap,) = self.up("alice")["taps"]
@@ -279,7 +279,7 @@ class RunqemuLocks(SystemRing):
         self.assertEqual(self.warnings(), [])
 
     def test_age(self):
-        """Where all of /tmp is cleaned by age, the files of leases stay, however old; without our line they go."""
+        """tmpfiles' cleaning of /tmp by age spares the leases' files, however old, because of the package's line."""
         (tap,) = self.up("alice")["taps"]
         self.container.write(CLEANING, "d /tmp 1777 root root 1us\n")
         self.addCleanup(self.container.root, "rm", "-f", CLEANING, MASK)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Virtual machines as units: guests with two NICs under a real systemd, through restarts of the daemon, to their end by
-the power button, by themselves, and by force. Their consoles are in the journal."""
+"""Virtual machines as units under a real systemd: guests with two NICs run through restarts of the daemon, until the
+power button, they themselves, or a signal ends them. Their consoles are in the journal."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from vm import settings_file  # noqa: E402
 
 CAPTURED = "/opt/tests/system/captured.py"
 MOST = 3.0
-BOOT_SECONDS = 180  # two emulated guests at once, on a machine that may have more to do
+BOOT_SECONDS = 180  # for two emulated guests at once on a busy machine
 
 
 class Vms(unittest.TestCase):
@@ -27,7 +27,7 @@ class Vms(unittest.TestCase):
     def setUp(self):
         self.container = Container()
         self.addCleanup(self.container.close)
-        # Not set_members(): that the machines' users are members is the unit's doing.
+        # Not set_members(): the unit itself adds the machines' users to the group.
         self.container.root("gpasswd", "--add", "alice", "qemu-tap")
         self.before = self.container.network()
 
@@ -39,21 +39,21 @@ class Vms(unittest.TestCase):
                              settings_file(f"/opt/guest/{image}/vmlinuz", f"/opt/guest/{image}/initrd", **settings))
 
     def systemctl(self, *words, timeout=BOOT_SECONDS):
-        """As an administrator would, from a service of root's."""
+        """Run systemctl as an administrator does, from a service of root's."""
         done = self.container.run("root", "systemctl", *words, timeout=timeout)
         self.assertEqual(done.status, 0, done)
         return done
 
     def said(self, name):
-        """What the guest's own program told, in its order."""
+        """Return the report of the guest's init from the journal."""
         lines = re.findall(r"\]: (GUEST-.*)$", self.container.journal(f"qemu-vm@{name}").replace("\r", ""), re.MULTILINE)
         return [line for line in lines if not line.startswith("GUEST-UPTIME")]
 
     def wait_for_word(self, name, word):
-        self.container.wait_for(lambda: word in self.said(name), f"guest {name} says {word}", BOOT_SECONDS)
+        self.container.wait_for(lambda: word in self.said(name), f"guest {name} reports {word}", BOOT_SECONDS)
 
     def leases(self):
-        """Everyone's, by label."""
+        """Return the leases of all users, by label."""
         done = self.container.ctl("root", "list", "--all", "--json")
         self.assertEqual(done.status, 0, done)
         return {lease["label"]: lease for lease in json.loads(done.out)}
@@ -69,8 +69,7 @@ class Vms(unittest.TestCase):
 
 class Life(Vms):
     def test_two_and_a_users(self):
-        """Two units with two NICs each and a user's `run`: all ping their gateways, no ping is lost through three restarts
-        of the daemon, and `systemctl stop` powers the guests down and leaves nothing."""
+        """Two units with two NICs each and a user's `run` lose no ping in three daemon restarts, and stop cleanly."""
         for name in ("web", "db"):
             self.describe(name, nics=2, words="guest.pings=150 guest.interval=0.2")
         self.systemctl("start", "qemu-vm@web", "qemu-vm@db")
@@ -99,7 +98,7 @@ class Life(Vms):
         self.assert_nothing_left()
 
     def test_started_again(self):
-        """A QEMU that is killed is started again, with the same device names and addresses."""
+        """systemd restarts a QEMU that was killed, and it has the same device names and addresses."""
         self.describe("web", nics=2, words="guest.pings=0")
         self.systemctl("start", "qemu-vm@web")
         self.container.wait_for(lambda: "web" in self.leases(), "the unit's lease")
@@ -114,10 +113,10 @@ class Life(Vms):
 
 
 class Apart(Vms):
-    """Two machines, one of them taken over by its guest: what it can do to the other and to the host."""
+    """Two machines, one of them taken over by its guest: what that one can do to the other and to the host."""
 
     def capture(self, name, **settings):
-        """Starts a machine of which the guest has QEMU already."""
+        """Start a machine whose QEMU the guest has already taken over."""
         lines = [f"{key.upper()}={text}" for key, text in settings.items()]
         self.container.write(f"/etc/qemu-vm/{name}.conf", "\n".join([*lines, f"QEMU={CAPTURED}"]) + "\n")
         self.systemctl("start", f"qemu-vm@{name}")
@@ -130,10 +129,10 @@ class Apart(Vms):
         return f"/run/qemu-vm/{name}/sockets/{which}"
 
     def order(self, name, expression):
-        return json.loads(self.container.root(CAPTURED, "--tell", self.socket(name, "orders"), expression).out)
+        return json.loads(self.container.root(CAPTURED, "--order", self.socket(name, "orders"), expression).out)
 
     def test_neighbour(self):
-        """It can neither reach the other's QMP socket nor see its process nor end its lease; its taps are its own 32."""
+        """A captured QEMU cannot reach the other's QMP socket, process or lease, and its own taps are at most 32."""
         for name in ("web", "db"):
             self.capture(name)
         pid, lease = self.container.main_pid("qemu-vm@db"), self.leases()["db"]
@@ -155,7 +154,7 @@ class Apart(Vms):
             self.assertEqual(self.order(name, "run('qemu-tapctl', 'down', '--all')")[0], 0)
 
     def test_run(self):
-        """It can write to one place of /run, and only so much; that place goes with it."""
+        """A captured QEMU can write to one place in /run, and only a little; that place is removed with the unit."""
         self.capture("web")
         self.assertEqual(self.order("web", "writable('/run')"), ["/run/qemu-vm/web/sockets"])
         written, files = self.order("web", "fill('/run/qemu-vm/web/sockets')")
@@ -168,7 +167,7 @@ class Apart(Vms):
             self.assertNotEqual(self.container.root("test", "-e", f"{folder}/theirs", check=False).status, 0, folder)
         for folder in ("/etc", "/var/lib/qemu-vm", "/run/lock", "/usr/local/bin"):
             self.assertIsNotNone(self.order("web", f"make_file('{folder}/mine')"), folder)
-        # The main process alone: a signal to all of the unit's ends what it starts afterwards too.
+        # Kill the main process only: a signal to the whole unit would also end what systemd starts afterwards.
         self.container.root("kill", "-KILL", self.container.main_pid("qemu-vm@web"))
         self.container.wait_for(lambda: self.state("web")["ActiveState"] != "active", what="systemd has seen it")
         self.systemctl("stop", "qemu-vm@web")
@@ -176,7 +175,7 @@ class Apart(Vms):
         self.assertNotIn("/run/qemu-vm", self.container.read("/proc/mounts"))
 
     def test_console(self):
-        """A line of its console that begins as an emergency's is a line as any other in the journal."""
+        """A console line that begins like an emergency message has normal priority in the journal."""
         self.capture("web")
         self.order("web", "say('<0>the host is on fire')")
         entry = self.container.wait_for(lambda: [line for line in map(json.loads, self.entries("web"))
@@ -188,8 +187,7 @@ class Apart(Vms):
         return self.container.root("journalctl", "--output=json", "--unit", f"qemu-vm@{name}").out.splitlines()
 
     def test_environment(self):
-        """What the settings set is in its environment too, and the sandbox of QEMU is among its words unless they say
-        otherwise."""
+        """The settings' variables are in QEMU's environment, and QEMU's sandbox is on unless they switch it off."""
         self.capture("web", colour="green")
         self.capture("db", sandbox="")
         self.assertEqual(self.order("web", "os.environ['COLOUR']"), "green")
@@ -199,15 +197,16 @@ class Apart(Vms):
         self.assertNotIn("-sandbox", words["db"])
 
     def test_devices(self):
-        """The device nodes that every user may open are not open to it, but for those that QEMU needs."""
+        """A captured QEMU cannot open device nodes that every user may open, except those that QEMU needs."""
         self.container.root("mknod", "--mode=666", "/dev/rig-kmsg", "c", "1", "11")
         self.capture("web")
         self.assertTrue(self.order("web", "os.close(os.open('/dev/net/tun', os.O_RDWR)) is None"))
         self.assertEqual(self.order("web", "read('/dev/rig-kmsg')"), "PermissionError")
 
     def test_user(self):
-        """A machine with a name that no user can have has a user too; what root put into its directory is its own from
-        the first start on, and what root adds later is not."""
+        """A machine whose name no user can have has a user too; it owns what root put into its directory before.
+
+        It does not own what root adds after the first start."""
         self.container.write("/var/lib/qemu-vm/a.b:c@d/disk", "data")
         self.capture("a.b:c@d")
         user = self.container.root("/usr/libexec/qemu-vm-prepare", "user", "a.b:c@d").out.strip()
@@ -226,7 +225,7 @@ class Apart(Vms):
 
 class Unit(Vms):
     def test_exposure(self):
-        """systemd's own count of the unit's exposure, without a running machine (--offline)."""
+        """systemd-analyze rates the unit's exposure at most 3.0, without a running machine (--offline)."""
         path = self.container.show("qemu-vm@web.service", "FragmentPath")
         done = self.container.root("systemd-analyze", "security", "--offline=yes", "--no-pager", path, check=False)
         found = re.search(r"Overall exposure level for qemu-vm@\S*service: ([0-9.]+)", done.out)
@@ -235,13 +234,13 @@ class Unit(Vms):
         self.assertLessEqual(float(found.group(1)), MOST, done.out)
 
     def test_settings_are_roots(self):
-        """The settings say what root starts: they are in a directory of root's that no other user can look into."""
+        """Only root can read the settings, because they say what root starts."""
         self.assertEqual(self.container.root("stat", "-c", "%a %U:%G", "/etc/qemu-vm").out.strip(), "750 root:root")
 
 
 class End(Vms):
     def test_by_itself(self):
-        """A guest that ends by itself has ended well: not failed, not started again, nothing left."""
+        """A guest that powers itself off ends its unit as inactive, not failed; no restart follows, nothing is left."""
         self.describe("web", words="guest.pings=0 guest.end=poweroff")
         self.systemctl("start", "qemu-vm@web")
         self.wait_for_word("web", "GUEST-DONE ok")
@@ -251,7 +250,7 @@ class End(Vms):
         self.assert_nothing_left()
 
     def test_deaf(self):
-        """A guest without ACPI is ended when its time is up, and nothing is left."""
+        """A guest without ACPI is ended after the unit's stop timeout, and nothing is left."""
         self.container.write("/etc/systemd/system/qemu-vm@.service.d/time.conf", "[Service]\nTimeoutStopSec=3s\n")
         self.systemctl("daemon-reload")
         self.describe("web", image="pnp", words="guest.pings=0")
@@ -265,15 +264,14 @@ class End(Vms):
 
 class Settings(Vms):
     def test_no_file(self):
-        """Without a file in /etc/qemu-vm the start fails, in the words that doc/troubleshooting.md explains."""
+        """Without a file in /etc/qemu-vm the start fails with the words that doc/troubleshooting.md explains."""
         done = self.container.run("root", "systemctl", "start", "qemu-vm@nobody")
         self.assertEqual(done.status, 1, done)
         self.assertIn("Assertion failed", self.container.journal("qemu-vm@nobody"))
         self.assert_nothing_left()
 
     def test_user(self):
-        """RUN_AS= names another user, whose lease it is then; one who may not have taps is refused, and not again and
-        again."""
+        """RUN_AS= names the user that owns the lease; a user that may not have taps is refused, without retries."""
         self.describe("mine", run_as="alice", words="guest.pings=0")
         self.describe("theirs", run_as="dave", words="guest.pings=0")
         self.systemctl("start", "qemu-vm@mine")
@@ -290,7 +288,7 @@ class Settings(Vms):
         self.assert_nothing_left()
 
     def test_edited_meanwhile(self):
-        """Settings that were changed, or are gone, since the guest was started don't keep it from being powered down."""
+        """Settings that were changed or removed after the start do not keep the guest from being powered down."""
         self.describe("changed", words="guest.pings=0")
         self.describe("gone", words="guest.pings=0")
         self.systemctl("start", "qemu-vm@changed", "qemu-vm@gone")
@@ -305,7 +303,7 @@ class Settings(Vms):
         self.assert_nothing_left()
 
     def test_enabled(self):
-        """An instance can be enabled, so that it starts at boot."""
+        """An instance can be enabled to start at boot."""
         self.describe("web")
         self.systemctl("enable", "qemu-vm@web")
         self.assertEqual(self.container.root("systemctl", "is-enabled", "qemu-vm@web").out.strip(), "enabled")
