@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Requests written by hand into one buffer: a library's share is part of what is measured beside this.
+// Writes each request by hand into one buffer, because the cost of a library is part of what the floor is compared
+// with.
 
 #include "tests/bench/bare_tap.hpp"
 
@@ -20,7 +21,7 @@
 #include <system_error>
 #include <utility>
 
-// After <net/if.h>: the kernel's header leaves out what the C library's has.
+// After <net/if.h>: the kernel's header leaves out what the C library's header has defined.
 #include <linux/ip.h>
 
 namespace qemutap::bench {
@@ -33,7 +34,7 @@ constexpr unsigned prefix_length = 30;
 constexpr unsigned long owner = 1000;
 constexpr std::uint32_t live_group = 0x62656e63;
 constexpr std::uint32_t doomed_group = live_group + 1;
-// As long as that of a lease with a label of some letters.
+// As long as the alias of a lease with a label of some letters.
 constexpr std::string_view alias =
     "bench:1 lease=0123456789abcdef tap=0/1 uid=1000 hold=name mac=52:54:00:18:00:1d label=web";
 
@@ -43,7 +44,7 @@ void require(bool holds, const char *what)
         throw std::system_error{errno, std::generic_category(), what};
 }
 
-// One request that asks for an acknowledgement.
+// One request, which asks for an acknowledgement.
 class Request {
 public:
     template <typename Body>
@@ -61,7 +62,7 @@ public:
         end(begun);
     }
 
-    // What is added until `end` lies within it.
+    // Begins a nested attribute. Attributes added before `end` are inside it.
     std::size_t begin(int type)
     {
         const auto begun = length_;
@@ -150,7 +151,7 @@ Request group_of(const BareTap &tap, std::uint32_t group, unsigned flags)
     return request;
 }
 
-// As the service does: what a new device has by itself already is not written.
+// Like the service, writes the setting only if a new device does not have the value already.
 void switch_ipv6_off(const std::string &name)
 {
     const auto path = "/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6";
@@ -211,7 +212,7 @@ void Kernel::create(BareTap &tap, bool persistent)
     if (!persistent)
         return;
     require(::ioctl(tap.queue.get(), TUNSETPERSIST, 1UL) == 0, "TUNSETPERSIST");
-    tap.queue = UniqueFd{}; // or nobody could open it by its name
+    tap.queue = UniqueFd{}; // a process can open the device by name only after that
 }
 
 void Kernel::remove(const std::vector<BareTap> &taps)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The floor: what the kernel itself asks for a tap, by a program that does nothing else. The same devices, owners,
-// aliases, settings and addresses as the service gives, the same calls in the same order (netlink(7),
-// rtnetlink(7), Documentation/networking/tuntap.rst), one buffer for each request, and nobody asked, nothing
-// looked at, nothing remembered.
+// The floor: the kernel's work for a tap, asked for by a program that does nothing else. The taps have the same owners,
+// aliases, settings and addresses as the service's, by the same calls in the same order (netlink(7), rtnetlink(7),
+// Documentation/networking/tuntap.rst). The program uses one buffer for each request, asks for no authorisation, checks
+// nothing and stores nothing.
 
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace qemutap::bench {
 
-// A tap to be, of the N-th /30 of 10.128.0.0/9, where the service that is measured beside has nothing.
+// A tap to make, on the N-th /30 of 10.128.0.0/9, where the service under test has no subnets.
 struct BareTap {
     explicit BareTap(unsigned index);
 
@@ -29,11 +29,11 @@ class Kernel {
 public:
     Kernel();
 
-    // Made, owned, tagged, addressed and up; persistent, and its queue closed, if it is to be opened by its name.
-    // Throws std::system_error with the call in its text.
+    // Makes the tap and sets its owner, alias and address, and sets it up. With `persistent`, also makes it persistent
+    // and closes the queue, so that it can be opened by name. Throws std::system_error with the call in its text.
     void create(BareTap &tap, bool persistent);
 
-    // The work of an end by request: down, into a group of its own, and all of the group deleted in one message.
+    // Does the work of a Release: sets the taps down, into a group of their own, and deletes that group in one message.
     void remove(const std::vector<BareTap> &taps);
 
 private:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""bench.py [--quick]: takes every figure, on a scratch host, and writes RESULTS.md beside this file."""
+"""bench.py [--quick]: takes all figures on a scratch host and, without --quick, writes RESULTS.md beside this file."""
 
 import datetime
 import os
@@ -29,7 +29,7 @@ VERSIONS = {"qemu-tapctl": [CLIENT, "--version"], "dbus-daemon": ["dbus-daemon",
 
 def version(argv):
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    return done.stdout.splitlines()[0] if done.stdout else "not here"
+    return done.stdout.splitlines()[0] if done.stdout else "not installed"
 
 
 def page(rows, quick, seconds):
@@ -41,7 +41,7 @@ Written by `tools/bench{' --quick' if quick else ''}` on {now:%Y-%m-%d %H:%M} UT
 Linux {platform.release()}, {processors()}.
 {versions}.
 
-Times are of one machine and one moment; what counts are the ratios, of times that were taken side by side.
+Times are of one machine at one moment. Compare only the ratios, whose times were taken side by side.
 
 {as_page(rows)}
 """

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Point 5: a thousand leases that end together, and what somebody else waits meanwhile, beside what the kernel's own
-lock makes anybody wait."""
+"""Point 5: a thousand leases end at once. Measured are the time that this takes, and the longest wait of another user
+meanwhile, each compared with bare taps, for which the kernel's own lock makes processes wait too."""
 
 from figures import Row, median, number, spread
 from place import MANY, UID, Place, finished
 
-MICRO = 0.001  # of a microsecond in milliseconds
+MICRO = 0.001  # a microsecond in milliseconds
 
 
 class Ends:
-    """The times of one way to end, and the longest that one waited meanwhile who made one tap after the other."""
+    """The times of one way to end taps, and the longest waits meanwhile of a process that makes tap after tap."""
 
     def __init__(self, place, other):
         self.place, self.other, self.times, self.waits = place, other, [], []
@@ -22,10 +22,12 @@ class Ends:
 
 def rows(floor_text, floor, ours_text, ours):
     yield Row(5, f"the floor: {floor_text}", spread(floor.times, MICRO))
-    yield Row(5, f"{ours_text}, by the floor", spread(ours.times, MICRO), median(ours.times) / median(floor.times), 2)
-    yield Row(5, "meanwhile, who makes bare taps waits at most", f"{number(median(floor.waits) * MICRO)} ms")
-    yield Row(5, "meanwhile, another user's Acquire waits at most, by that", f"{number(median(ours.waits) * MICRO)} ms",
-              median(ours.waits) / median(floor.waits), 1.5)
+    yield Row(5, f"{ours_text}, divided by the floor", spread(ours.times, MICRO),
+              median(ours.times) / median(floor.times), 2)
+    yield Row(5, "longest wait meanwhile of a process that makes bare taps",
+              f"{number(median(floor.waits) * MICRO)} ms")
+    yield Row(5, "longest wait meanwhile of another user's Acquire, divided by that of bare taps",
+              f"{number(median(ours.waits) * MICRO)} ms", median(ours.waits) / median(floor.waits), 1.5)
 
 
 def endings(quick):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Times, what they come to, and the table of them. All that is said of speed is a ratio of what was taken side by side
-in one run: of another machine, or another moment of this one, no figure here says anything."""
+"""Times, their statistics, and the table of them. Each statement about speed is a ratio of times that were taken side
+by side in one run, because a time alone says nothing about another machine or about another moment on this one."""
 
 import dataclasses
 import math
@@ -12,14 +12,14 @@ def median(times):
 
 
 def p99(times):
-    """The least that 99 of 100 do not exceed."""
+    """Return the least time that 99 of 100 do not exceed."""
     return sorted(times)[math.ceil(len(times) * 0.99) - 1]
 
 
 @dataclasses.dataclass
 class Row:
-    """A line of the table. `value` of `limit` is at most what was asked for, or at least where `least` is set; without
-    a limit the line is there to compare others with."""
+    """A line of the table. With a `limit`, `value` must be at most that, or at least that if `least` is set. A line
+    without a limit is there for comparison."""
 
     point: int
     what: str
@@ -45,7 +45,7 @@ def number(value):
 
 
 def spread(times, scale=1, unit="ms"):
-    """Median and p99 of how many."""
+    """Return the median, the p99 and the count of the times as text."""
     return f"median {number(median(times) * scale)} {unit}, p99 {number(p99(times) * scale)} {unit} of {len(times)}"
 
 

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// measure WHAT ARG...: takes times, side by side in one process where they are to be compared, and prints them: a line
-// for each kind, its name and then its times in microseconds. What they mean is for bench.py to say.
+// measure WHAT ARG...: takes times, in one process if they are to be compared, and prints a line for each kind: its
+// name, then its times in microseconds. bench.py interprets them.
 //
-//   calls HOLD UID ROUNDS     a bare tap; an empty call; an Acquire of UID's; polkit's part of it, unless UID is 0
-//   crowd CLIENTS ROUNDS      so many processes at once, in turns: a bare tap each; an Acquire each
-//   deletion COUNT            so many bare taps, deleted as a group
-//   owners bare|leases COUNT  a process for each tap, all killed when a line comes on stdin; until all are gone
-//   fill COUNT                so many leases of one tap by name, of root's; they stay
+//   calls HOLD UID ROUNDS     a bare tap; an empty call; an Acquire by UID; polkit's part of it, unless UID is 0
+//   crowd CLIENTS ROUNDS      that many processes at once, alternately: a bare tap each; an Acquire each
+//   deletion COUNT            the deletion of that many bare taps as a group
+//   owners bare|leases COUNT  a process for each tap; when a line comes on stdin, kills all and waits for their end
+//   fill COUNT                acquires that many leases by name, of one tap, for root; they stay
 //   now                       the clock's time, at once
-//   command COMMAND...        a whole program, from its start to its end, and the most memory that it had, in KiB: of a
-//                             small process's child, as the kernel counts what the child was before its exec too
-//   stream bare|UID           one after the other until stdin ends
+//   command COMMAND...        a whole program from its start to its end, and its maximum resident memory in KiB. This
+//                             process is small because the kernel also counts the memory of the child before its exec
+//   stream bare|UID           makes a tap or a lease, one after the other, until stdin ends
 //
 // Prints "ready" before it waits for stdin.
 
@@ -94,7 +94,7 @@ Times calls(const char *hold, uid_t uid, unsigned rounds)
     Times times;
     const bool persistent = std::string_view{hold} == "name";
     const auto once = [&](unsigned round) {
-        // Each is undone before the next is taken, which finds the host as its predecessor did.
+        // Each is undone before the next one, so that all find the host in the same state.
         {
             std::vector<BareTap> tap;
             tap.emplace_back(round);
@@ -110,14 +110,14 @@ Times calls(const char *hold, uid_t uid, unsigned rounds)
         if (persistent)
             caller.release(lease);
     };
-    once(rounds); // not counted: programs are loaded, caches filled
+    once(rounds); // not counted: it loads programs and fills caches
     times.clear();
     for (unsigned round = 0; round < rounds; ++round)
         once(round);
     return times;
 }
 
-// What processes that begin at the same moment write down of it.
+// The times that processes record which begin at the same moment.
 struct Shared {
     pthread_barrier_t barrier;
     struct {
@@ -138,7 +138,7 @@ Shared &make_shared_memory(unsigned clients)
     return shared;
 }
 
-// A child that can't do its part ends, and with it everything.
+// A child that fails ends its parent too, and with it all other children.
 pid_t start_child(const std::function<void()> &act)
 {
     const pid_t parent = ::getpid();
@@ -208,7 +208,7 @@ Times crowd(unsigned clients, unsigned rounds)
         kernel.remove(taps);
         wait();
         one("acquire");
-        wait(); // the leases are gone
+        wait(); // all clients have released their leases
     }
     return times;
 }
@@ -239,7 +239,7 @@ Times owners(bool bare, unsigned count)
         else
             lease = caller->acquire("fd");
         children.push_back(start_child([] { ::pause(); }));
-        // Theirs alone from here on: each closes it as its process ends.
+        // The descriptor is now open only in the child, so its end closes it.
     }
     print_ready();
     std::getchar();
@@ -317,7 +317,7 @@ Times measured(const std::vector<const char *> &words)
         return fill(number(words[1]));
     if (what == "command" && words.size() > 1)
         return command({words.begin() + 1, words.end()});
-    if (what == "now") // what follows is for QEMU, in whose place this is
+    if (what == "now") // `run` appends QEMU's words, which this ignores
         return {{"now", {now()}}};
     if (what == "stream" && words.size() == 2)
         return stream(std::string_view{words[1]} == "bare" ? std::nullopt : std::optional<uid_t>{number(words[1])});

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What people get their taps by today, really run: each with `up()` and `down()`, whose time is taken by whoever calls
-them. A peer that can't run here raises when it is made."""
+"""The other ways by which people get taps today. Each peer runs really, with `up()` and `down()` that return their
+time. The constructor of a peer that cannot run here raises an exception."""
 
 import array
 import os
@@ -11,9 +11,9 @@ from place import UID, mount_empty
 from rig import users
 from rig.process import Process
 
-# Yocto's steps for its tap N, as its scripts have done them since they use ip(8) (openembedded-core, runqemu-ifup and
-# runqemu-ifdown): the lowest number above all that are there, owner, where the programs are, address, route, two rules of
-# masquerading, forwarding. Each line stands for the programs that the script starts there, which(1) and sed(1) too.
+# The steps of Yocto's scripts for tap N since they use ip(8) (openembedded-core, runqemu-ifup and runqemu-ifdown): find
+# the highest number in use, make the tap with its owner, look for programs, set address and route, add two masquerading
+# rules, and enable forwarding. Each line starts the programs that the script starts there, even which(1) and sed(1).
 IFUP = f"""
 ip tuntap list | cut -f 1 -d : | grep tap | sed s/tap// | sort -rn | head -n 1
 ip tuntap add "$1" mode tap user {UID}
@@ -40,7 +40,7 @@ echo "$1" | sed s/tap//
 iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 1))/32
 iptables -D POSTROUTING -t nat -j MASQUERADE -s 192.168.7.$(($2 * 2 + 2))/32
 """
-# The least that a script can do.
+# The least that a script must do.
 IP_UP = f"""
 ip tuntap add "$1" mode tap user {UID}
 ip addr add 192.168.7.1/24 dev "$1"
@@ -55,7 +55,7 @@ NETWORK = """<network><name>bench</name><bridge name="benchbr0"/>
 
 
 class Script:
-    """Steps in a shell, for one tap after the other. `-e`: one that fails is a peer that can't run."""
+    """Steps in a shell, for one tap after another. With `-e` a failed step makes the measurement fail."""
 
     def __init__(self, place, name, shell, up, down, number):
         self.place, self.name, self.shell, self.texts = place, name, shell, (up, down)
@@ -69,7 +69,7 @@ class Script:
 
 
 class Runqemu:
-    """The user's own copy of the scripts."""
+    """The scripts in the folder OE_SCRIPTS."""
 
     name = "runqemu-ifup, runqemu-ifdown of OE_SCRIPTS"
 
@@ -96,7 +96,7 @@ def shell(place):
 
 
 class Libvirt:
-    """An isolated network by a libvirtd that has been asked once already."""
+    """An isolated network of a libvirtd that has made one before."""
 
     name = "virsh net-create, net-destroy"
 
@@ -125,7 +125,7 @@ class Libvirt:
 
 
 class Bridge:
-    """QEMU's setuid program: a tap on a bridge that somebody has made, as a descriptor."""
+    """QEMU's setuid program: it returns a tap on an existing bridge as a descriptor."""
 
     name = "qemu-bridge-helper with a ready bridge"
     program = "/usr/lib/qemu/qemu-bridge-helper"
@@ -140,12 +140,12 @@ class Bridge:
         self.tap = -1
 
     def up(self):
-        ours, its = socket.socketpair()
-        with ours, its:
+        own, its = socket.socketpair()
+        with own, its:
             os.set_inheritable(its.fileno(), True)
             took = self.place.milliseconds(self.program, "--use-vnet", f"--fd={its.fileno()}", "--br=benchbr1",
                                            pass_fds=[its.fileno()])
-            _, ancillary, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
+            _, ancillary, _, _ = own.recvmsg(1, socket.CMSG_SPACE(4))
             (self.tap,) = array.array("i", ancillary[0][2])
         return took
 

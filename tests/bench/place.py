@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where times are taken: a scratch host with everything that is compared, and its programs, run and timed."""
+"""A scratch host with everything that is compared, and the means to run and time programs on it."""
 
 import contextlib
 import os
@@ -12,18 +12,18 @@ from rig.host import BUS_POLICY, Host, identity, program_environment
 
 USER = "alice"
 UID = users.USERS[USER]
-# For the method that does nothing, which is what the bus costs.
+# Allows the method that does nothing, whose time is the cost of the bus.
 NOTHING = """<busconfig><policy context="default">
   <allow own="org.qemutap1.Nothing"/>
   <allow send_destination="org.qemutap1.Nothing"/>
 </policy></busconfig>
 """
-# For those figures that need thousands of leases.
+# Options for the figures that need thousands of leases.
 MANY = ("--prefix-length=30", "--max-taps=8000", "--max-taps-per-user=8000", "--log-level=warning")
 
 
 class Place(Host):
-    """A host whose service runs, with these options, and has given nothing yet."""
+    """A host with a running service, started with these options, that has no leases yet."""
 
     def __init__(self, *options):
         super().__init__()
@@ -38,17 +38,17 @@ class Place(Host):
         self.start_daemon(*options)
 
     def close(self):
-        """Leases outlive their service: none is left to whoever comes next."""
+        """End all leases, because they outlive their service and would be there for the next host."""
         super().close()
         subprocess.run(self.daemon_command("--end-leases"), stdout=subprocess.DEVNULL, check=True)
 
     def measure(self, *words):
-        """The times that `measure` takes, in microseconds, by their names."""
+        """Return the times that `measure` takes, in microseconds, by name."""
         done = subprocess.run([self.measurer, *map(str, words)], stdout=subprocess.PIPE, text=True, check=True)
         return times_of(done.stdout.splitlines())
 
     def measuring(self, *words):
-        """The same, begun: it has said that it is ready."""
+        """Start `measure`, wait until it is ready, and return it."""
         popen = subprocess.Popen([self.measurer, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  text=True)
         if popen.stdout.readline() != "ready\n":
@@ -56,8 +56,8 @@ class Place(Host):
         return popen
 
     def calm(self):
-        """Returns when the service has nothing more to hear of what was done: the kernel tells of carriers that went some
-        hundred a second. How often the service had woken then."""
+        """Wait until the service has processed all events of what was done: the kernel announces only some hundred lost
+        carriers a second. Return how often the service has woken up."""
         before = -1
         while before != switches(self.daemon.pid):
             before = switches(self.daemon.pid)
@@ -65,12 +65,12 @@ class Place(Host):
         return before
 
     def output(self, *argv, user=USER):
-        """What a user's program prints."""
+        """Return what a user's program prints."""
         return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, cwd="/",
                               env=program_environment(user), **identity(user)).stdout
 
     def command(self, *argv, user="root", **how):
-        """A whole program of a user's: its time in milliseconds, and the most memory that it had, in KiB."""
+        """Run a user's whole program; return its time in milliseconds and its maximum resident memory in KiB."""
         done = subprocess.run([self.measurer, "command", *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False, cwd="/", env=program_environment(user),
                               **identity(user), **how)
@@ -83,12 +83,12 @@ class Place(Host):
         return self.command(*argv, **how)[0]
 
     def ctl(self, *words, user=USER):
-        """The same of the client."""
+        """Run the client; return its time in milliseconds."""
         return self.milliseconds("qemu-tapctl", *words, user=user)
 
 
 def switches(pid):
-    """How often it has gone to sleep, which is once for each time it woke."""
+    """Return how often the process went to sleep, which is once for each time it woke up."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         (line,) = [line for line in file if line.startswith("voluntary_ctxt_switches:")]
     return int(line.split()[1])
@@ -103,7 +103,7 @@ def times_of(lines):
 
 
 def finished(popen):
-    """The times of a `measuring` that is told to end."""
+    """End a program that `measuring` started, and return its times."""
     with contextlib.closing(popen.stdout):
         popen.stdin.close()
         times = times_of(popen.stdout.read().splitlines())
@@ -113,7 +113,7 @@ def finished(popen):
 
 
 def mount_empty(*folders):
-    """Of this host only: programs that keep things in fixed places."""
+    """Cover folders of this host with empty ones, for programs that store things in fixed places."""
     for folder in folders:
         os.makedirs(folder, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Points 2, 3 and 6: whole programs, as people run them, beside those that they run today."""
+"""Points 2, 3 and 6: whole programs, as people run them, beside the programs that people use today."""
 
 import time
 
@@ -9,7 +9,7 @@ from place import MANY, USER, Place, switches
 
 
 def taken_in_turns(rounds, *runs):
-    """The times of each, round by round: what else happens meets all of them."""
+    """Return the times of each run. All take turns, so that other load affects each of them."""
     found = [[] for _ in runs]
     for run in runs:
         run()  # not counted
@@ -58,22 +58,22 @@ def _beside_peers(place, rounds):
             rounds, up_two, up_and_down, twice(yocto), both(yocto), both(libvirt), both(shell), first_half(bridge))
     finally:
         libvirt.close()
-    yield Row(2, "`qemu-tapctl up --count 2`, a user's, the whole process", spread(two))
-    yield Row(2, f"{yocto.name}: up, twice; ours is so many times faster", spread(their_two),
+    yield Row(2, "`qemu-tapctl up --count 2` as a user, whole process", spread(two))
+    yield Row(2, f"{yocto.name}, up only, twice; how many times as long as `up --count 2`", spread(their_two),
               median(their_two) / median(two), 8, least=True)
     yield Row(2, "`qemu-tapctl up` and `down` of one tap", spread(one))
-    yield Row(2, f"{yocto.name}: up and down; ours is so many times faster", spread(their_one),
+    yield Row(2, f"{yocto.name}, up and down; how many times as long as `up` and `down`", spread(their_one),
               median(their_one) / median(one), 4, least=True)
-    yield Row(2, f"{libvirt.name}; ours of two taps is so many times faster", spread(network),
+    yield Row(2, f"{libvirt.name}; how many times as long as `up --count 2`", spread(network),
               median(network) / median(two), 1, least=True)
-    yield Row(2, "the same, by ours of one tap, up and down", spread(network), median(network) / median(one), 1,
-              least=True)
-    yield Row(2, f"{shell.name}, and one to delete it; for comparison", spread(commands))
-    yield Row(2, f"{bridge.name}, no address, to the descriptor; for comparison", spread(descriptor))
+    yield Row(2, "the same; how many times as long as `up` and `down` of one tap", spread(network),
+              median(network) / median(one), 1, least=True)
+    yield Row(2, f"{shell.name} and one that deletes the tap; for comparison", spread(commands))
+    yield Row(2, f"{bridge.name}, without an address, until it has the descriptor; for comparison", spread(descriptor))
 
 
 def until_exec(quick):
-    """A program in QEMU's place writes down when it begins."""
+    """Measure when a program begins that runs in place of QEMU."""
     with Place() as place:
         def begun(*before):
             def run():
@@ -83,7 +83,7 @@ def until_exec(quick):
             return run
         direct, through = taken_in_turns(20 if quick else 100, begun(), begun("qemu-tapctl", "run", "--"))
     yield Row(3, "a program started directly, until its first line", spread(direct, 1000))
-    yield Row(3, "through `qemu-tapctl run`, a user's: more than directly", spread(through, 1000),
+    yield Row(3, "through `qemu-tapctl run` as a user; how much later than directly", spread(through, 1000),
               (median(through) - median(direct)) * 1000, 12, " ms")
 
 
@@ -107,6 +107,7 @@ def memory(quick):
         time.sleep(seconds)
         woke = switches(daemon) - before
     yield Row(6, "the service's resident memory, idle", f"{idle} KiB", idle / 1024, 12, " MiB")
-    yield Row(6, f"more of it for each lease, of {count}", f"{number(each)} KiB", each, 4, " KiB")
-    yield Row(6, "the client's resident memory, the most of list, up and down", f"{client:.0f} KiB", client / 1024, 7, " MiB")
-    yield Row(6, f"the idle service woke up in {seconds} s, {count} leases there", f"{woke} times", woke, 0)
+    yield Row(6, f"the service's memory growth for each of {count} leases", f"{number(each)} KiB", each, 4, " KiB")
+    yield Row(6, "the client's resident memory, maximum of list, up and down", f"{client:.0f} KiB",
+              client / 1024, 7, " MiB")
+    yield Row(6, f"wake-ups of the idle service in {seconds} s with {count} leases", f"{woke} times", woke, 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// sd-bus by hand, one function for each call.
+// Calls by sd-bus, one function for each call.
 
 #include "tests/bench/service.hpp"
 
@@ -64,7 +64,7 @@ int answer_nothing(sd_bus_message *call, void *, sd_bus_error *)
 
 Caller::Caller(uid_t uid)
 {
-    // The bus asks the kernel who connects.
+    // The bus asks the kernel for the uid of the process that connects.
     require(::seteuid(uid), "seteuid");
     const int result = sd_bus_open_system(&bus_);
     require(::seteuid(0), "seteuid");
@@ -135,7 +135,7 @@ void start_nothing()
         const bool there = ::read(ready[0], &byte, 1) == 1;
         ::close(ready[0]);
         if (!there)
-            throw std::runtime_error{"the empty method is not there"};
+            throw std::runtime_error{"the process with the empty method did not start"};
         return;
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Calls as a program without any library of ours makes them, by sd-bus (sd-bus(3)): to the service, to polkit, and to
-// an empty method of nobody in particular, which is what the bus itself costs.
+// Calls by sd-bus (sd-bus(3)) alone, without the project's own client code: to the service, to polkit, and to a method
+// that does nothing, whose time is the cost of the bus.
 
 #pragma once
 
@@ -22,7 +22,7 @@ struct Lease {
     std::vector<UniqueFd> queues;
 };
 
-// A connection of a user's. Every call throws std::runtime_error with the error's name and text.
+// A connection as this user. Every call throws std::runtime_error with the error's name and text.
 class Caller {
 public:
     explicit Caller(uid_t uid);
@@ -31,14 +31,14 @@ public:
     Lease acquire(const char *hold);
     void release(const Lease &lease);
     void call_nothing();
-    // The question that the service asks about a caller.
+    // Asks polkit the question that the service asks about a caller.
     void ask_polkit(const Caller &about);
 
 private:
     sd_bus *bus_ = nullptr;
 };
 
-// Answers the empty method until its process ends, in one that ends with this one's.
+// Starts a process that answers the empty method and ends with this one.
 void start_nothing();
 
 } // namespace qemutap::bench
