@@ -119,7 +119,7 @@ class Descriptors(Unread):
         """Of a user's six unread answers with 16 queues each four are made, and others are served (I8)."""
         others = self.connect("bob"), self.connect("root")
         idle = self.median(others)
-        asked = self.attack("alice")
+        asked = self.attack("alice")  # noqa: F841 (the connections stay open until the test ends)
         self.settle(UNREAD)
         self.assert_served(idle, *others)
         self.ok("bob", "run", "--", "true")
