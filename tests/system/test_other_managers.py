@@ -7,7 +7,6 @@ import time
 import unittest
 
 from container import Container
-from rig import kernel
 
 EVERY_DEVICE = """[Match]
 Type=ether
