@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The steps of the demonstration, on a scratch host that tests/rig/enter has made: a private system bus, polkitd
-and the daemon, then everything else as alice, an ordinary user in the group qemu-tap."""
+"""The steps of the demonstration on the scratch host that tests/rig/enter creates. It starts a private system bus,
+polkitd and the daemon. alice, an ordinary user in the group qemu-tap, runs all other programs."""
 
 import os
 import pathlib
@@ -27,7 +27,7 @@ def say(text):
 
 
 def show(host, *arguments):
-    """A command of alice's as she would type it, and what she sees."""
+    """Prints a command of alice's, runs it, and prints its output."""
     print(f"{BOLD}alice$ qemu-tapctl {' '.join(arguments)}{PLAIN}", flush=True)
     done = host.ctl("alice", *arguments)
     print(done.out + done.err, end="", flush=True)
@@ -37,18 +37,18 @@ def show(host, *arguments):
 
 
 class BootClock:
-    """Seconds since QEMU's start, told while the guest says nothing."""
+    """Prints the seconds since QEMU's start while the guest is silent."""
 
     def __init__(self):
         self.started = time.monotonic()
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self._tell, daemon=True)
+        self.thread = threading.Thread(target=self._report, daemon=True)
         self.thread.start()
 
     def seconds(self):
         return time.monotonic() - self.started
 
-    def _tell(self):
+    def _report(self):
         while not self.over.wait(2):
             print(f"  ... {self.seconds():.0f} s since QEMU's start", flush=True)
 
@@ -58,7 +58,7 @@ class BootClock:
 
 
 def boot(host):
-    """Runs a two-NIC guest; returns its lines."""
+    """Runs a guest with two NICs and returns its lines."""
     qemu = ["qemu-system-x86_64", "-machine", "pc,accel=tcg", "-m", "256", "-nodefaults", "-no-user-config", "-display",
             "none", "-serial", "stdio", "-no-reboot", "-kernel", host.share(str(IMAGES / "vmlinuz")),
             "-initrd", host.share(str(IMAGES / "initrd")), "-append", "console=ttyS0 quiet guest.interval=0.2"]
