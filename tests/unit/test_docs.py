@@ -263,6 +263,16 @@ class Facts(unittest.TestCase):
         # A string literal can continue on the next line.
         return re.sub(r'"\s*\n\s*"', "", text).replace('\\"', '"')
 
+    def test_rooms(self):
+        """Each folder that CONTRIBUTING.md names as a place for code exists."""
+        text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        table = text.split("## Where a line lives")[1].split("## Rules")[0]
+        folders = re.findall(r"(?<![\w/])([a-z]+(?:/[a-z]+)*)/(?= )|(?<![\w/])(tests/[a-z]+)", table)
+        self.assertGreater(len(folders), 15, "the folders were not found")
+        for folder in filter(None, (name for pair in folders for name in pair)):
+            with self.subTest(folder=folder):
+                self.assertTrue((ROOT / folder).is_dir())
+
     def test_version(self):
         """The newest section of the CHANGELOG has the version in meson.build."""
         programs = re.search(r"^  version: '(.*)'", (ROOT / "meson.build").read_text(encoding="utf-8"), re.M).group(1)
