@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The steps of the demonstration on the scratch host that tests/rig/enter creates. It starts a private system bus,
+"""The steps of the demonstration on the scratch host that tests/enter creates. It starts a private system bus,
 polkitd and the daemon. alice, an ordinary user in the group qemu-tap, runs all other programs."""
 
 import os
@@ -10,12 +10,8 @@ import sys
 import threading
 import time
 
-sys.dont_write_bytecode = True
-TREE = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TREE / "tests"))
-
-from rig import kernel, users  # noqa: E402 (the path above comes first)
-from rig.host import Host  # noqa: E402
+from tests.lib import kernel, users
+from tests.lib.host import Host
 
 IMAGES = pathlib.Path(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl") / "guest/cloud"
 BOOT_SECONDS = 90

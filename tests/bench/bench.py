@@ -9,15 +9,11 @@ import subprocess
 import sys
 import time
 
-sys.dont_write_bytecode = True
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+from tests.bench import calls, endings, programs
+from tests.bench.figures import as_page, as_text
+from tests.lib.machine import processors
 
-import calls  # noqa: E402 (the paths above come first)
-import endings  # noqa: E402
-import programs  # noqa: E402
-from figures import as_page, as_text  # noqa: E402
-from rig.machine import processors  # noqa: E402
+HERE = pathlib.Path(__file__).resolve().parent
 
 WHAT = [calls.one_call, programs.beside_peers, programs.until_exec, calls.growth, endings.endings, programs.memory,
         calls.crowd]

@@ -4,8 +4,8 @@ that the kernel and the bus need for the same work."""
 
 import time
 
-from figures import Row, median, number, p99, spread
-from place import MANY, UID, Place
+from tests.bench.figures import Row, median, number, p99, spread
+from tests.bench.place import MANY, UID, Place
 
 MICRO = 0.001  # a microsecond in milliseconds
 

@@ -2,8 +2,8 @@
 """Point 5: a thousand leases end at once. Measured are the time that this takes, and the longest wait of another user
 meanwhile, each compared with bare taps, for which the kernel's own lock makes processes wait too."""
 
-from figures import Row, median, number, spread
-from place import MANY, UID, Place, finished
+from tests.bench.figures import Row, median, number, spread
+from tests.bench.place import MANY, UID, Place, finished
 
 MICRO = 0.001  # a microsecond in milliseconds
 

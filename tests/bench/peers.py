@@ -7,9 +7,9 @@ import os
 import socket
 import subprocess
 
-from place import UID, mount_empty
-from rig import users
-from rig.process import Process
+from tests.bench.place import UID, mount_empty
+from tests.lib import users
+from tests.lib.process import Process
 
 # The steps of Yocto's scripts for tap N since they use ip(8) (openembedded-core, runqemu-ifup and runqemu-ifdown): find
 # the highest number in use, make the tap with its owner, look for programs, set address and route, add two masquerading

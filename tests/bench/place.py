@@ -7,8 +7,8 @@ import re
 import subprocess
 import time
 
-from rig import users
-from rig.host import BUS_POLICY, Host, identity, program_environment
+from tests.lib import users
+from tests.lib.host import BUS_POLICY, Host, identity, program_environment
 
 USER = "alice"
 UID = users.USERS[USER]

@@ -3,9 +3,9 @@
 
 import time
 
-import peers
-from figures import Row, median, number, spread
-from place import MANY, USER, Place, switches
+from tests.bench import peers
+from tests.bench.figures import Row, median, number, spread
+from tests.bench.place import MANY, USER, Place, switches
 
 
 def taken_in_turns(rounds, *runs):

@@ -2,13 +2,10 @@
 """A caller whose queue on the bus is full, and that calls the service without a pause until its standard input ends.
 The bus refuses each answer and sends the service an error whose text quotes this caller's command line."""
 
-import os
 import select
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from rig.bus import BUS, SIGNAL, Connection  # noqa: E402 (the path above comes first)
+from tests.lib.bus import BUS, SIGNAL, Connection
 
 NO_REPLY = 1
 # Four of these exceed what the bus keeps for one connection (max_outgoing_bytes, 127 MiB).

@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from unittest import mock
 
-from rig import users
-from rig.bus import CALL, BusError, Variant
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import users
+from tests.lib.bus import CALL, BusError, Variant
 
 BY_NAME = {"hold": Variant("s", "name")}
 ASKING = {**BY_NAME, "interactive": Variant("b", True)}

@@ -7,10 +7,10 @@ import os
 import signal
 from xml.etree import ElementTree
 
-from rig import users
-from rig.host import TREE
-from ring import BusRing
-from terminal import Terminal, processes
+from tests.bus.ring import BusRing
+from tests.bus.terminal import Terminal, processes
+from tests.lib import users
+from tests.lib.host import TREE
 
 AGENT, PASSWORD_CHECKER = "pkttyagent", "polkit-agent-he"
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"

@@ -9,9 +9,9 @@ import re
 import subprocess
 import unittest
 
-from rig import furnish, kernel, users
-from rig.bus import CALL
-from rig.host import Host
+from tests.lib import furnish, kernel, users
+from tests.lib.bus import CALL
+from tests.lib.host import Host
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")

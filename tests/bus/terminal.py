@@ -13,8 +13,8 @@ import signal
 import termios
 import time
 
-from rig import users
-from rig.process import HANGS, until
+from tests.lib import users
+from tests.lib.process import HANGS, until
 
 # The shell keeps the terminal open until the test has seen all it needs. Its first argument is the file for the
 # program's output, which must not reach the terminal. Without the trap ^C would end the shell with the program.

@@ -6,10 +6,10 @@ import multiprocessing
 import os
 import signal
 
-from rig import kernel
-from rig.bus import BUS, SIGNAL, Variant
-from rig.host import BUS_POLICY
-from ring import MANAGER, BusRing
+from tests.bus.ring import MANAGER, BusRing
+from tests.lib import kernel
+from tests.lib.bus import BUS, SIGNAL, Variant
+from tests.lib.host import BUS_POLICY
 
 ATTENDED = {"hold": Variant("s", "name"), "attended": Variant("b", True)}
 NO_REPLY = 1

@@ -7,9 +7,9 @@ import os
 import socket
 import threading
 
-from rig.bus import BUS, CALL, DESCRIPTORS, DESTINATION, REPLY_TO, RETURN, SIGNATURE, Disconnected, Variant
-from rig.wire import Encoder
-from ring import MANAGER, BusRing
+from tests.bus.ring import MANAGER, BusRing
+from tests.lib.bus import BUS, CALL, DESCRIPTORS, DESTINATION, REPLY_TO, RETURN, SIGNATURE, Disconnected, Variant
+from tests.lib.wire import Encoder
 
 LEASE = "0123456789abcdef"
 TAP = {"name": Variant("s", "tap8"), "index": Variant("u", 8), "gateway": Variant("s", "192.168.8.1"),

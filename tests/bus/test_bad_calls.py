@@ -4,9 +4,9 @@ messages. Each gets InvalidArgument with a text that names the mistake, changes 
 
 import os
 
-from rig import kernel
-from rig.bus import BusError, Disconnected, Variant
-from ring import MANAGER, NO_LEASE, BusRing, error_name
+from tests.bus.ring import MANAGER, NO_LEASE, BusRing, error_name
+from tests.lib import kernel
+from tests.lib.bus import BusError, Disconnected, Variant
 
 S, U, T, B = "s", "u", "t", "b"
 

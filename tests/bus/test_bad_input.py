@@ -4,8 +4,8 @@
 import os
 import subprocess
 
-from rig import furnish, kernel
-from ring import NO_LEASE, BusRing
+from tests.bus.ring import NO_LEASE, BusRing
+from tests.lib import furnish, kernel
 
 # An error that quotes a label must not pass control characters to a user's terminal.
 BAD_LABELS = {"empty": "", "64 bytes": "a" * 64, "65 bytes": "a" * 65, "10,000 bytes": "a" * 10_000,

@@ -7,8 +7,8 @@ import random
 import subprocess
 import threading
 
-from rig import kernel
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import kernel
 
 FOUR = ("alice", "bob", "carol", "dave")
 UP_AND_DOWN = r"""

@@ -4,9 +4,9 @@ daemon with 2 and an error that names the option, before it owns its name or mak
 
 import os
 
-from rig import furnish, kernel
-from rig.host import DAEMON_NAME
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import furnish, kernel
+from tests.lib.host import DAEMON_NAME
 
 CONFIGURATION = "/etc/qemu-tapd.conf"
 

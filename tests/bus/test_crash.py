@@ -6,8 +6,8 @@ import random
 import subprocess
 import time
 
-from rig import kernel, users
-from ring import NO_LEASE, BusRing, half_made_lease, tag, tag_as_version_1
+from tests.bus.ring import NO_LEASE, BusRing, half_made_lease, tag, tag_as_version_1
+from tests.lib import kernel, users
 
 
 class Restart(BusRing):

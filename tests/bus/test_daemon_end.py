@@ -5,11 +5,11 @@ import os
 import signal
 import time
 
-from rig import furnish, kernel
-from rig.bus import BusError, Variant
-from rig.process import Process
-from rig.host import DAEMON_NAME, program_environment
-from ring import BusRing, error_name
+from tests.bus.ring import BusRing, error_name
+from tests.lib import furnish, kernel
+from tests.lib.bus import BusError, Variant
+from tests.lib.host import DAEMON_NAME, program_environment
+from tests.lib.process import Process
 
 LIMIT = 20  # seconds that the daemon waits for polkit
 

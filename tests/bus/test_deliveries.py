@@ -5,10 +5,10 @@ whatever the text of the bus's error contains."""
 import subprocess
 import sys
 
-import full_queue
-from rig import kernel
-from rig.bus import Variant
-from ring import BusRing
+from tests.bus import full_queue
+from tests.bus.ring import BusRing
+from tests.lib import kernel
+from tests.lib.bus import Variant
 
 BY_NAME = {"hold": Variant("s", "name")}
 ROUNDS = 30
@@ -24,8 +24,8 @@ class Deliveries(BusRing):
 
     def full_queue(self, user, word):
         """Starts a process of that user, with this word as its name, that makes the bus refuse answers all the time."""
-        popen = self.host.start(user, word, f"{self.host.source}/tests/bus/full_queue.py", executable=sys.executable,
-                                stdin=subprocess.PIPE, stderr=None)
+        popen = self.host.start(user, word, "-m", "tests.bus.full_queue", executable=sys.executable, stdin=subprocess.PIPE,
+                                stderr=None, environment={"PYTHONPATH": self.host.source})
         self.addCleanup(self._end, popen)
         self.assertEqual(popen.stdout.readline(), b"full\n")
 

@@ -6,8 +6,8 @@ import os
 import random
 import time
 
-from rig import furnish, kernel, users
-from ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, VNET_HDR, BusRing, device_arguments, kernel_cmdline
+from tests.bus.ring import ADDED, MULTI_QUEUE, PERSIST, TAP_FLAGS, VNET_HDR, BusRing, device_arguments, kernel_cmdline
+from tests.lib import furnish, kernel, users
 
 
 class Run(BusRing):

@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 
-from rig import kernel
-from rig.host import TREE
-from ring import BusRing, error_name
+from tests.bus.ring import BusRing, error_name
+from tests.lib import kernel
+from tests.lib.host import TREE
 
 FOLDER = f"{TREE}/dbus/examples"
 

@@ -6,10 +6,10 @@ import os
 import shlex
 import time
 
-from rig import kernel
-from rig.host import Done
-from rig.wire import Variant
-from ring import BusRing, device_arguments, name_arguments
+from tests.bus.ring import BusRing, device_arguments, name_arguments
+from tests.lib import kernel
+from tests.lib.host import Done
+from tests.lib.wire import Variant
 
 
 class Grants(BusRing):

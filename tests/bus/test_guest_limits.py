@@ -8,11 +8,11 @@ import socket
 import struct
 import time
 
-from rig import kernel
-from rig.bus import Variant
-from rig.process import until
-from ring import BusRing
-from frames import Guest, UDP, is_arp_answer_for, is_multicast, mac_of, redirect, udp
+from tests.bus.frames import Guest, UDP, is_arp_answer_for, is_multicast, mac_of, redirect, udp
+from tests.bus.ring import BusRing
+from tests.lib import kernel
+from tests.lib.bus import Variant
+from tests.lib.process import until
 
 NET = "/proc/sys/net"
 PUT_BACK = "put back "

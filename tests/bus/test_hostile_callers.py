@@ -6,12 +6,12 @@ import os
 import socket
 from collections import Counter
 
-from hostile import ASKING, BY_NAME, PRESENT, PRESENT_IN_ALL, PROMPTS, PROMPTS_IN_ALL, HostileCallers
-from rig import users
-from rig.bus import CALL, DESCRIPTORS, DESTINATION, ERROR, MEMBER, MEMBER_OF, PATH, SIGNAL, SIGNATURE, Variant
-from rig.host import BUS_POLICY
-from rig.wire import Encoder
-from ring import MANAGER, NO_LEASE, error_name
+from tests.bus.hostile import ASKING, BY_NAME, PRESENT, PRESENT_IN_ALL, PROMPTS, PROMPTS_IN_ALL, HostileCallers
+from tests.bus.ring import MANAGER, NO_LEASE, error_name
+from tests.lib import users
+from tests.lib.bus import CALL, DESCRIPTORS, DESTINATION, ERROR, MEMBER, MEMBER_OF, PATH, SIGNAL, SIGNATURE, Variant
+from tests.lib.host import BUS_POLICY
+from tests.lib.wire import Encoder
 
 NO_ID = "x" * 1_000_000
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus")

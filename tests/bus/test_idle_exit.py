@@ -7,11 +7,11 @@ import select
 import signal
 import time
 
-from rig import kernel
-from rig.bus import CALL, BusError, Variant
-from rig.host import DAEMON_NAME
-from rig.process import HANGS
-from ring import BusRing, error_name
+from tests.bus.ring import BusRing, error_name
+from tests.lib import kernel
+from tests.lib.bus import CALL, BusError, Variant
+from tests.lib.host import DAEMON_NAME
+from tests.lib.process import HANGS
 
 IDLE = ("--idle-exit=1",)
 BY_NAME = {"hold": Variant("s", "name")}

@@ -5,8 +5,8 @@ reservation keeps an index, and root's `down LABEL` ends no other user's lease b
 import os
 import signal
 
-from rig import kernel, users
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import kernel, users
 
 CONFIGURATION = "/etc/qemu-tapd.conf"
 FIRST, SIZE = 7, 248

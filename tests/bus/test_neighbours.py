@@ -2,8 +2,8 @@
 """Foreign devices, addresses and routes are not taken, attached to, changed or deleted (I2, I3), whether they exist
 before the daemon starts or appear while it runs."""
 
-from rig import kernel
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import kernel
 
 
 def lan(name, *addresses):

@@ -5,10 +5,10 @@ answer at. The calls to polkit are counted too."""
 import os
 import subprocess
 
-from rig import users
-from rig.host import BIN
-from prompt import ACTIONS, AGENT, USER, Asked, message_of
-from terminal import BACKGROUND
+from tests.bus.prompt import ACTIONS, AGENT, USER, Asked, message_of
+from tests.bus.terminal import BACKGROUND
+from tests.lib import users
+from tests.lib.host import BIN
 
 
 class NotAsked(Asked):

@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 
-from rig import kernel, users
-from rig.process import until
-from prompt import ACTIONS, AGENT, PASSWORD_CHECKER, USER, Asked, command_of, message_of
-from terminal import SHELL, Terminal, children, processes
-from test_vhost import VHOST, place_vhost
+from tests.bus.prompt import ACTIONS, AGENT, PASSWORD_CHECKER, USER, Asked, command_of, message_of
+from tests.bus.terminal import SHELL, Terminal, children, processes
+from tests.bus.test_vhost import VHOST, place_vhost
+from tests.lib import kernel, users
+from tests.lib.process import until
 
 
 class Answers(Asked):

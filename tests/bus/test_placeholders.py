@@ -4,8 +4,8 @@ invalid placeholder is refused before anything is made."""
 
 import re
 
-from rig import kernel
-from ring import MULTI_QUEUE, NO_LEASE, TAP_FLAGS, BusRing, kernel_cmdline, netmask
+from tests.bus.ring import MULTI_QUEUE, NO_LEASE, TAP_FLAGS, BusRing, kernel_cmdline, netmask
+from tests.lib import kernel
 
 
 class Filled(BusRing):

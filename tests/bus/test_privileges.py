@@ -7,13 +7,13 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 
-from rig import furnish, kernel, users
-from rig.host import BUS_POLICY
-from rig.process import until
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import furnish, kernel, users
+from tests.lib.host import BUS_POLICY
+from tests.lib.process import until
 
-INSIDE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rig", "inside.py")
 CAP_NET_ADMIN = 1 << 12
 SERVICES = f"{furnish.RIG}/services"
 CONFIGURATION = "/etc/qemu-tapd.conf"
@@ -28,7 +28,8 @@ class Privileges(BusRing):
     options = None
 
     def outcomes(self, pid):
-        done = subprocess.run([INSIDE, str(pid)], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+        done = subprocess.run([sys.executable, "-m", "tests.lib.inside", str(pid)], stdout=subprocess.PIPE, text=True,
+                              check=True, timeout=60)
         return json.loads(done.stdout)
 
     def assert_given_up(self, pid):

@@ -6,10 +6,10 @@ import fcntl
 import os
 import struct
 
-from rig import kernel
-from rig.bus import Variant
-from rig.process import until
-from ring import MULTI_QUEUE, TAP_FLAGS, BusRing
+from tests.bus.ring import MULTI_QUEUE, TAP_FLAGS, BusRing
+from tests.lib import kernel
+from tests.lib.bus import Variant
+from tests.lib.process import until
 
 TUNSETIFF, TUNSETQUEUE, DETACH = 0x400454CA, 0x400454D9, 0x0400
 

@@ -4,8 +4,8 @@ Otherwise `run` refuses or warns."""
 
 import subprocess
 
-from rig import kernel
-from ring import HERE, BusRing, StandIn, kernel_cmdline
+from tests.bus.ring import HERE, BusRing, StandIn, kernel_cmdline
+from tests.lib import kernel
 
 FIRST_NUMBER = 800
 

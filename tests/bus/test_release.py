@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Leases end on request or by themselves. An end is complete and affects nothing else."""
 
-from rig import kernel
-from ring import NO_LEASE, BusRing
+from tests.bus.ring import NO_LEASE, BusRing
+from tests.lib import kernel
 
 
 class Down(BusRing):

@@ -6,8 +6,8 @@ import os
 import select
 import signal
 
-from rig import kernel, users
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import kernel, users
 
 CONFIGURATION = "/etc/qemu-tapd.conf"
 

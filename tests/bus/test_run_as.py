@@ -10,13 +10,13 @@ import struct
 import sys
 import termios
 
-from rig import kernel, users
-from rig.bus import CALL
-from rig.host import program_environment
-from rig.process import until
-from keys import DESCRIPTOR, SECRET
-from ring import HERE, BusRing
-from terminal import Terminal, children
+from tests.bus.keys import DESCRIPTOR, SECRET
+from tests.bus.ring import HERE, BusRing
+from tests.bus.terminal import Terminal, children
+from tests.lib import kernel, users
+from tests.lib.bus import CALL
+from tests.lib.host import program_environment
+from tests.lib.process import until
 
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"
@@ -205,8 +205,8 @@ class AwayFromRoot(BusRing):
 
     def test_keys_used_up(self):
         """If the user's key quota is used up the program is not started, rather than left with root's keyring."""
-        hoard = self.host.start("bob", sys.executable, "-c", HOARD, self.host.share(f"{HERE}/keys.py"),
-                                stdin=-1)
+        folder = os.path.dirname(self.host.share(f"{HERE}/keys.py"))
+        hoard = self.host.start("bob", sys.executable, "-c", HOARD, stdin=-1, environment={"PYTHONPATH": folder})
         self.addCleanup(BusRing._end, hoard)
         self.assertEqual(hoard.stdout.readline(), b"full\n")
         done = self.host.run("root", *self.attack())
@@ -218,8 +218,7 @@ class AwayFromRoot(BusRing):
 
 # Adds keys until the quota is used up. They are freed when the process ends.
 HOARD = """
-import os, sys
-sys.path.append(os.path.dirname(sys.argv[1]))
+import sys
 import keys
 keys.keyctl(keys.JOIN_SESSION_KEYRING, None)
 try:

@@ -4,9 +4,9 @@ lease's own, beside standard leases and beside taps that runqemu itself made."""
 
 import os
 
-from rig import kernel, users
-from rig.bus import BusError, Variant
-from ring import BusRing, error_name
+from tests.bus.ring import BusRing, error_name
+from tests.lib import kernel, users
+from tests.lib.bus import BusError, Variant
 
 RUNQEMU = {"hold": Variant("s", "name"), "profile": Variant("s", "runqemu")}
 PAIRS = 127

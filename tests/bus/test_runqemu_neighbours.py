@@ -13,11 +13,11 @@ import shutil
 import struct
 import subprocess
 
-from rig import furnish, kernel, users
-from rig.bus import Variant
-from rig.host import SYSTEM_PATH
-from rig.process import until
-from ring import HERE, BusRing
+from tests.bus.ring import HERE, BusRing
+from tests.lib import furnish, kernel, users
+from tests.lib.bus import Variant
+from tests.lib.host import SYSTEM_PATH
+from tests.lib.process import until
 
 LOCKS = furnish.RUNQEMU_LOCKS
 SCRIPTS = f"{furnish.RIG}/oe-scripts"

@@ -3,8 +3,8 @@
 
 import os
 
-from rig import kernel, users
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import kernel, users
 
 # Prints its environment and arguments, and waits for the end of its input.
 SCRIPT = """#!/bin/sh

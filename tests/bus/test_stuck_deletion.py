@@ -6,11 +6,11 @@ import os
 import statistics
 import time
 
-from rig.bus import BusError, Variant
-from rig.host import DAEMON_NAME
-from rig.process import HANGS, until
-from rig.stuck import NeverFilled
-from ring import BusRing, error_name
+from tests.bus.ring import BusRing, error_name
+from tests.lib.bus import BusError, Variant
+from tests.lib.host import DAEMON_NAME
+from tests.lib.process import HANGS, until
+from tests.lib.stuck import NeverFilled
 
 BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
 BY_NAME = {"hold": Variant("s", "name")}

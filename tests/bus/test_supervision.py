@@ -12,10 +12,10 @@ import subprocess
 import termios
 import time
 
-from rig import kernel, users
-from rig.process import HANGS, until
-from ring import ADDED, TAP_FLAGS, BusRing, name_arguments
-from terminal import Terminal, children, processes
+from tests.bus.ring import ADDED, TAP_FLAGS, BusRing, name_arguments
+from tests.bus.terminal import Terminal, children, processes
+from tests.lib import kernel, users
+from tests.lib.process import HANGS, until
 
 NAME = ("run", "--hold", "name")
 PYTHON = "/usr/bin/python3"

@@ -9,10 +9,10 @@ import select
 import socket
 import subprocess
 
-from rig import kernel
-from rig.process import HANGS
-from ring import MANAGER, TAP_FLAGS, BusRing
-from stand_in import tap_of
+from tests.bus.ring import MANAGER, TAP_FLAGS, BusRing
+from tests.bus.stand_in import tap_of
+from tests.lib import kernel
+from tests.lib.process import HANGS
 
 QEMU = "qemu-system-x86_64"
 # A minimal QEMU without guest and board; its greeting on QMP shows that it has accepted its command line.

@@ -5,8 +5,8 @@ although the bus still gives the name to the dead one."""
 
 import time
 
-from ring import MANAGER
-from unread import Unread
+from tests.bus.ring import MANAGER
+from tests.bus.unread import Unread
 
 INTROSPECT = (*MANAGER[:2], "org.freedesktop.DBus.Introspectable.Introspect")
 # dbus-daemon's max_incoming_bytes, and max_outgoing_bytes; max_replies_per_connection is 128.

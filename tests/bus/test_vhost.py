@@ -7,9 +7,9 @@ import ctypes
 import os
 import select
 
-from rig import kernel, users
-from rig.bus import BusError, Variant
-from ring import ADDED, MANAGER, BusRing, device_arguments, error_name
+from tests.bus.ring import ADDED, MANAGER, BusRing, device_arguments, error_name
+from tests.lib import kernel, users
+from tests.lib.bus import BusError, Variant
 
 VHOST = "/dev/vhost-net"
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"

@@ -7,8 +7,8 @@ import socket
 import threading
 import time
 
-from rig import furnish, users
-from ring import BusRing
+from tests.bus.ring import BusRing
+from tests.lib import furnish, users
 
 USER = "alice"
 PLACE = f"{users.HOMES}/{USER}/qmp"

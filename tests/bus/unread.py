@@ -4,9 +4,9 @@
 import statistics
 import time
 
-from hostile import HostileCallers
-from rig import kernel
-from rig.bus import SIGNAL, Variant
+from tests.bus.hostile import HostileCallers
+from tests.lib import kernel
+from tests.lib.bus import SIGNAL, Variant
 
 NO_REPLY = 1
 # One tap with the largest number of descriptors.

@@ -7,10 +7,10 @@ import os
 import pathlib
 from collections import Counter
 
-from rig.process import HANGS
-from rig import kernel, users
-from rig.bus import BusError, Disconnected, Variant
-from faults import MANAGER
+from tests.faults.faults import MANAGER
+from tests.lib import kernel, users
+from tests.lib.bus import BusError, Disconnected, Variant
+from tests.lib.process import HANGS
 
 TUNGETIFF = 0x800454D2  # linux/if_tun.h
 NAMED = "org.qemutap1.Error."

@@ -9,7 +9,7 @@ import socket
 import sys
 import traceback
 
-from rig import users
+from tests.lib import users
 
 MOST_BYTES, MOST_DESCRIPTORS = 131072, 64
 

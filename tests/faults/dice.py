@@ -4,8 +4,8 @@ do not. One seed determines every value, so a harmful call can be repeated."""
 
 import random
 
-from rig.wire import Variant, split
-from ring import MANAGER, NO_LEASE
+from tests.bus.ring import MANAGER, NO_LEASE
+from tests.lib.wire import Variant, split
 
 FREEDESKTOP = "org.freedesktop.DBus"
 # The calls that the bus allows to every user, as (interface, signature). `unknown` is any member that does not exist.

@@ -3,8 +3,8 @@
 must give a complete lease, or answer with a named error and leave no trace (I9), and it must not abort. Programs other
 than the daemon read from the kernel whether the lease is as promised (I5)."""
 
-import strace
-from sweep import Sweep
+from tests.faults import strace
+from tests.faults.sweep import Sweep
 
 ERRORS = ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ENOSPC", "EINTR", "EBUSY", "EPERM", "EAGAIN")
 NAMED = "org.qemutap1.Error."

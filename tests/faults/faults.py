@@ -4,13 +4,10 @@ this run, and a test's figures."""
 
 import concurrent.futures
 import os
-import sys
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bus"))
-
-from figures import FULL, Figures, rounds  # noqa: E402,F401 (the path above comes first; tests import these from here)
-from rig.process import until  # noqa: E402
-from ring import MANAGER, BusRing, error_name, half_made_lease  # noqa: E402,F401
+from tests.bus.ring import MANAGER, BusRing, error_name, half_made_lease  # noqa: F401
+from tests.faults.figures import FULL, Figures, rounds  # noqa: F401 (tests import these from here)
+from tests.lib.process import until
 
 KEPT_CHILDREN = 3
 

@@ -10,11 +10,10 @@ import os
 import random
 import subprocess
 
-from rig import users
-
-import lease_model
-import rtnetlink
-from rtnetlink import Rtnetlink
+from tests.faults import lease_model
+from tests.faults import rtnetlink
+from tests.faults.rtnetlink import Rtnetlink
+from tests.lib import users
 
 CLONE_NEWNET = 0x40000000
 FOREIGN_SETTINGS = ({"ipv4/rp_filter": 2}, {"ipv4/proxy_arp": 1},

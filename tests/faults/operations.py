@@ -5,11 +5,11 @@ start it, what its caller received, and which states must not be found afterward
 import collections
 import select
 
-import strace
-from faults import half_made_lease
-from rig import kernel
-from rig.bus import BusError, Disconnected
-from rig.wire import Variant
+from tests.faults import strace
+from tests.faults.faults import half_made_lease
+from tests.lib import kernel
+from tests.lib.bus import BusError, Disconnected
+from tests.lib.wire import Variant
 
 # Errors that the bus returns for a call that the daemon did not answer.
 UNANSWERED = {"org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown",

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """storm_client.py USER SEED ROUNDS: a process that acquires and gives back leases at the same time as many others. It
 prints `ready`, begins when it reads a line on stdin, and prints as JSON when (CLOCK_MONOTONIC, ns) it asked for each
@@ -11,13 +10,9 @@ import random
 import sys
 import time
 
-sys.dont_write_bytecode = True
-TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path += [TESTS, f"{TESTS}/bus"]
-
-from rig.bus import BusError, Connection  # noqa: E402 (the path above comes first)
-from rig.wire import Variant  # noqa: E402
-from stand_in import tap_of  # noqa: E402
+from tests.bus.stand_in import tap_of
+from tests.lib.bus import BusError, Connection
+from tests.lib.wire import Variant
 
 MANAGER = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager")
 IFF_UP = 0x1

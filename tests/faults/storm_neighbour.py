@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """storm_neighbour.py SEED: plays the other programs of a busy host. Until its stdin ends it makes taps named tap%d and
 tapN, alternative names, addresses and routes in the daemon's pool, at random, and removes them again. It looks at each
@@ -18,11 +17,8 @@ import socket
 import sys
 import time
 
-sys.dont_write_bytecode = True
-sys.path.append(os.path.dirname(os.path.abspath(__file__)))
-
-import rtnetlink  # noqa: E402 (the path above comes first)
-from rtnetlink import Rtnetlink  # noqa: E402
+from tests.faults import rtnetlink
+from tests.faults.rtnetlink import Rtnetlink
 
 POOL = ipaddress.ip_network("192.168.0.0/16")
 # The range in which leases get their indexes. In a much wider range things and leases would seldom meet.

@@ -7,7 +7,7 @@ import contextlib
 import re
 import subprocess
 
-from rig import furnish
+from tests.lib import furnish
 
 RECORD = f"{furnish.RIG}/calls"
 # The calls for which an injected error is wrong: no kernel returns one, or the effect of strace, which skips the

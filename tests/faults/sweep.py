@@ -6,12 +6,12 @@ and group belongs to a lease, and whether every lease is as promised; it asks th
 import collections
 import random
 
-import strace
-from faults import FULL, MANAGER, FaultsRing, close_all
-from operations import outcome
-from rig import kernel
-from rig.bus import BusError, Disconnected
-from rig.wire import Variant
+from tests.faults import strace
+from tests.faults.faults import FULL, MANAGER, FaultsRing, close_all
+from tests.faults.operations import outcome
+from tests.lib import kernel
+from tests.lib.bus import BusError, Disconnected
+from tests.lib.wire import Variant
 
 USER = "alice"
 # Per-device settings that a tap has before it is up, and where the kernel shows them.

@@ -11,11 +11,15 @@ import struct
 import threading
 import time
 
-from faults import FaultsRing, rounds
-from acquires import Asked
-from rig import furnish, kernel
-from rig.bus import Variant
-from rig.process import HANGS
+import pytest
+
+from tests.faults.acquires import Asked
+from tests.faults.faults import FaultsRing, rounds
+from tests.lib import furnish, kernel
+from tests.lib.bus import Variant
+from tests.lib.process import HANGS
+
+pytestmark = pytest.mark.alone
 
 YEARS = 10 * 365 * 86400
 # What the library shares: the seconds to shift by, and how often it returned a right time, one ahead, and one behind.

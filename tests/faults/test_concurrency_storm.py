@@ -4,20 +4,21 @@ one makes and deletes taps named tap%d and tapN, alternative names, addresses an
 process records what it did and when. storm_judge.py looks for collisions in the records afterwards."""
 
 import json
-import os
 import random
 import subprocess
 import sys
 import unittest
 from collections import Counter
 
-from rig import kernel
-from rig.host import DAEMON_NAME
+import pytest
 
-import storm_judge
-from faults import FaultsRing, rounds
+from tests.faults import storm_judge
+from tests.faults.faults import FaultsRing, rounds
+from tests.lib import kernel
+from tests.lib.host import DAEMON_NAME
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+pytestmark = pytest.mark.alone
+
 CLIENTS = 64
 CALLERS = ("root", "alice", "bob", "carol", "dave")
 
@@ -26,7 +27,7 @@ class Program:
     """A program of the storm. It prints when it is ready, and at the end what it did."""
 
     def __init__(self, name, *arguments):
-        self.popen = subprocess.Popen([sys.executable, f"{HERE}/{name}.py", *map(str, arguments)],
+        self.popen = subprocess.Popen([sys.executable, "-m", f"tests.faults.{name}", *map(str, arguments)],
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def await_ready(self):

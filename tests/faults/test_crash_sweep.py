@@ -5,10 +5,10 @@ moment, after one clean restart there is no lease or a complete one, and each le
 
 import os
 
-import strace
-from operations import ACQUIRES, IdleEnd, Leave, Release, Start
-from rig import furnish, kernel
-from sweep import SETTLED, Sweep
+from tests.faults import strace
+from tests.faults.operations import ACQUIRES, IdleEnd, Leave, Release, Start
+from tests.faults.sweep import SETTLED, Sweep
+from tests.lib import furnish, kernel
 
 
 class Crashes(Sweep):

@@ -9,10 +9,10 @@ import statistics
 import time
 from collections import Counter
 
-from faults import FaultsRing, error_name, rounds
-from acquires import FEW_TAPS, Asked, Kernel, Tally
-from rig import kernel
-from rig.bus import Variant
+from tests.faults.acquires import FEW_TAPS, Asked, Kernel, Tally
+from tests.faults.faults import FaultsRing, error_name, rounds
+from tests.lib import kernel
+from tests.lib.bus import Variant
 
 # The error that the bus returns for a request that the daemon had not read when it ended.
 LEFT_UNREAD = "org.freedesktop.DBus.Error.NoReply"

@@ -6,12 +6,12 @@ import os
 import random
 import resource
 
-from faults import FULL, FaultsRing, descriptors_at_rest, error_name, rounds
-from acquires import FEW_TAPS, KINDS, Asked, Tally
-from rig import furnish, kernel
-from rig.bus import BUS, BusError, Variant
-from rig.host import BUS_POLICY, POLKIT_NAME
-import test_hostile_callers as hostile
+from tests.bus import test_hostile_callers as hostile
+from tests.faults.acquires import FEW_TAPS, KINDS, Asked, Tally
+from tests.faults.faults import FULL, FaultsRing, descriptors_at_rest, error_name, rounds
+from tests.lib import furnish, kernel
+from tests.lib.bus import BUS, BusError, Variant
+from tests.lib.host import BUS_POLICY, POLKIT_NAME
 
 # dbus-daemon queues at most 64 descriptors for a client that does not read, and drops a message with more.
 UNREAD = 4

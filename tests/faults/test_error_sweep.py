@@ -2,8 +2,12 @@
 """Each system call of a request, and of a start, fails with each of nine errnos in turn (I5, I9). The sweep of Acquire
 covers both holds, 1 and 3 taps, and 1 and 2 queues."""
 
-from operations import ACQUIRES, Release, Start
-from errors import Errors
+import pytest
+
+from tests.faults.errors import Errors
+from tests.faults.operations import ACQUIRES, Release, Start
+
+pytestmark = pytest.mark.early
 
 
 class Requests(Errors):

@@ -6,13 +6,17 @@ import fcntl
 import os
 import time
 
-import tun
-from actor import Actor, told_to_stop
-from faults import FaultsRing, resident_kib, rounds
-from rig import users
-from rig.bus import BusError, Connection
-from rig.wire import Variant
-from ring import MANAGER
+import pytest
+
+from tests.bus.ring import MANAGER
+from tests.faults import tun
+from tests.faults.actor import Actor, told_to_stop
+from tests.faults.faults import FaultsRing, resident_kib, rounds
+from tests.lib import users
+from tests.lib.bus import BusError, Connection
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 BURST = 20_000
 # Seconds within which 99 of 100 Acquire calls are answered, and by what factor they may take longer than beside as many

@@ -12,16 +12,15 @@ import time
 import unittest
 from collections import Counter
 
-from rig import kernel
-from rig.bus import BusError
-from rig.host import DAEMON_NAME
-from rig.process import HANGS
-from rig.wire import Variant
-
-import lease_model
-import rtnetlink
-from faults import FaultsRing, error_name, rounds
-from meddler import Meddler
+from tests.faults import lease_model
+from tests.faults import rtnetlink
+from tests.faults.faults import FaultsRing, error_name, rounds
+from tests.faults.meddler import Meddler
+from tests.lib import kernel
+from tests.lib.bus import BusError
+from tests.lib.host import DAEMON_NAME
+from tests.lib.process import HANGS
+from tests.lib.wire import Variant
 
 # Seconds within which the daemon must follow a change, in the median of all sequences: a busy machine may delay some.
 LIMIT = 1

@@ -13,7 +13,11 @@ import tempfile
 import time
 import unittest
 
-from faults import rounds
+import pytest
+
+from tests.faults.faults import rounds
+
+pytestmark = pytest.mark.early
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "fuzz" / "corpus"
 EXECUTIONS = 10_000_000

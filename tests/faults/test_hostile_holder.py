@@ -10,13 +10,17 @@ import socket
 import time
 from collections import Counter, defaultdict
 
-import tun
-from actor import Actor, adopt, give
-from faults import FaultsRing, rounds
-from rig import kernel
-from rig.bus import BusError, Connection
-from rig.wire import Variant
-from ring import MANAGER, error_name
+import pytest
+
+from tests.bus.ring import MANAGER, error_name
+from tests.faults import tun
+from tests.faults.actor import Actor, adopt, give
+from tests.faults.faults import FaultsRing, rounds
+from tests.lib import kernel
+from tests.lib.bus import BusError, Connection
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 # Seconds from the end of the last holder to the end of the tap, and by what factor they may be more than after holders
 # that do nothing to their tap, on this machine at this moment.

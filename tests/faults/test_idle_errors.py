@@ -2,8 +2,12 @@
 """Each system call at an idle timeout, and of the idle exit, fails with each of nine errnos in turn (I1, I9).
 These tests are apart from those of the requests because they mostly wait for timeouts."""
 
-from operations import IdleEnd, Leave
-from errors import Errors
+import pytest
+
+from tests.faults.errors import Errors
+from tests.faults.operations import IdleEnd, Leave
+
+pytestmark = pytest.mark.early
 
 
 class Idle(Errors):

@@ -11,13 +11,17 @@ import socket
 import struct
 from collections import Counter
 
-import tun
-from actor import Actor, told_to_stop
-from faults import FaultsRing, rounds
-from rig import kernel
-from rig.bus import BusError
-from rig.wire import Variant
-from ring import error_name
+import pytest
+
+from tests.bus.ring import error_name
+from tests.faults import tun
+from tests.faults.actor import Actor, told_to_stop
+from tests.faults.faults import FaultsRing, rounds
+from tests.lib import kernel
+from tests.lib.bus import BusError
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 NAMES = ("tap8", "tap9", "tap10")
 # No lease has this name: a user attaches to it only by making it, which takes a right that users do not have.

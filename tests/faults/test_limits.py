@@ -8,13 +8,17 @@ import statistics
 import time
 from collections import Counter
 
-from actor import Actor, told_to_stop
-from faults import FaultsRing, descriptors_at_rest, resident_kib, rounds
-from hostile import BY_NAME, PRESENT, HostileCallers
-from rig import kernel
-from rig.bus import SOCKET, Connection
-from rig.wire import Variant
-from ring import MANAGER, NO_LEASE, error_name
+import pytest
+
+from tests.bus.hostile import BY_NAME, PRESENT, HostileCallers
+from tests.bus.ring import MANAGER, NO_LEASE, error_name
+from tests.faults.actor import Actor, told_to_stop
+from tests.faults.faults import FaultsRing, descriptors_at_rest, resident_kib, rounds
+from tests.lib import kernel
+from tests.lib.bus import SOCKET, Connection
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 MOST_TAPS = 32
 SENT = 200

@@ -7,12 +7,16 @@ import collections
 import secrets
 import statistics
 
-from faults import FaultsRing, close_all, resident_kib, rounds  # first: it says where ring is
-from dice import HUGE, LARGEST_TEXT, METHODS, MOST_OPTIONS, Dice
-from rig import kernel
-from rig.bus import BUS, ERROR
-from rig.wire import Variant
-from ring import MANAGER, error_name
+import pytest
+
+from tests.bus.ring import MANAGER, error_name
+from tests.faults.dice import HUGE, LARGEST_TEXT, METHODS, MOST_OPTIONS, Dice
+from tests.faults.faults import FaultsRing, close_all, resident_kib, rounds  # first: it says where ring is
+from tests.lib import kernel
+from tests.lib.bus import BUS, ERROR
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 # The bus allows one connection 128 unanswered calls.
 WINDOW = 96

@@ -9,11 +9,15 @@ import re
 import select
 import time
 
-from faults import FaultsRing, close_all, descriptors_at_rest, resident_kib, rounds  # first: it says where ring is
-from rig.bus import BusError
-from rig.process import until
-from rig.wire import Variant
-from ring import error_name
+import pytest
+
+from tests.bus.ring import error_name
+from tests.faults.faults import FaultsRing, close_all, descriptors_at_rest, resident_kib, rounds  # first: it says where ring is
+from tests.lib.bus import BusError
+from tests.lib.process import until
+from tests.lib.wire import Variant
+
+pytestmark = pytest.mark.alone
 
 # How many leases each connection of a user has at a time. Most are root's, which need no polkit, because polkit would
 # take most of the time. The other users' leases still exercise polkit's part.

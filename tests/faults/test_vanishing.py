@@ -13,12 +13,12 @@ import re
 import socket
 import time
 
-from faults import FaultsRing, close_all, descriptors_at_rest, rounds  # first: it says where ring is
-from rig import kernel
-from rig.bus import BUS, RETURN, BusError, Disconnected
-from rig.host import Host
-from rig.wire import Variant
-from ring import NO_LEASE
+from tests.bus.ring import NO_LEASE
+from tests.faults.faults import FaultsRing, close_all, descriptors_at_rest, rounds  # first: it says where ring is
+from tests.lib import kernel
+from tests.lib.bus import BUS, RETURN, BusError, Disconnected
+from tests.lib.host import Host
+from tests.lib.wire import Variant
 
 SANITIZED = os.environ.get("QEMU_TAPCTL_SANITIZED")
 IN_FLIGHT = 6

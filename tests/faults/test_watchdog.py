@@ -2,17 +2,13 @@
 """The service hangs, or its bus restarts, on a booted Debian with the packages installed. The shipped unit restarts the
 service, and neither the leases nor the programs that hold taps notice."""
 
-import os
 import signal
-import sys
 import time
 
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "system"))
-
-from figures import FULL, Figures, rounds  # noqa: E402 (the path above comes first)
-from rig import kernel  # noqa: E402
-from ring import HOLDER, UNIT  # noqa: E402
-import test_activation as activation  # noqa: E402 (imported as a module, or its tests would run here too)
+from tests.faults.figures import FULL, Figures, rounds
+from tests.lib import kernel
+from tests.system import test_activation as activation  # as a module, or its tests would run here too
+from tests.system.ring import HOLDER, UNIT
 
 # In the full form: the shipped watchdog time, and how many seconds the service hangs. In the short form: less of both.
 WATCHDOG, HANGS = ("30s", 40) if FULL else ("2s", 4)

@@ -5,10 +5,14 @@ lease did not exist: with the same error, with the same text, after the same tim
 import random
 import time
 
-from rig import kernel, users
-from rig.bus import BusError, Variant
-from faults import FaultsRing, rounds  # first: it says where ring is
-from ring import MANAGER, error_name
+import pytest
+
+from tests.bus.ring import MANAGER, error_name
+from tests.faults.faults import FaultsRing, rounds  # first: it says where ring is
+from tests.lib import kernel, users
+from tests.lib.bus import BusError, Variant
+
+pytestmark = pytest.mark.alone
 
 OWNER, LABEL = "alice", "ofalice"
 PROPERTIES = "org.freedesktop.DBus.Properties"

@@ -10,8 +10,8 @@ import shutil
 import time
 import unittest
 
-from rig import furnish, kernel, users
-from rig.host import Host
+from tests.lib import furnish, kernel, users
+from tests.lib.host import Host
 
 CACHE = os.path.join(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl", "guest")
 BUILD_IMAGES = "tests/guest/images/build"

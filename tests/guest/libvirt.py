@@ -9,9 +9,9 @@ import socket
 import time
 import uuid
 
-from rig import furnish
-from rig.host import identity, program_environment
-from rig.process import Process, until
+from tests.lib import furnish
+from tests.lib.host import identity, program_environment
+from tests.lib.process import Process, until
 
 # Seconds. An emulated guest boots in 1 to 5 s, and libvirtd probes all installed QEMUs before it starts the first
 # domain. Both take longer on a busy machine.

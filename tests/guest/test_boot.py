@@ -6,8 +6,8 @@ many or in the wrong order."""
 import json
 import shlex
 
-from rig import kernel
-from guest import GuestRing, expected_story, nics_of
+from tests.guest.guest import GuestRing, expected_story, nics_of
+from tests.lib import kernel
 
 
 class Boots:

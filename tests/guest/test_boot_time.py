@@ -4,7 +4,7 @@ because of that. A network must cost a booting guest next to no time."""
 
 import statistics
 
-from guest import GuestRing
+from tests.guest.guest import GuestRing
 
 ROUNDS = 3
 # How many times as long as without a network, on this machine at this moment. A guest that waits takes minutes.

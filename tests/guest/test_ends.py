@@ -8,9 +8,9 @@ import signal
 import socket
 import time
 
-from rig import kernel
-from rig.process import HANGS
-from guest import QEMU, GuestRing, expected_story, nics_of
+from tests.guest.guest import QEMU, GuestRing, expected_story, nics_of
+from tests.lib import kernel
+from tests.lib.process import HANGS
 
 ECHO_REQUEST = 8
 ETH_P_IP = 0x0800

@@ -7,11 +7,11 @@ import os
 import shutil
 import subprocess
 
-from rig import furnish, kernel, users
-from rig.host import TREE
-from echo import answers
-from guest import CACHE, GuestRing, Nic, expected_story
-from libvirt import Console, Libvirt
+from tests.guest.echo import answers
+from tests.guest.guest import CACHE, GuestRing, Nic, expected_story
+from tests.guest.libvirt import Console, Libvirt
+from tests.lib import furnish, kernel, users
+from tests.lib.host import TREE
 
 HOOK = "/etc/libvirt/hooks/qemu"
 MAC = "52:54:00:aa:00:03"

@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 
-from rig import furnish, kernel, users
-from rig.host import TREE
-from echo import answers
-from guest import CACHE, USER, GuestRing, Nic, expected_story
-from libvirt import Console, Libvirt
+from tests.guest.echo import answers
+from tests.guest.guest import CACHE, USER, GuestRing, Nic, expected_story
+from tests.guest.libvirt import Console, Libvirt
+from tests.lib import furnish, kernel, users
+from tests.lib.host import TREE
 
 HOME = f"{users.HOMES}/{USER}"
 CONFIGURATION = f"{HOME}/.config/libvirt/qemu.conf"

@@ -6,8 +6,8 @@ import os
 import re
 import shlex
 
-from guest import QEMU, USER, GuestRing, Nic, expected_story, nics_of
-from rig import users
+from tests.guest.guest import QEMU, USER, GuestRing, Nic, expected_story, nics_of
+from tests.lib import users
 
 PINGS = "guest.interval=0.2"
 # The MAC that QEMU gives to a first NIC without one.

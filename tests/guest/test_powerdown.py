@@ -8,10 +8,10 @@ import shutil
 import socket
 import subprocess
 
-from rig import users
-from rig.process import until
-from guest import CACHE, USER, GuestRing, expected_story, nics_of
-from vm import Unit, settings_file
+from tests.guest.guest import CACHE, USER, GuestRing, expected_story, nics_of
+from tests.guest.vm import Unit, settings_file
+from tests.lib import users
+from tests.lib.process import until
 
 SOCKET = f"{users.HOMES}/{USER}/qmp"
 WATCHED = f"{users.HOMES}/{USER}/watched"

@@ -11,10 +11,10 @@ import socket
 import struct
 import time
 
-from rig import furnish, kernel, users
-from rig.host import SYSTEM_PATH
-from rig.process import HANGS, until
-from guest import CACHE, CONSOLE, QEMU, USER, GuestRing
+from tests.guest.guest import CACHE, CONSOLE, QEMU, USER, GuestRing
+from tests.lib import furnish, kernel, users
+from tests.lib.host import SYSTEM_PATH
+from tests.lib.process import HANGS, until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IMAGES = f"{furnish.RIG}/yocto"

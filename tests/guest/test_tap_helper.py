@@ -2,9 +2,9 @@
 """A guest whose QEMU gets its tap from qemu-tap-helper. The helper cannot give the guest its address, so the user asks
 for the ip= words before, as the manual page says."""
 
-from rig import kernel
-from echo import answers
-from guest import GuestRing, Nic, expected_story
+from tests.guest.echo import answers
+from tests.guest.guest import GuestRing, Nic, expected_story
+from tests.lib import kernel
 
 # The MAC that QEMU gives to a first NIC without one.
 DEFAULT_MAC = "52:54:00:12:34:56"

@@ -11,8 +11,8 @@ With --together, all calls are sent before the first answer is awaited.
 import json
 import sys
 
-from rig.bus import BusError, Connection
-from rig.wire import Variant
+from tests.lib.bus import BusError, Connection
+from tests.lib.wire import Variant
 
 SERVICE = ("org.qemutap1", "/org/qemutap1")
 # Seconds: longer than the service waits for polkit.

@@ -25,12 +25,12 @@ import tempfile
 import threading
 import time
 
-import keeper
-import roots
-from login import KINDS, NONE, Login, Timed, TookTooLong  # noqa: F401 (users of containers import these from here)
-from rig import kernel
-from rig.host import Done
-from rig.process import HANGS
+from tests.lib import kernel
+from tests.lib.host import Done
+from tests.lib.process import HANGS
+from tests.system import keeper
+from tests.system import roots
+from tests.system.login import KINDS, NONE, Login, Timed, TookTooLong  # noqa: F401 (users of containers import these from here)
 
 TESTS = roots.SYSTEM.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or roots.TREE / "build")
@@ -40,7 +40,7 @@ STOP_SECONDS = 120
 POLL_SECONDS = 0.02
 # The environment of commands that prepare something: no variable of the caller's gets into the container.
 SURROUNDINGS = ["env", "--ignore-environment", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
-                "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "PYTHONPATH=/opt/tests",
+                "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "PYTHONPATH=/opt",
                 "PYTHONDONTWRITEBYTECODE=1"]
 
 _numbers = itertools.count(1)
@@ -211,7 +211,7 @@ class Container:
         With `tty` a terminal is between, so all output arrives on stdout."""
         if tty:
             argv = ["script", "--quiet", "--return", "--flush", "--command", shlex.join(map(str, argv)), "/dev/null"]
-        words = ["--pipe", "--quiet", "--collect", "--wait", f"--uid={user}", "--setenv=PYTHONPATH=/opt/tests",
+        words = ["--pipe", "--quiet", "--collect", "--wait", f"--uid={user}", "--setenv=PYTHONPATH=/opt",
                  "--setenv=LANG=C.UTF-8", "--setenv=TERM=dumb"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(self.entering("systemd-run", *words, "--", *argv), **pipes)
@@ -273,8 +273,8 @@ class Container:
         return self.wait_for(lambda: self.show(unit, "ActiveState") in states, f"{unit} is {states}")
 
     def network(self):
-        """Return links, addresses and routes; rig.kernel.differences() compares two such results."""
-        done = self.root("python3", "-c", "import json; from rig import kernel; print(json.dumps(kernel.snapshot()))")
+        """Return links, addresses and routes; tests.lib.kernel.differences() compares two such results."""
+        done = self.root("python3", "-c", "import json; from tests.lib import kernel; print(json.dumps(kernel.snapshot()))")
         return json.loads(done.out)
 
     def links(self):

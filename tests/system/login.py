@@ -7,8 +7,8 @@ import json
 import subprocess
 import threading
 
-from rig.host import Done
-from rig.process import HANGS
+from tests.lib.host import Done
+from tests.lib.process import HANGS
 
 # polkit's words for the kinds, and the exit status of pkcheck for the action rig.login.kind (see roots.py).
 NONE, REMOTE, INACTIVE, ACTIVE = KINDS = ("none", "remote", "inactive", "active")
@@ -67,7 +67,7 @@ class Login:
         self.count = 0
         self.changed = threading.Condition()
         argv = container.entering("systemd-run", "--quiet", "--collect", "--wait", "--pipe", f"--uid={user}",
-                                  "--setenv=LANG=C.UTF-8", "--setenv=PYTHONPATH=/opt/tests", *PROPERTIES[kind], "--",
+                                  "--setenv=LANG=C.UTF-8", "--setenv=PYTHONPATH=/opt", *PROPERTIES[kind], "--",
                                   "/usr/bin/python3", AGENT)
         self.popen = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         line = self.popen.stdout.readline()

@@ -11,7 +11,7 @@ import random
 import sys
 import time
 
-from rig.bus import BusError, Connection
+from tests.lib.bus import BusError, Connection
 
 SERVICE = ("org.qemutap1", "/org/qemutap1", "org.qemutap1.Manager.List", "a{sv}", {})
 OWNER_CHANGED = "org.freedesktop.DBus.NameOwnerChanged"

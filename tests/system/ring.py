@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from container import NONE, Container, this_release
+from tests.system.container import NONE, Container, this_release
 
 UNIT = "qemu-tapd.service"
 CONFIGURATION = "/etc/qemu-tapd.conf"

@@ -1,6 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""roots.py [--path] [KIND [RELEASE]]: makes the root file systems of Debian 12 and 13 in which the ring `system` boots
+"""roots [--path] [KIND [RELEASE]]: makes the root file systems of Debian 12 and 13 in which the ring `system` boots
 and builds, so that the service is tested with the systemd, polkit and libraries of both.
 
 KIND is `boot` (what an installed machine has, and the users of the scratch host) or `build` (what is needed to build
@@ -22,19 +21,16 @@ import tempfile
 import threading
 import time
 
+from tests.lib import users
+
 SYSTEM = pathlib.Path(__file__).resolve().parent
 TREE = SYSTEM.parent.parent
 CACHE = pathlib.Path(os.environ.get("QEMU_TAPCTL_CACHE") or "/var/cache/qemu-tapctl") / "roots"
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(SYSTEM.parent))
-
-from rig import users  # noqa: E402 (the path above comes first)
-
 RELEASES = ("bookworm", "trixie")
 KINDS = ("boot", "build")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 # The packages of an installed machine. The packages under test must find their libraries without a network.
-BOOT = """systemd systemd-sysv udev dbus polkitd libpam-systemd login passwd procps iproute2 python3 network-manager
+BOOT = """systemd systemd-sysv udev dbus polkitd libpam-systemd login passwd procps iproute2 python3-jeepney network-manager
     qemu-system-x86 libsystemd0 libnl-3-200 libnl-route-3-200"""
 BOOT_LIBRARIES = {"bookworm": "libsdbus-c++1 libspdlog1.10 libfmt9",
                   "trixie": "libsdbus-c++2 libspdlog1.15 libfmt10"}
@@ -95,7 +91,7 @@ def in_use(kind, release):
     try:
         descriptor = os.open(where, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise CannotMake(f"there is no {kind} root of {release} yet: tests/system/roots.py makes it") from None
+        raise CannotMake(f"there is no {kind} root of {release} yet: tests/system/roots makes it") from None
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.utime(descriptor)
     return where, descriptor
@@ -262,7 +258,7 @@ def make_all(wanted):
 def main():
     words = [word for word in sys.argv[1:] if word != "--path"]
     if len(words) > 2 or words[:1] and words[0] not in KINDS or words[1:] and words[1] not in RELEASES:
-        print(f"usage: roots.py [--path] [{'|'.join(KINDS)} [{'|'.join(RELEASES)}]]", file=sys.stderr)
+        print(f"usage: roots [--path] [{'|'.join(KINDS)} [{'|'.join(RELEASES)}]]", file=sys.stderr)
         return 2
     wanted = [(kind, release) for release in words[1:] or RELEASES for kind in words[:1] or KINDS]
     if "--path" in sys.argv[1:]:

@@ -6,8 +6,8 @@ import concurrent.futures
 import json
 import signal
 
-from container import Container
-from ring import HOLDER, UNIT, SystemRing
+from tests.system.container import Container
+from tests.system.ring import HOLDER, UNIT, SystemRing
 
 COLD_ROUNDS = 5
 RACES = 200

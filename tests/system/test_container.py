@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 
-import keeper
-import roots
-from container import Container
-from ring import SystemRing
+from tests.system import keeper
+from tests.system import roots
+from tests.system.container import Container
+from tests.system.ring import SystemRing
 
 WAITS = """
-from container import Container
+from tests.system.container import Container
 container = Container(debs=())
 print(container.name, flush=True)
 input()
@@ -32,7 +32,7 @@ class Containers(SystemRing):
 
     def test_killed_test(self):
         """When a test is killed, its container is gone with its processes and control groups."""
-        environment = {**os.environ, "PYTHONPATH": f"{roots.SYSTEM}:{roots.SYSTEM.parent}"}
+        environment = {**os.environ, "PYTHONPATH": str(roots.TREE)}
         with subprocess.Popen([sys.executable, "-c", WAITS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               env=environment) as popen:
             name = popen.stdout.readline().decode().strip()

@@ -7,9 +7,9 @@ import concurrent.futures
 import time
 import xml.etree.ElementTree as ElementTree
 
-import roots
-from login import ACTIVE, INACTIVE, NONE, REMOTE
-from ring import ERROR, NO_LEASE, SystemRing
+from tests.system import roots
+from tests.system.login import ACTIVE, INACTIVE, NONE, REMOTE
+from tests.system.ring import ERROR, NO_LEASE, SystemRing
 
 MANAGER = "org.qemutap1.Manager"
 POLICY = "/usr/share/polkit-1/actions/org.qemutap.policy"

@@ -6,7 +6,7 @@ import json
 import time
 import unittest
 
-from container import Container
+from tests.system.container import Container
 
 EVERY_DEVICE = """[Match]
 Type=ether

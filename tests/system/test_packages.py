@@ -9,8 +9,8 @@ import subprocess
 import tempfile
 import unittest
 
-from container import Container, packages_of
-from rig import kernel
+from tests.lib import kernel
+from tests.system.container import Container, packages_of
 
 # What stays on a machine of any package that was ever installed: the package manager's database, logs, and the users
 # and groups, which Debian's policy keeps because files may still be theirs. Also the temporary files of other services.

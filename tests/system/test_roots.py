@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-import roots
+from tests.system import roots
 
 
 class Alone(unittest.TestCase):

@@ -6,7 +6,7 @@ from inside, so each test also shows that the same is possible outside the unit.
 import json
 import re
 
-from ring import HOLDER, UNIT, SystemRing
+from tests.system.ring import HOLDER, UNIT, SystemRing
 
 MOST = 1.5
 CAP_NET_ADMIN = 1 << 12
@@ -104,7 +104,7 @@ class Enforced(SystemRing):
         """Nothing that an intruder tries inside the running service succeeds, not even starting a systemd unit."""
         self.ok("root", "list")
         pid = str(self.container.main_pid())
-        outcomes = json.loads(self.container.root("python3", "/opt/tests/rig/inside.py", pid).out)
+        outcomes = json.loads(self.container.root("python3", "/opt/tests/lib/inside.py", pid).out)
         done = [deed for deed, reason in outcomes.items() if reason is None]
         self.shows = f"{len(outcomes)} deeds of an intruder tried inside, {len(done)} succeeded"
         self.assertIn("StartTransientUnit", outcomes)

@@ -3,18 +3,13 @@
 power button, they themselves, or a signal ends them. Their consoles are in the journal."""
 
 import json
-import os
 import re
-import sys
 import unittest
 
-from container import Container
-from rig import kernel
-
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest"))
-
-from guest import expected_story, nics_of  # noqa: E402 (the path above comes first)
-from vm import settings_file  # noqa: E402
+from tests.guest.guest import expected_story, nics_of
+from tests.guest.vm import settings_file
+from tests.lib import kernel
+from tests.system.container import Container
 
 CAPTURED = "/opt/tests/system/captured.py"
 MOST = 3.0

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import unittest
 
-from completing_shells import ARGUMENTS, COMMAND, Bash, Fish, Zsh
-from test_pages import CLIENT, VERBS, help_options
+from tests.unit.completing_shells import ARGUMENTS, COMMAND, Bash, Fish, Zsh
+from tests.unit.test_pages import CLIENT, VERBS, help_options
 
 LIST = """\
 LEASE             LABEL  UID   HOLD  TAP    GATEWAY          CLIENT        MAC                QUEUES

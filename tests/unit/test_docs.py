@@ -31,7 +31,7 @@ command_not_found_handle() { printf '%s\0' "$@" $'\x1e' >>"$RECORD"; }
 """
 # Programs of the system in the documents' commands. Bash parses these commands; no test runs them.
 FOREIGN = {"adduser", "apt", "busctl", "chmod", "dbus-daemon", "git", "install", "ip", "journalctl", "meson", "networkctl",
-           "nft", "qemu-system-x86_64", "sysctl", "systemctl", "systemd-sysusers", "virsh"}
+           "nft", "pytest", "qemu-system-x86_64", "sysctl", "systemctl", "systemd-sysusers", "virsh"}
 # Options of other programs, and of programs that a document advises to write.
 FOREIGN_OPTIONS = {"--sysctl", "--private-network", "--action-id", "--system"}
 # Words that style.md replaces: they name no actor, or have a plainer form.

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import unittest
 
-from test_pages import BUILD, CLIENT, ROOT, Page, Pages, help_options
+from tests.unit.test_pages import BUILD, CLIENT, ROOT, Page, Pages, help_options
 
 PREPARE = ROOT / "systemd" / "qemu-vm-prepare"
 WRITTEN = "VM_USER"

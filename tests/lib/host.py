@@ -9,9 +9,9 @@ import shutil
 import socket
 import subprocess
 
-from rig import furnish, kernel, users
-from rig.bus import Connection
-from rig.process import HANGS, Process
+from tests.lib import furnish, kernel, users
+from tests.lib.bus import Connection
+from tests.lib.process import HANGS, Process
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("QEMU_TAPCTL_BUILD") or os.path.join(TREE, "build")
@@ -90,7 +90,7 @@ class Host:
 
     def __init__(self, source=TREE, build=BUILD):
         if not os.path.isdir(furnish.ACTIONS):
-            raise RuntimeError("not on a scratch host: start this with tests/rig/enter")
+            raise RuntimeError("not on a scratch host: run it with pytest or tests/enter as root")
         self.source = source
         self.build = build
         self.bus = self.polkit = self.daemon = None

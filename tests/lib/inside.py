@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """inside.py PID: makes a running program (x86-64, one thread) call the kernel itself, by ptrace(2), and prints as JSON
 what the kernel answers it. That shows what an intruder in the program could do, however the program was started; a
@@ -14,8 +13,7 @@ import struct
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from rig.bus import BusError, Connection  # noqa: E402 (the path above comes first)
+from tests.lib.bus import BusError, Connection
 
 BUS_SOCKET = "/run/dbus/system_bus_socket"
 PTRACE_SINGLESTEP, PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_DETACH = 9, 12, 13, 17

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """enter COMMAND [ARG...]: runs COMMAND as root of a scratch host.
 
@@ -12,10 +11,7 @@ import os
 import signal
 import sys
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from rig import furnish  # noqa: E402 (the path above comes first)
+from tests.lib import furnish
 
 OUTSIDE = "QEMU_TAPCTL_OUTSIDE"
 NAMESPACES = ("net", "mnt", "pid", "ipc")
@@ -34,7 +30,7 @@ def fail(text):
 def go_inside(command):
     os.environ[OUTSIDE] = namespace_ids()
     argv = ["unshare", "--net", "--mount", "--pid", "--ipc", "--propagation", "private", "--fork", "--kill-child",
-            "--mount-proc", sys.executable, os.path.abspath(__file__), "--inside", *command]
+            "--mount-proc", sys.executable, "-m", "tests.lib.enter", "--inside", *command]
     # unshare sits out every signal but SIGKILL; --kill-child makes its end that of the scratch host.
     child = start(argv, die_with_parent=True)
     on_termination(lambda: os.kill(child, signal.SIGKILL))

@@ -1,7 +1,6 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """write_results RESULTS FORM: writes the figures of a run of the faults ring as a Markdown page to stdout. It reads
-them from the JUnit files in the folder RESULTS. FORM is the form of the run, `short` or `full`. The page is evidence:
+them from RESULTS, the JUnit file that pytest writes. FORM is the form of the run, `short` or `full`. The page is evidence:
 it lists a failed test as failed, and its only source is the run."""
 
 import datetime
@@ -11,27 +10,22 @@ import re
 import sys
 from xml.etree import ElementTree
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from tests.lib.machine import processors
 
-from rig.machine import processors  # noqa: E402 (the path above comes first)
-
-# The test's name comes first, and before it the Debian release, if the ring ran in several.
-TITLE = re.compile(r"(?:\w+: )?[^:]*: Point (?P<point>\d+): (?P<proves>.*)", re.DOTALL)
+CLAIM = re.compile(r"Point (?P<point>\d+): (?P<proves>.*)", re.DOTALL)
 COMMANDS = {"short": "tools/check faults", "full": "tools/check faults --full"}
 
 
-def rows_of(folder):
+def rows_of(results):
     """Yield (point, claim, figures, outcome, seconds) for each test whose docstring names a point."""
-    for path in sorted(pathlib.Path(folder).glob("*.xml")):
-        for case in ElementTree.parse(path).iter("testcase"):
-            title = TITLE.match(case.get("name"))
-            if not title:
-                continue
-            failed = any(child.tag in ("failure", "error", "skipped") for child in case)
-            figures = (case.findtext("system-out") or "").strip()
-            yield (int(title["point"]), title["proves"], figures, "FAILED" if failed else "passed",
-                   float(case.get("time")))
+    for case in ElementTree.parse(results).iter("testcase"):
+        properties = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+        claim = CLAIM.match(properties.get("claim", ""))
+        if not claim:
+            continue
+        failed = any(child.tag in ("failure", "error", "skipped") for child in case)
+        yield (int(claim["point"]), claim["proves"], properties.get("shows", ""), "FAILED" if failed else "passed",
+               float(case.get("time")))
 
 
 def cell(text):
@@ -39,8 +33,8 @@ def cell(text):
 
 
 def main():
-    folder, form = sys.argv[1:]
-    rows = sorted(rows_of(folder))
+    results, form = sys.argv[1:]
+    rows = sorted(rows_of(results))
     now = datetime.datetime.now(datetime.timezone.utc)
     release = pathlib.Path("/etc/debian_version").read_text(encoding="ascii").strip()
     print("# What the ring `faults` counted\n")

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 
-from rig import users
+from tests.lib import users
 
 RIG = "/run/rig"
 ACTIONS = f"{RIG}/polkit/actions"

@@ -10,9 +10,9 @@ import socket
 import struct
 import time
 
-from rig import users
-from rig.process import HANGS
-from rig.wire import Decoder, Encoder, Variant
+from tests.lib import users
+from tests.lib.process import HANGS
+from tests.lib.wire import Decoder, Encoder, Variant
 
 SOCKET = "/run/dbus/system_bus_socket"
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from rig.process import HANGS
+from tests.lib.process import HANGS
 
 # How the tags begin that the daemon writes, and those that an earlier daemon wrote.
 ALIAS = "qemu-tap2 "

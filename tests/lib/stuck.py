@@ -10,8 +10,8 @@ import struct
 import sys
 import threading
 
-from rig import furnish
-from rig.process import HANGS
+from tests.lib import furnish
+from tests.lib.process import HANGS
 
 MNT_DETACH = 2
 DIRECTORY, FIRST_FILE = 1, 2
