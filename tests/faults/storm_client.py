@@ -53,7 +53,7 @@ def broken_promises(lease, taps, descriptors, count, options):
         found.append(f"descriptors are of {behind}, not of {expected}")
     for name in named:
         try:
-            if f" lease={lease} " not in fact(name, "ifalias") or not int(fact(name, "flags"), 16) & IFF_UP:
+            if f" i={lease} " not in fact(name, "ifalias") or not int(fact(name, "flags"), 16) & IFF_UP:
                 found.append(f"{name} is {fact(name, 'ifalias')!r} with flags {fact(name, 'flags')}")
         except OSError as error:
             found.append(f"{name}: {error.strerror}")
