@@ -20,6 +20,9 @@
 #include "client/vmm/reach.hpp"
 #include "client/vmm/runqemu.hpp"
 #include "common/error.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
 
 #include <unistd.h>
 
@@ -76,26 +79,6 @@ public:
 private:
     sigset_t before_{};
 };
-
-std::vector<TapDescriptors> descriptors_of(const AcquiredTaps &acquired)
-{
-    std::vector<TapDescriptors> taps;
-    if (acquired.grant.hold == Hold::name)
-        return taps;
-    auto next = acquired.descriptors.begin();
-    const auto take = [&](unsigned count) {
-        std::vector<int> numbers;
-        numbers.reserve(count);
-        for (unsigned i = 0; i < count; ++i)
-            numbers.push_back((next++)->get());
-        return numbers;
-    };
-    for (const auto &tap : acquired.grant.taps) {
-        auto queues = take(tap.queues);
-        taps.push_back({std::move(queues), take(tap.vhost ? tap.queues : 0)});
-    }
-    return taps;
-}
 
 void warn(const std::optional<std::string> &warning)
 {
@@ -202,7 +185,7 @@ int perform(const RunOptions &options)
     ManagerProxy manager;
     auto acquired = authorised(manager, options.ask_password, [&] { return manager.acquire(options.request); });
     acquired.descriptors = out_of_the_way(std::move(acquired.descriptors));
-    const auto descriptors = descriptors_of(acquired);
+    const auto descriptors = split_descriptors(acquired);
     const auto order = order_by_placeholders(options.command, options.request.count);
     const unsigned first_nic = options.nic.first_nic.value_or(order.first);
     auto words = with_placeholders(options.command, acquired.grant, descriptors, first_nic);

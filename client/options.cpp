@@ -12,6 +12,8 @@
 #include "common/number_option.hpp"
 #include "common/quote.hpp"
 #include "config.h"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 
 #include <CLI/CLI.hpp>
 

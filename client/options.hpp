@@ -6,7 +6,7 @@
 
 #include "client/show/output.hpp"
 #include "client/vmm/args.hpp"
-#include "common/grant.hpp"
+#include "contract/request.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -4,10 +4,10 @@
 
 #include "daemon/daemon.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
 #include "config.h"
+#include "contract/bus_names.hpp"
 #include "daemon/log.hpp"
 #include "daemon/machine.hpp"
 #include "daemon/service_manager.hpp"

@@ -5,7 +5,9 @@
 #include "plan/address_plan.hpp"
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
 #include "common/quote.hpp"
+#include "contract/profile.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "common/ipv4.hpp"
+#include "contract/profile.hpp"
 #include "plan/address_rules.hpp"
 #include "plan/network.hpp"
 #include "plan/pool.hpp"

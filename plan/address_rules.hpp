@@ -6,8 +6,8 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/ipv4.hpp"
+#include "contract/profile.hpp"
 #include "plan/network.hpp"
 #include "plan/pool.hpp"
 

@@ -5,8 +5,8 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/ipv4.hpp"
+#include "contract/profile.hpp"
 
 #include <string>
 #include <vector>

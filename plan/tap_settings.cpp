@@ -4,6 +4,8 @@
 
 #include "plan/tap_settings.hpp"
 
+#include "contract/profile.hpp"
+
 #include <algorithm>
 
 namespace qemutap {

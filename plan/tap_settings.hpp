@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "contract/profile.hpp"
 #include "plan/address_rules.hpp"
 
 #include <array>

@@ -1,78 +1,50 @@
 // SPDX-License-Identifier: MIT
 //
-// Dictionaries of variants, and dictionaries of columns.
+// Reading dictionaries of variants, and dictionaries of columns, by the tables of fields.
 
 #include "client/bus/answers.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/error.hpp"
+#include "contract/bus_names.hpp"
+#include "contract/fields.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <numeric>
-#include <optional>
-#include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace qemutap {
 
 namespace {
 
-template <typename T>
-T field(const Dictionary &dictionary, const char *key)
+[[noreturn]] void refuse_field(const std::string &key)
 {
-    const auto found = dictionary.find(key);
-    if (found == dictionary.end() || !found->second.containsValueOfType<T>())
-        refuse_answer(std::string{"no usable "} + key);
-    return found->second.get<T>();
+    refuse_answer("no usable " + key);
 }
 
-template <typename T>
-T parsed(const char *key, std::string_view text, std::optional<T> (*parse)(std::string_view))
+template <typename AnyField>
+void set_field(const AnyField &field, typename AnyField::Grant &grant, typename AnyField::Wire form)
 {
-    const auto value = parse(text);
-    if (!value)
-        refuse_answer(std::string{"no usable "} + key);
-    return *value;
-}
-
-// Empty where somebody took the address off the device.
-Ipv4Address address(const char *key, const std::string &text)
-{
-    return text.empty() ? Ipv4Address{} : parsed(key, text, Ipv4Address::parse);
-}
-
-// A number that goes on into masks and command lines.
-unsigned within(const char *key, std::uint32_t number, unsigned least, unsigned most)
-{
-    if (number < least || number > most)
-        refuse_answer(std::string{"no usable "} + key);
-    return number;
-}
-
-unsigned length(std::uint32_t number)
-{
-    return within(key_prefix_length, number, 0, 32);
-}
-
-unsigned queue_count(std::uint32_t number)
-{
-    return within(key_queues, number, 1, max_queues);
+    if (!field.set(grant, std::move(form)))
+        refuse_field(field.key);
 }
 
 TapGrant read_tap(const Dictionary &dictionary)
 {
-    return {field<std::string>(dictionary, key_name),
-            field<std::uint32_t>(dictionary, key_index),
-            address(key_gateway, field<std::string>(dictionary, key_gateway)),
-            address(key_client, field<std::string>(dictionary, key_client)),
-            length(field<std::uint32_t>(dictionary, key_prefix_length)),
-            parsed(key_mac, field<std::string>(dictionary, key_mac), MacAddress::parse),
-            queue_count(field<std::uint32_t>(dictionary, key_queues)),
-            field<bool>(dictionary, key_vhost)};
+    TapGrant tap;
+    for_each_field(tap_fields, [&]<typename AnyField>(const AnyField &field) {
+        using Wire = typename AnyField::Wire;
+        const auto found = dictionary.find(field.key);
+        if (found == dictionary.end() || !found->second.template containsValueOfType<Wire>())
+            refuse_field(field.key);
+        set_field(field, tap, found->second.template get<Wire>());
+    });
+    return tap;
 }
 
-template <typename T>
+template <typename Wire>
 constexpr const char *column_type = nullptr;
 template <>
 constexpr const char *column_type<std::string> = "as";
@@ -83,112 +55,121 @@ constexpr const char *column_type<std::uint64_t> = "at";
 template <>
 constexpr const char *column_type<bool> = "ab";
 
-template <typename T>
-struct Column {
-    const char *key;
-    std::vector<T> values{};
-
-    void read(sdbus::Message &message)
-    {
-        try {
-            message.enterVariant(column_type<T>);
-        } catch (const sdbus::Error &) {
-            refuse_answer(std::string{"no usable "} + key);
-        }
-        message >> values;
-        message.exitVariant();
+template <typename Wire>
+void read_column(sdbus::Message &message, const std::string &key, std::vector<Wire> &values)
+{
+    try {
+        message.enterVariant(column_type<Wire>);
+    } catch (const sdbus::Error &) {
+        refuse_field(key);
     }
+    message >> values;
+    message.exitVariant();
+}
 
-    void require(std::size_t rows) const
-    {
-        if (values.size() != rows)
-            refuse_answer(std::to_string(values.size()) + " of " + key + " for " + std::to_string(rows));
-    }
-};
+void require_rows(const char *key, std::size_t values, std::uint64_t rows)
+{
+    if (values != rows)
+        refuse_answer(std::to_string(values) + " of " + key + " for " + std::to_string(rows));
+}
 
-// As in wire.cpp of the daemon.
-struct Columns {
-    Column<std::string> lease{key_lease};
-    Column<std::string> label{key_label};
-    Column<std::uint32_t> uid{key_uid};
-    Column<std::string> hold{key_hold};
-    Column<std::uint64_t> idle_timeout{key_idle_timeout};
-    Column<bool> attended{key_attended};
-    Column<std::uint32_t> taps{key_taps};
-    Column<std::string> name{key_name};
-    Column<std::uint32_t> index{key_index};
-    Column<std::string> gateway{key_gateway};
-    Column<std::string> client{key_client};
-    Column<std::uint32_t> prefix_length{key_prefix_length};
-    Column<std::string> mac{key_mac};
-    Column<std::uint32_t> queues{key_queues};
-    Column<bool> vhost{key_vhost};
+// The columns of one table of fields.
+template <typename Fields>
+class Columns;
+template <typename... Fields>
+class Columns<std::tuple<Fields...>> {
+public:
+    using Grant = typename std::tuple_element_t<0, std::tuple<Fields...>>::Grant;
 
-    template <typename Use>
-    void each_of_lease(Use use)
-    {
-        use(lease), use(label), use(uid), use(hold), use(idle_timeout), use(attended), use(taps);
-    }
+    explicit Columns(const std::tuple<Fields...> &fields)
+        : fields_{fields}
+    {}
 
-    template <typename Use>
-    void each_of_tap(Use use)
-    {
-        use(name), use(index), use(gateway), use(client), use(prefix_length), use(mac), use(queues), use(vhost);
-    }
-
-    void read(sdbus::Message &message, const std::string &key)
+    // Returns false, and reads nothing, if the table has no such key.
+    bool read(sdbus::Message &message, const std::string &key)
     {
         bool known = false;
-        const auto read_if = [&](auto &column) {
-            if (key == column.key) {
-                column.read(message);
-                known = true;
-            }
-        };
-        each_of_lease(read_if);
-        each_of_tap(read_if);
-        if (!known) {
+        each([&](const auto &field, auto &values) {
+            if (key != field.key)
+                return;
+            read_column(message, key, values);
+            known = true;
+        });
+        return known;
+    }
+
+    // The length of the first column.
+    std::size_t rows() const { return std::get<0>(values_).size(); }
+
+    // Refuses the answer unless each column has this length.
+    void require(std::uint64_t rows)
+    {
+        each([rows](const auto &field, const auto &values) { require_rows(field.key, values.size(), rows); });
+    }
+
+    // Moves one row out of the columns.
+    Grant take(std::size_t row)
+    {
+        Grant grant;
+        each([&]<typename AnyField>(const AnyField &field, auto &values) {
+            set_field(field, grant, typename AnyField::Wire{std::move(values[row])});
+        });
+        return grant;
+    }
+
+private:
+    template <typename Use>
+    void each(Use use)
+    {
+        each(use, std::index_sequence_for<Fields...>{});
+    }
+    template <typename Use, std::size_t... I>
+    void each(Use &use, std::index_sequence<I...>)
+    {
+        (use(std::get<I>(fields_), std::get<I>(values_)), ...);
+    }
+
+    const std::tuple<Fields...> &fields_;
+    std::tuple<std::vector<typename Fields::Wire>...> values_;
+};
+
+class ListColumns {
+public:
+    void read(sdbus::Message &message, const std::string &key)
+    {
+        if (key == key_taps)
+            read_column(message, key, tap_counts_);
+        else if (!leases_.read(message, key) && !taps_.read(message, key)) {
             sdbus::Variant of_a_later_version;
             message >> of_a_later_version;
         }
     }
 
-    TapGrant tap(std::size_t row) const
+    std::vector<LeaseGrant> take_leases()
     {
-        return {name.values[row],
-                index.values[row],
-                address(key_gateway, gateway.values[row]),
-                address(key_client, client.values[row]),
-                length(prefix_length.values[row]),
-                parsed(key_mac, mac.values[row], MacAddress::parse),
-                queue_count(queues.values[row]),
-                vhost.values[row]};
-    }
-
-    std::vector<LeaseGrant> leases()
-    {
-        each_of_lease([rows = lease.values.size()](const auto &column) { column.require(rows); });
-        const auto all_taps = std::accumulate(taps.values.begin(), taps.values.end(), std::uint64_t{0});
-        each_of_tap([all_taps](const auto &column) { column.require(all_taps); });
+        const auto rows = leases_.rows();
+        leases_.require(rows);
+        require_rows(key_taps, tap_counts_.size(), rows);
+        taps_.require(std::accumulate(tap_counts_.begin(), tap_counts_.end(), std::uint64_t{0}));
         std::vector<LeaseGrant> leases;
-        leases.reserve(lease.values.size());
+        leases.reserve(rows);
         std::size_t next = 0;
-        for (std::size_t row = 0; row < lease.values.size(); ++row) {
-            LeaseGrant grant{std::move(lease.values[row]),
-                             std::move(label.values[row]),
-                             uid.values[row],
-                             parsed(key_hold, hold.values[row], parse_hold),
-                             idle_timeout.values[row],
-                             attended.values[row],
-                             {}};
-            if (taps.values[row] == 0)
+        for (std::size_t row = 0; row < rows; ++row) {
+            if (tap_counts_[row] == 0)
                 refuse_answer("a lease without taps");
-            for (const auto end = next + taps.values[row]; next < end; ++next)
-                grant.taps.push_back(tap(next));
-            leases.push_back(std::move(grant));
+            auto lease = leases_.take(row);
+            lease.taps.reserve(tap_counts_[row]);
+            for (const auto end = next + tap_counts_[row]; next < end; ++next)
+                lease.taps.push_back(taps_.take(next));
+            leases.push_back(std::move(lease));
         }
         return leases;
     }
+
+private:
+    Columns<std::remove_cv_t<decltype(lease_fields)>> leases_{lease_fields};
+    std::vector<std::uint32_t> tap_counts_;
+    Columns<std::remove_cv_t<decltype(tap_fields)>> taps_{tap_fields};
 };
 
 } // namespace
@@ -211,7 +192,7 @@ std::vector<TapGrant> read_taps(const std::vector<Dictionary> &dictionaries)
 
 sdbus::Message &operator>>(sdbus::Message &message, LeaseList &list)
 {
-    Columns columns;
+    ListColumns columns;
     message.enterContainer("a{sv}");
     if (!message.enterContainer("{sv}"))
         refuse_answer("nothing");
@@ -228,7 +209,7 @@ sdbus::Message &operator>>(sdbus::Message &message, LeaseList &list)
     } catch (const sdbus::Error &) {
         refuse_answer("more than one dictionary of columns");
     }
-    list.leases = columns.leases();
+    list.leases = columns.take_leases();
     return message;
 }
 

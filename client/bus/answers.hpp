@@ -5,8 +5,8 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/sdbus_compat.hpp"
+#include "contract/grant.hpp"
 
 #include <map>
 #include <string>

@@ -5,10 +5,15 @@
 #include "client/bus/manager_proxy.hpp"
 
 #include "client/bus/answers.hpp"
-#include "common/bus_names.hpp"
 #include "common/descriptor_passing.hpp"
 #include "common/error.hpp"
 #include "common/quote.hpp"
+#include "contract/bus_names.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 
 #include "org.qemutap1-proxy.h"
 
@@ -136,16 +141,18 @@ std::vector<UniqueFd> take_descriptors(const TapRequest &request, std::vector<sd
     return answer.empty() ? std::vector<UniqueFd>{} : receive_from(answer.front());
 }
 
-AcquiredTaps read_answer(const TapRequest &request, const std::string &lease, const std::vector<Dictionary> &taps,
-                         std::vector<UniqueFd> descriptors)
+Acquired read_answer(const TapRequest &request, const std::string &lease, const std::vector<Dictionary> &taps,
+                     std::vector<UniqueFd> descriptors)
 {
-    AcquiredTaps acquired{{lease, request.label, ::geteuid(), request.hold, request.idle_timeout_seconds,
-                           request.attended, read_taps(taps)},
-                          std::move(descriptors)};
-    std::size_t owed = 0;
-    for (const auto &tap : acquired.grant.taps)
-        owed += descriptor_count(1, tap.queues, tap.vhost);
-    if (acquired.descriptors.size() != (request.hold == Hold::fd ? owed : 0))
+    Acquired acquired{.grant = {.lease = lease,
+                                .label = request.label,
+                                .uid = ::geteuid(),
+                                .hold = request.hold,
+                                .idle_timeout_seconds = request.idle_timeout_seconds,
+                                .attended = request.attended,
+                                .taps = read_taps(taps)},
+                      .descriptors = std::move(descriptors)};
+    if (acquired.descriptors.size() != granted_descriptors(acquired.grant))
         refuse_answer(std::to_string(acquired.descriptors.size()) + " descriptors");
     return acquired;
 }
@@ -189,7 +196,7 @@ void ManagerProxy::let_polkit_ask()
     bus_->connection->setMethodCallTimeout(waiting_for_polkit(questions * interactive_authorization_seconds));
 }
 
-AcquiredTaps ManagerProxy::acquire(const TapRequest &request)
+Acquired ManagerProxy::acquire(const TapRequest &request)
 {
     auto [lease, taps, descriptors] =
         translated([&] { return bus_->manager.Acquire(request.count, options_of(request, interactive_)); });

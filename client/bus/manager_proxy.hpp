@@ -5,20 +5,16 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/unique_fd.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/request.hpp"
 
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace qemutap {
-
-struct AcquiredTaps {
-    LeaseGrant grant;
-    // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Closed on exec.
-    std::vector<UniqueFd> descriptors;
-};
 
 class ManagerProxy {
 public:
@@ -30,7 +26,7 @@ public:
     void let_polkit_ask();
 
     // Each throws TapError with the daemon's code and text, or service_unavailable.
-    AcquiredTaps acquire(const TapRequest &request);
+    Acquired acquire(const TapRequest &request);
     void release(const std::string &lease);
     // Many at once, which the daemon ends together; all are tried, and what is thrown is the first refusal.
     void release_all(const std::vector<std::string> &leases);

@@ -4,6 +4,8 @@
 
 #include "client/guest/kernel_cmdline.hpp"
 
+#include "common/ipv4.hpp"
+
 #include <algorithm>
 #include <string_view>
 
@@ -62,7 +64,7 @@ std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
     // By runqemu's rule the host's address stands alone, and the guests all think themselves in one subnet.
     constexpr unsigned runqemus_prefix_length = 24;
     const Ipv4Prefix subnet{tap.gateway, tap.prefix_length == 32 ? runqemus_prefix_length : tap.prefix_length};
-    return "ip=" + tap.client.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +
+    return "ip=" + tap.guest.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +
            "::eth" + std::to_string(nic) + ":off";
 }
 

@@ -10,7 +10,7 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/grant.hpp"
 
 #include <string>
 #include <string_view>

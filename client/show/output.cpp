@@ -5,11 +5,15 @@
 #include "client/show/output.hpp"
 
 #include "client/guest/kernel_cmdline.hpp"
+#include "common/ipv4.hpp"
+#include "contract/fields.hpp"
+#include "contract/hold.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 namespace qemutap {
@@ -46,11 +50,6 @@ std::string table(const std::vector<Row> &rows)
     return text;
 }
 
-std::string address_text(const TapGrant &tap, Ipv4Address address)
-{
-    return tap.prefix_length == 0 ? "" : address.text();
-}
-
 bool has_addresses(const LeaseGrant &lease)
 {
     return std::all_of(lease.taps.begin(), lease.taps.end(),
@@ -71,7 +70,7 @@ std::vector<std::string> args_of(const LeaseGrant &lease, const NicOptions &opti
 Row tap_row(const TapGrant &tap)
 {
     return {tap.name, tap.prefix_length == 0 ? none : Ipv4Prefix{tap.gateway, tap.prefix_length}.text(),
-            tap.prefix_length == 0 ? none : tap.client.text(), tap.mac.text(), std::to_string(tap.queues)};
+            tap.prefix_length == 0 ? none : tap.guest.text(), tap.mac.text(), std::to_string(tap.queues)};
 }
 
 const Row tap_columns{"TAP", "GATEWAY", "CLIENT", "MAC", "QUEUES"};
@@ -88,39 +87,36 @@ std::string as_text(const LeaseGrant &lease, const NicOptions &options)
            cmdline_of(lease, options) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
 }
 
-// Filled member by member: from an initializer list each value would be copied.
-nlohmann::ordered_json object_of(std::size_t members)
+// With room for the members of a lease or of a tap.
+nlohmann::ordered_json object_of()
 {
+    constexpr std::size_t most_members = 10;
     nlohmann::ordered_json::object_t object;
-    object.reserve(members);
+    object.reserve(most_members);
     return object;
 }
 
-nlohmann::ordered_json json_of(const TapGrant &tap)
+std::string json_key(std::string key)
 {
-    auto object = object_of(8);
-    object["name"] = tap.name;
-    object["index"] = tap.index;
-    object["gateway"] = address_text(tap, tap.gateway);
-    object["client"] = address_text(tap, tap.client);
-    object["prefix_length"] = tap.prefix_length;
-    object["mac"] = tap.mac.text();
-    object["queues"] = tap.queues;
-    object["vhost"] = tap.vhost;
-    return object;
+    std::ranges::replace(key, '-', '_');
+    return key;
+}
+
+template <typename Fields, typename Grant>
+void add_fields(nlohmann::ordered_json &object, const Fields &fields, const Grant &grant)
+{
+    for_each_field(fields, [&](const auto &field) {
+        for_each_key(field, [&](const char *key) { object[json_key(key)] = field.get(grant); });
+    });
 }
 
 nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &options)
 {
-    auto object = object_of(8);
-    object["lease"] = lease.lease;
-    object["label"] = lease.label;
-    object["uid"] = lease.uid;
-    object["hold"] = text_of(lease.hold);
-    object["attended"] = lease.attended;
+    auto object = object_of();
+    add_fields(object, lease_fields, lease);
     auto &taps = object["taps"] = nlohmann::ordered_json::array();
     for (const auto &tap : lease.taps)
-        taps.push_back(json_of(tap));
+        add_fields(taps.emplace_back(object_of()), tap_fields, tap);
     object["qemu_args"] = args_of(lease, options);
     object["kernel_cmdline"] = cmdline_of(lease, options);
     return object;
@@ -128,7 +124,7 @@ nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &option
 
 // In double quotes, with a backslash before what stays special in them: sh(1) and EnvironmentFile= of
 // systemd.exec(5) read that alike.
-std::string env_line(const std::string &key, const std::string &value)
+std::string env_line(const std::string &name, const std::string &value)
 {
     std::string escaped;
     for (const char c : value) {
@@ -136,21 +132,36 @@ std::string env_line(const std::string &key, const std::string &value)
             escaped += '\\';
         escaped += c;
     }
-    return "QEMU_TAP_" + key + "=\"" + escaped + "\"\n";
+    return "QEMU_TAP_" + name + "=\"" + escaped + "\"\n";
+}
+
+// No <cctype>: the names must not depend on a locale.
+std::string env_name(std::string_view key)
+{
+    std::string name;
+    for (const char c : key)
+        name += c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    return name;
+}
+
+template <typename Value>
+std::string env_value(const Value &value)
+{
+    if constexpr (std::is_same_v<Value, std::string>)
+        return value;
+    else
+        return std::to_string(value);
 }
 
 std::string as_env(const LeaseGrant &lease, const NicOptions &options)
 {
     std::string text = env_line("LEASE", lease.lease) + env_line("LABEL", lease.label) +
                        env_line("COUNT", std::to_string(lease.taps.size()));
-    for (std::size_t i = 0; i < lease.taps.size(); ++i) {
-        const auto &tap = lease.taps[i];
-        const auto number = std::to_string(i) + "_";
-        text += env_line(number + "NAME", tap.name) + env_line(number + "GATEWAY", address_text(tap, tap.gateway)) +
-                env_line(number + "CLIENT", address_text(tap, tap.client)) +
-                env_line(number + "PREFIX_LENGTH", std::to_string(tap.prefix_length)) +
-                env_line(number + "MAC", tap.mac.text());
-    }
+    for (std::size_t i = 0; i < lease.taps.size(); ++i)
+        for_each_field(tap_fields, [&](const auto &field) {
+            if (field.rule.in_environment)
+                text += env_line(std::to_string(i) + "_" + env_name(field.key), env_value(field.get(lease.taps[i])));
+        });
     return text + env_line("ARGS", shell_line(args_of(lease, options))) +
            env_line("CMDLINE", cmdline_of(lease, options));
 }

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "client/vmm/args.hpp"
-#include "common/grant.hpp"
+#include "contract/grant.hpp"
 
 #include <optional>
 #include <string>

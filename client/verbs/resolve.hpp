@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/grant.hpp"
 
 #include <sys/types.h>
 

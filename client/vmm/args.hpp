@@ -5,7 +5,8 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
 
 #include <optional>
 #include <string>
@@ -28,12 +29,6 @@ struct NicOptions {
     std::optional<unsigned> first_mmio_bus =
         0;                             // N of the first virtio-mmio-bus.N, of a virtio-net-device; nullopt: QEMU's
     std::optional<unsigned> first_nic; // E of the guest's ethE that the first one is, as the caller says
-};
-
-// The descriptors of one tap, by their numbers in the process that becomes QEMU.
-struct TapDescriptors {
-    std::vector<int> queues;
-    std::vector<int> vhost; // as many as queues, or none
 };
 
 // QEMU opens the devices by name. Without scripts: by default QEMU runs /etc/qemu-ifup on them.

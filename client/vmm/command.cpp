@@ -7,6 +7,7 @@
 
 #include "client/guest/kernel_cmdline.hpp"
 #include "client/vmm/args.hpp"
+#include "contract/request.hpp"
 
 #include <algorithm>
 #include <array>

@@ -10,6 +10,8 @@
 #include "common/ipv4.hpp"
 #include "common/number.hpp"
 #include "common/quote.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/hold.hpp"
 
 #include <algorithm>
 #include <array>
@@ -55,7 +57,7 @@ constexpr std::array<TapPlaceholder, 12> of_tap{{
      [](const TapGrant &, const TapDescriptors &numbers) { return joined(numbers.vhost, ':'); }},
     {"mac", Needs::nothing, [](const TapGrant &tap, const TapDescriptors &) { return tap.mac.text(); }},
     {"gateway", Needs::nothing, [](const TapGrant &tap, const TapDescriptors &) { return tap.gateway.text(); }},
-    {"client", Needs::nothing, [](const TapGrant &tap, const TapDescriptors &) { return tap.client.text(); }},
+    {"client", Needs::nothing, [](const TapGrant &tap, const TapDescriptors &) { return tap.guest.text(); }},
     {"prefix", Needs::nothing,
      [](const TapGrant &tap, const TapDescriptors &) { return std::to_string(tap.prefix_length); }},
     {"netmask", Needs::nothing,

@@ -10,7 +10,9 @@
 
 #include "client/guest/nic_order.hpp"
 #include "client/vmm/args.hpp"
-#include "common/grant.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/request.hpp"
 
 #include <optional>
 #include <string>

@@ -4,8 +4,8 @@
 
 #include "daemon/bus/bus_name.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/quote.hpp"
+#include "contract/bus_names.hpp"
 #include "daemon/log.hpp"
 
 #include <algorithm>

@@ -6,8 +6,9 @@
 
 #include "daemon/bus/call_check.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/error.hpp"
+#include "contract/bus_names.hpp"
+#include "contract/grant.hpp"
 #include "daemon/bus/answer.hpp"
 #include "daemon/bus/raw_message.hpp"
 #include "daemon/bus/wire.hpp"

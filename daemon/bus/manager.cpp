@@ -4,9 +4,14 @@
 
 #include "daemon/bus/manager.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
 #include "common/quote.hpp"
+#include "contract/bus_names.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
+#include "contract/request.hpp"
 #include "daemon/log.hpp"
 
 #include <algorithm>

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include "contract/descriptors.hpp"
+#include "contract/request.hpp"
 #include "daemon/bus/answer.hpp"
 #include "daemon/bus/attendance.hpp"
 #include "daemon/bus/authority.hpp"

@@ -5,9 +5,15 @@
 
 #include "daemon/bus/wire.hpp"
 
-#include "common/bus_names.hpp"
+#include "common/ipv4.hpp"
 #include "common/label.hpp"
 #include "common/quote.hpp"
+#include "contract/bus_names.hpp"
+#include "contract/fields.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -115,17 +121,27 @@ private:
     std::string text_;
 };
 
-// D-Bus strings are UTF-8; a name that root gave a tap need not be.
-std::string name_on_wire(const std::string &name)
+template <typename Fields, typename Grant>
+Dictionary dictionary_of(const Fields &fields, const Grant &grant)
 {
-    const bool ascii = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<signed char>(c) > 0; });
-    return ascii ? name : quote(name);
+    Dictionary dictionary;
+    for_each_field(fields, [&](const auto &field) {
+        for_each_key(field, [&](const char *key) { dictionary.emplace(key, sdbus::Variant{field.get(grant)}); });
+    });
+    return dictionary;
 }
 
-// Empty where somebody took the address off the device.
-std::string address_on_wire(const TapGrant &tap, Ipv4Address address)
+// Adds an array for each field, with an element for each of `rows`, which point to grants.
+template <typename Fields, typename Grant>
+void add_columns(Dictionary &dictionary, const Fields &fields, const std::vector<const Grant *> &rows)
 {
-    return tap.prefix_length == 0 ? std::string{} : address.text();
+    for_each_field(fields, [&](const auto &field) {
+        std::vector<decltype(field.get(*rows.front()))> values;
+        values.reserve(rows.size());
+        for (const auto *row : rows)
+            values.push_back(field.get(*row));
+        for_each_key(field, [&](const char *key) { dictionary.emplace(key, sdbus::Variant{values}); });
+    });
 }
 
 } // namespace
@@ -214,67 +230,33 @@ std::vector<Dictionary> taps_on_wire(const std::vector<TapGrant> &taps)
 {
     std::vector<Dictionary> dictionaries;
     dictionaries.reserve(taps.size());
-    for (const auto &tap : taps) {
-        dictionaries.push_back({
-            {key_name, sdbus::Variant{name_on_wire(tap.name)}},
-            {key_index, sdbus::Variant{std::uint32_t{tap.index}}},
-            {key_gateway, sdbus::Variant{address_on_wire(tap, tap.gateway)}},
-            {key_client, sdbus::Variant{address_on_wire(tap, tap.client)}},
-            {key_prefix_length, sdbus::Variant{std::uint32_t{tap.prefix_length}}},
-            {key_mac, sdbus::Variant{tap.mac.text()}},
-            {key_queues, sdbus::Variant{std::uint32_t{tap.queues}}},
-            {key_vhost, sdbus::Variant{tap.vhost}},
-        });
-    }
+    for (const auto &tap : taps)
+        dictionaries.push_back(dictionary_of(tap_fields, tap));
     return dictionaries;
 }
 
 Dictionary lease_on_wire(const LeaseGrant &lease)
 {
-    return {
-        {key_lease, sdbus::Variant{lease.lease}},
-        {key_label, sdbus::Variant{lease.label}},
-        {key_uid, sdbus::Variant{std::uint32_t{lease.uid}}},
-        {key_hold, sdbus::Variant{std::string{text_of(lease.hold)}}},
-        {key_idle_timeout, sdbus::Variant{lease.idle_timeout_seconds}},
-        {key_attended, sdbus::Variant{lease.attended}},
-        {key_taps, sdbus::Variant{taps_on_wire(lease.taps)}},
-    };
+    auto dictionary = dictionary_of(lease_fields, lease);
+    dictionary.emplace(key_taps, sdbus::Variant{taps_on_wire(lease.taps)});
+    return dictionary;
 }
 
 Dictionary leases_in_columns(const std::vector<LeaseGrant> &leases)
 {
-    std::vector<const TapGrant *> taps;
-    for (const auto &lease : leases)
+    std::vector<const LeaseGrant *> lease_rows;
+    std::vector<const TapGrant *> tap_rows;
+    std::vector<std::uint32_t> tap_counts;
+    for (const auto &lease : leases) {
+        lease_rows.push_back(&lease);
+        tap_counts.push_back(static_cast<std::uint32_t>(lease.taps.size()));
         for (const auto &tap : lease.taps)
-            taps.push_back(&tap);
-    // As a column of values, of each lease or of each tap.
-    const auto column = [](const auto &rows, auto value_of) {
-        std::vector<decltype(value_of(rows.front()))> values;
-        values.reserve(rows.size());
-        for (const auto &row : rows)
-            values.push_back(value_of(row));
-        return sdbus::Variant{values};
-    };
-    using Lease = const LeaseGrant &;
-    using Tap = const TapGrant *;
-    return {
-        {key_lease, column(leases, [](Lease lease) { return lease.lease; })},
-        {key_label, column(leases, [](Lease lease) { return lease.label; })},
-        {key_uid, column(leases, [](Lease lease) { return std::uint32_t{lease.uid}; })},
-        {key_hold, column(leases, [](Lease lease) { return std::string{text_of(lease.hold)}; })},
-        {key_idle_timeout, column(leases, [](Lease lease) { return lease.idle_timeout_seconds; })},
-        {key_attended, column(leases, [](Lease lease) { return lease.attended; })},
-        {key_taps, column(leases, [](Lease lease) { return static_cast<std::uint32_t>(lease.taps.size()); })},
-        {key_name, column(taps, [](Tap tap) { return name_on_wire(tap->name); })},
-        {key_index, column(taps, [](Tap tap) { return std::uint32_t{tap->index}; })},
-        {key_gateway, column(taps, [](Tap tap) { return address_on_wire(*tap, tap->gateway); })},
-        {key_client, column(taps, [](Tap tap) { return address_on_wire(*tap, tap->client); })},
-        {key_prefix_length, column(taps, [](Tap tap) { return std::uint32_t{tap->prefix_length}; })},
-        {key_mac, column(taps, [](Tap tap) { return tap->mac.text(); })},
-        {key_queues, column(taps, [](Tap tap) { return std::uint32_t{tap->queues}; })},
-        {key_vhost, column(taps, [](Tap tap) { return tap->vhost; })},
-    };
+            tap_rows.push_back(&tap);
+    }
+    Dictionary columns{{key_taps, sdbus::Variant{tap_counts}}};
+    add_columns(columns, lease_fields, lease_rows);
+    add_columns(columns, tap_fields, tap_rows);
+    return columns;
 }
 
 } // namespace qemutap

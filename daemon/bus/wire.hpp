@@ -5,8 +5,9 @@
 #pragma once
 
 #include "common/error.hpp"
-#include "common/grant.hpp"
 #include "common/sdbus_compat.hpp"
+#include "contract/grant.hpp"
+#include "contract/request.hpp"
 
 #include <cstdint>
 #include <map>

@@ -5,6 +5,8 @@
 #include "daemon/core/attempt.hpp"
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
+#include "contract/hold.hpp"
 
 #include <algorithm>
 #include <exception>

@@ -5,8 +5,9 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/unique_fd.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 #include "daemon/core/index_search.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"

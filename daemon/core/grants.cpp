@@ -26,16 +26,23 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
     for (const auto &[position, ifindex] : lease.taps) {
         const auto &held = table.tap(ifindex);
         const auto &tag = held.tag;
-        TapGrant tap{held.name, tag.index, {}, {}, 0, tag.mac, tag.queues, tag.vhost};
+        TapGrant tap{.name = held.name,
+                     .index = tag.index,
+                     .gateway = {},
+                     .guest = {},
+                     .prefix_length = 0,
+                     .mac = tag.mac,
+                     .queues = tag.queues,
+                     .vhost = tag.vhost};
         const auto addresses = state.addresses(ifindex);
         const auto planned = plan.gateway(tag.profile, tag.index);
         auto own = std::find_if(addresses.begin(), addresses.end(),
                                 [&](const HostAddress &address) { return address.local == planned; });
         if (own == addresses.end())
             own = addresses.begin(); // given under other settings
-        if (own != addresses.end()) {
+        if (own != addresses.end() && own->local.length != 0) {
             tap.gateway = own->local.address;
-            tap.client = guest_address(tap.gateway);
+            tap.guest = guest_address(tap.gateway);
             tap.prefix_length = own->local.length;
         }
         grant.taps.push_back(std::move(tap));

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/grant.hpp"
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "plan/address_plan.hpp"

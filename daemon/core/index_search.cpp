@@ -4,6 +4,8 @@
 
 #include "daemon/core/index_search.hpp"
 
+#include "contract/profile.hpp"
+
 #include <algorithm>
 
 namespace qemutap {

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "contract/profile.hpp"
 #include "daemon/core/recent_indexes.hpp"
 #include "plan/address_plan.hpp"
 

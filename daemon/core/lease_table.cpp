@@ -4,6 +4,8 @@
 
 #include "daemon/core/lease_table.hpp"
 
+#include "contract/hold.hpp"
+
 #include <algorithm>
 #include <utility>
 

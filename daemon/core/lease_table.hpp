@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include "contract/profile.hpp"
 #include "daemon/core/host_state.hpp"
 #include "daemon/core/tap_tag.hpp"
 #include "plan/address_rules.hpp"

@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "plan/address_rules.hpp"
 

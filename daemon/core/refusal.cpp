@@ -4,6 +4,7 @@
 
 #include "daemon/core/refusal.hpp"
 
+#include "common/ipv4.hpp"
 #include "common/quote.hpp"
 
 #include <utility>

@@ -5,7 +5,8 @@
 #pragma once
 
 #include "common/error.hpp"
-#include "common/grant.hpp"
+#include "common/ipv4.hpp"
+#include "contract/profile.hpp"
 #include "plan/address_plan.hpp"
 
 #include <sys/types.h>

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "contract/profile.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "plan/tap_settings.hpp"
 

@@ -57,21 +57,6 @@ bool lacks_index(Setback setback)
     return setback == Setback::exhausted || setback == Setback::reserved_taken;
 }
 
-// Behind each tap's queues its vhost descriptors, if there are any.
-std::vector<UniqueFd> interleaved(std::vector<UniqueFd> queues, std::vector<UniqueFd> vhost, unsigned per_tap)
-{
-    if (vhost.empty())
-        return queues;
-    std::vector<UniqueFd> all;
-    for (std::size_t i = 0; i < queues.size(); i += per_tap) {
-        std::move(queues.begin() + static_cast<std::ptrdiff_t>(i),
-                  queues.begin() + static_cast<std::ptrdiff_t>(i + per_tap), std::back_inserter(all));
-        std::move(vhost.begin() + static_cast<std::ptrdiff_t>(i),
-                  vhost.begin() + static_cast<std::ptrdiff_t>(i + per_tap), std::back_inserter(all));
-    }
-    return all;
-}
-
 } // namespace
 
 // Of one try: a lease, or why there is none.
@@ -213,7 +198,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
                                     .now = clock_()});
         if (outcome.acquired) {
             outcome.acquired->descriptors =
-                interleaved(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
+                join_descriptors(std::move(outcome.acquired->descriptors), std::move(vhost), request.queues);
             return std::move(*outcome.acquired);
         }
         profile = outcome.profile;

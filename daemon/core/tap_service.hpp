@@ -6,8 +6,11 @@
 
 #pragma once
 
-#include "common/grant.hpp"
 #include "common/unique_fd.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 #include "daemon/core/attempt.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
@@ -23,12 +26,6 @@
 #include <vector>
 
 namespace qemutap {
-
-struct Acquired {
-    LeaseGrant grant;
-    // Of each tap in turn: its queues, then its vhost descriptors if it has vhost. Empty for hold `name`.
-    std::vector<UniqueFd> descriptors;
-};
 
 struct EndedTap {
     std::string name;

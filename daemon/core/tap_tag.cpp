@@ -10,6 +10,10 @@
 #include "daemon/core/tap_tag.hpp"
 
 #include "common/label.hpp"
+#include "common/mac_address.hpp"
+#include "common/number.hpp"
+#include "contract/grant.hpp"
+#include "contract/request.hpp"
 #include "daemon/core/tag_reader.hpp"
 #include "plan/address_rules.hpp"
 

@@ -10,7 +10,9 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "common/mac_address.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 
 #include <cstddef>
 #include <cstdint>

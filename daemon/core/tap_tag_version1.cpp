@@ -3,6 +3,10 @@
 // Version 1, which daemons before version 2 wrote: `qemu-tap1 key=value ...` in one order with single spaces, with all
 // keys but `attended`, which only attended leases have. It is read and never written.
 
+#include "common/mac_address.hpp"
+#include "common/number.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/tag_reader.hpp"
 #include "daemon/core/tap_tag.hpp"
 #include "plan/address_rules.hpp"

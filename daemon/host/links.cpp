@@ -5,6 +5,9 @@
 
 #include "daemon/host/links.hpp"
 
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/host/setting_numbers.hpp"
 

@@ -6,7 +6,10 @@
 
 #pragma once
 
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
 #include "common/unique_fd.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/ports.hpp"
 #include "daemon/host/group_deletions.hpp"
 #include "daemon/host/netlink.hpp"

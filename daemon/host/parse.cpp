@@ -4,6 +4,7 @@
 
 #include "daemon/host/parse.hpp"
 
+#include "common/ipv4.hpp"
 #include "daemon/host/setting_numbers.hpp"
 
 #include <linux/if_link.h>

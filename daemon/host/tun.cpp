@@ -5,6 +5,7 @@
 #include "daemon/host/tun.hpp"
 
 #include "common/error.hpp"
+#include "common/unique_fd.hpp"
 #include "daemon/host/queue_watch.hpp"
 
 #include <fcntl.h>

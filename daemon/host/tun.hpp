@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "common/unique_fd.hpp"
 #include "daemon/core/ports.hpp"
 
 #include <string>

@@ -4,8 +4,8 @@
 
 #include "tests/bench/service.hpp"
 
-#include "common/bus_names.hpp"
 #include "common/descriptor_passing.hpp"
+#include "contract/bus_names.hpp"
 
 #include <signal.h>
 #include <sys/prctl.h>

@@ -219,18 +219,19 @@ class BusRing(unittest.TestCase):
         for index in indexes:
             base = subnets.network_address + index * 2 ** (32 - length)
             taps.append({"name": f"{prefix}{index}", "index": index, "gateway": str(base + 1),
-                         "client": str(base + 2), "prefix_length": length, "queues": queues, "vhost": vhost,
-                         "mac": f"52:54:00:{byte}:{index >> 8:02x}:{index & 255:02x}"})
+                         "client": str(base + 2), "guest": str(base + 2), "prefix_length": length,
+                         "queues": queues, "vhost": vhost, "mac": f"52:54:00:{byte}:{index >> 8:02x}:{index & 255:02x}"})
         return taps
 
-    def assert_grant(self, grant, user, indexes, label="", hold="name", qemu_args=None, **settings):
+    def assert_grant(self, grant, user, indexes, label="", hold="name", idle_timeout=0, qemu_args=None, **settings):
         """Checks every key of a grant, and each of its taps in the kernel."""
         self.assertRegex(grant["lease"], r"\A[0-9a-f]{16}\Z")
         taps = self.expected_taps(grant, indexes, **settings)
         if qemu_args is None:
             qemu_args = name_arguments(taps) if hold == "name" else []
         expected = {"lease": grant["lease"], "label": label, "uid": users.USERS.get(user, 0), "hold": hold,
-                    "attended": False, "taps": taps, "qemu_args": qemu_args, "kernel_cmdline": kernel_cmdline(taps)}
+                    "idle_timeout": idle_timeout, "attended": False, "taps": taps, "qemu_args": qemu_args,
+                    "kernel_cmdline": kernel_cmdline(taps)}
         self.assertEqual(grant, expected)
         for tap in taps:
             self.assert_device(tap, user)

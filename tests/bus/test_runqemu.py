@@ -35,8 +35,9 @@ class RunqemuRing(BusRing):
         """Expects that the tap is number N by runqemu's rule, in the daemon's answer and in the kernel."""
         name, gateway, client = f"rq{lease[:8]}t{number}", f"192.168.7.{2 * number + 1}", f"192.168.7.{2 * number + 2}"
         byte = tap["mac"][9:11]
-        self.assertEqual(tap, {"name": name, "index": number, "gateway": gateway, "client": client, "prefix-length": 32,
-                               "mac": f"52:54:01:{byte}:00:{number:02x}", "queues": 1, "vhost": False})
+        self.assertEqual(tap, {"name": name, "index": number, "gateway": gateway, "client": client, "guest": client,
+                               "prefix-length": 32, "mac": f"52:54:01:{byte}:00:{number:02x}", "queues": 1,
+                               "vhost": False})
         self.assert_device({**tap, "prefix_length": 32}, user)
         (route,) = [route for route in kernel.routes() if f'"dst": "{client}"' in route]
         self.assertIn(f'"dev": "{name}"', route)

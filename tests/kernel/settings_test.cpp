@@ -4,6 +4,10 @@
 // host. The test plays the guest: it writes frames into the tap and reads the host's frames.
 
 #include "common/error.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 #include "daemon/core/tap_service.hpp"
 #include "daemon/host/links.hpp"
 #include "daemon/host/tun.hpp"

@@ -2,6 +2,13 @@
 //
 // The core over the real kernel: leases are given, end, and are found again.
 
+#include "common/ipv4.hpp"
+#include "common/unique_fd.hpp"
+#include "contract/descriptors.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 #include "daemon/core/tap_service.hpp"
 
 #include "common/error.hpp"
@@ -159,7 +166,7 @@ TEST_CASE("by runqemu's rule: a lease beside another user's runqemu is found by 
     const auto name = "rq" + grant.lease.substr(0, 8) + "t1";
     CHECK(grant.taps[0].name == name);
     CHECK(grant.taps[0].gateway.text() == "192.168.7.3");
-    CHECK(grant.taps[0].client.text() == "192.168.7.4");
+    CHECK(grant.taps[0].guest.text() == "192.168.7.4");
     CHECK(grant.taps[0].prefix_length == 32);
     // Nothing is excluded here, but the address pairs in use block the whole subnet.
     CHECK(grant.taps[1].name == "tap8");

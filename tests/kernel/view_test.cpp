@@ -5,6 +5,7 @@
 
 #include "daemon/host/view.hpp"
 
+#include "common/ipv4.hpp"
 #include "tests/kernel/private_network.hpp"
 
 #include <fcntl.h>

@@ -6,6 +6,8 @@
 
 #include "common/error.hpp"
 #include "config.h"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/command_line.hpp"
 #include "tests/unit/outcome.hpp"

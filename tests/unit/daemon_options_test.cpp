@@ -6,6 +6,7 @@
 #include "daemon/options.hpp"
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
 #include "config.h"
 #include "plan/address_plan.hpp"
 #include "tests/catch.hpp"

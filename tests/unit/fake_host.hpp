@@ -6,6 +6,10 @@
 #pragma once
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "common/unique_fd.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "daemon/core/ports.hpp"
 

@@ -4,6 +4,7 @@
 
 #include "daemon/core/lease_table.hpp"
 
+#include "contract/hold.hpp"
 #include "tests/catch.hpp"
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 
 #include "client/show/output.hpp"
 
+#include "contract/hold.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"
 #include "tests/unit/sample_lease.hpp"
@@ -40,7 +41,7 @@ LeaseGrant lease_without_addresses()
 {
     auto lease = sample_lease(2);
     lease.taps[1].gateway = {};
-    lease.taps[1].client = {};
+    lease.taps[1].guest = {};
     lease.taps[1].prefix_length = 0;
     return lease;
 }
@@ -117,11 +118,13 @@ TEST_CASE("output: json is one object with the documented keys in their order")
     auto lease = labelled_lease();
     lease.taps.pop_back();
     lease.taps[0].queues = 2;
+    lease.idle_timeout_seconds = 60;
     CHECK(as(Format::json, lease) == R"({
   "lease": "0123456789abcdef",
   "label": "ci",
   "uid": 1000,
   "hold": "name",
+  "idle_timeout": 60,
   "attended": false,
   "taps": [
     {
@@ -129,6 +132,7 @@ TEST_CASE("output: json is one object with the documented keys in their order")
       "index": 7,
       "gateway": "192.168.7.1",
       "client": "192.168.7.2",
+      "guest": "192.168.7.2",
       "prefix_length": 24,
       "mac": "52:54:00:ab:00:07",
       "queues": 2,
@@ -175,10 +179,10 @@ TEST_CASE("output: in the list a lease held by descriptors has every key but QEM
     lease.attended = true;
     lease.taps[0].vhost = true;
     CHECK(nlohmann::ordered_json::parse(list_as_json({lease})).dump() ==
-          R"([{"lease":"0123456789abcdef","label":"","uid":1000,"hold":"fd","attended":true,)"
+          R"([{"lease":"0123456789abcdef","label":"","uid":1000,"hold":"fd","idle_timeout":0,"attended":true,)"
           R"("taps":[{"name":"tap7","index":7,)"
-          R"("gateway":"192.168.7.1","client":"192.168.7.2","prefix_length":24,"mac":"52:54:00:ab:00:07",)"
-          R"("queues":1,"vhost":true}],"qemu_args":[],)"
+          R"("gateway":"192.168.7.1","client":"192.168.7.2","guest":"192.168.7.2","prefix_length":24,)"
+          R"("mac":"52:54:00:ab:00:07","queues":1,"vhost":true}],"qemu_args":[],)"
           R"("kernel_cmdline":"ip=192.168.7.2::192.168.7.1:255.255.255.0::eth0:off net.ifnames=0"}])");
 }
 

@@ -6,6 +6,8 @@
 #include "client/vmm/placeholders.hpp"
 
 #include "client/options.hpp"
+#include "common/error.hpp"
+#include "contract/hold.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/command_line.hpp"
 #include "tests/unit/outcome.hpp"

@@ -4,6 +4,7 @@
 
 #include "plan/port.hpp"
 
+#include "contract/profile.hpp"
 #include "plan/address_plan.hpp"
 #include "tests/catch.hpp"
 

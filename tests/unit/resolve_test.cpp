@@ -4,6 +4,7 @@
 
 #include "client/verbs/resolve.hpp"
 
+#include "common/error.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"
 #include "tests/unit/sample_lease.hpp"

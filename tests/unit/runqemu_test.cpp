@@ -5,6 +5,7 @@
 
 #include "client/vmm/runqemu.hpp"
 
+#include "common/error.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/outcome.hpp"
 #include "tests/unit/sample_lease.hpp"
@@ -27,7 +28,7 @@ LeaseGrant sample_lease_of_runqemu(unsigned count)
     first.name = "rq01234567t3";
     first.index = 3;
     first.gateway = {0xc0a80707};
-    first.client = {0xc0a80708};
+    first.guest = {0xc0a80708};
     first.prefix_length = 32;
     return lease;
 }

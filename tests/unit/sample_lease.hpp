@@ -4,7 +4,8 @@
 
 #pragma once
 
-#include "common/grant.hpp"
+#include "contract/grant.hpp"
+#include "contract/hold.hpp"
 
 #include <cstdint>
 #include <string>
@@ -17,7 +18,7 @@ inline TapGrant sample_tap(unsigned index)
     tap.name = "tap" + std::to_string(index);
     tap.index = index;
     tap.gateway = {0xc0a80001 + (index << 8)};
-    tap.client = {0xc0a80002 + (index << 8)};
+    tap.guest = {0xc0a80002 + (index << 8)};
     tap.prefix_length = 24;
     tap.mac.bytes = {0x52, 0x54, 0x00, 0xab, 0x00, static_cast<std::uint8_t>(index)};
     return tap;

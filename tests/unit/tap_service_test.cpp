@@ -6,6 +6,9 @@
 #include "daemon/core/tap_service.hpp"
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "contract/hold.hpp"
 #include "tests/catch.hpp"
 #include "tests/unit/fake_host.hpp"
 #include "tests/unit/outcome.hpp"

@@ -4,6 +4,7 @@
 
 #include "daemon/core/tap_tag.hpp"
 
+#include "contract/request.hpp"
 #include "tests/catch.hpp"
 
 #include <string>

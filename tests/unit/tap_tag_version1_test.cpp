@@ -5,6 +5,10 @@
 
 #include "tests/unit/tag_version1.hpp"
 
+#include "common/mac_address.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
+#include "contract/request.hpp"
 #include "tests/catch.hpp"
 
 #include <string>

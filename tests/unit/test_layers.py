@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 INCLUDE = re.compile(r'^#include (["<])([^">]+)[">]', re.MULTILINE)
 LIBRARIES = ("netlink/", "linux/", "sdbus-c++/", "systemd/", "spdlog/", "fmt/", "CLI/", "nlohmann/",
              "cap-ng.h", "seccomp.h")
-FOLDERS = ("common", "plan", "daemon", "client")
+FOLDERS = ("common", "contract", "plan", "daemon", "client")
 GENERATED = {"config.h", "org.qemutap1-adaptor.h", "org.qemutap1-proxy.h"}
 
 # Folder: the folders that it may include, and the libraries. The longest folder that contains a file applies.
@@ -18,29 +18,31 @@ MAY = {
     "common": (("common/",), ()),
     "common/sdbus_compat.hpp": ((), ("sdbus-c++/",)),
     "common/number_option.hpp": (("common/",), ("CLI/",)),
-    "plan": (("common/", "plan/"), ()),
-    "daemon/core": (("common/", "plan/", "daemon/core/"), ()),
-    "daemon/host": (("common/", "plan/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
-    "daemon/bus": (("common/", "plan/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
-    "daemon/bus/hand_overs.cpp": (("common/", "daemon/core/", "daemon/bus/"), ("linux/",)),
+    "contract": (("common/", "contract/"), ()),
+    "plan": (("common/", "contract/", "plan/"), ()),
+    "daemon/core": (("common/", "contract/", "plan/", "daemon/core/"), ()),
+    "daemon/host": (("common/", "contract/", "plan/", "daemon/core/", "daemon/host/"), ("netlink/", "linux/")),
+    "daemon/bus": (("common/", "contract/", "plan/", "daemon/core/", "daemon/bus/", "daemon/log.hpp"), ()),
+    "daemon/bus/hand_overs.cpp": (("common/", "contract/", "daemon/core/", "daemon/bus/"), ("linux/",)),
     "daemon/bus/raw_message.hpp": (("common/",), ("systemd/",)),
     "daemon/log.cpp": (("daemon/log.hpp",), ("spdlog/",)),
     "daemon/privileges.cpp": (("common/", "daemon/privileges.hpp"), ("cap-ng.h",)),
     "daemon/system_calls.cpp": (("daemon/privileges.hpp",), ("seccomp.h",)),
-    "daemon/options.cpp": (("common/", "plan/", "daemon/options.hpp", "daemon/privileges.hpp"), ("CLI/",)),
-    "daemon": (("common/", "plan/", "daemon/"), ("systemd/",)),
-    "client/guest": (("common/", "client/guest/"), ()),
-    "client/vmm": (("common/", "client/guest/", "client/vmm/"), ()),
-    "client/show": (("common/", "client/guest/", "client/vmm/", "client/show/"), ("nlohmann/",)),
-    "client/bus": (("common/", "client/bus/"), ()),
-    "client/bus/password_agent.cpp": (("common/", "client/bus/"), ("systemd/",)),
+    "daemon/options.cpp": (("common/", "contract/", "plan/", "daemon/options.hpp", "daemon/privileges.hpp"), ("CLI/",)),
+    "daemon": (("common/", "contract/", "plan/", "daemon/"), ("systemd/",)),
+    "client/guest": (("common/", "contract/", "client/guest/"), ()),
+    "client/vmm": (("common/", "contract/", "client/guest/", "client/vmm/"), ()),
+    "client/show": (("common/", "contract/", "client/guest/", "client/vmm/", "client/show/"), ("nlohmann/",)),
+    "client/bus": (("common/", "contract/", "client/bus/"), ()),
+    "client/bus/password_agent.cpp": (("common/", "contract/", "client/bus/"), ("systemd/",)),
     "client/launch": (("common/", "client/launch/"), ()),
     "client/launch/become_user.cpp": (("common/", "client/launch/"), ("linux/",)),
-    "client/verbs": (("common/", "client/"), ()),
-    "client/options.cpp": (("common/", "client/"), ("CLI/",)),
-    "client": (("common/", "client/"), ()),
-    "client/programs/tap_helper": (("common/", "client/programs/tap_helper/", "client/bus/manager_proxy.hpp"), ()),
-    "client/programs/tap_helper/options.cpp": (("common/", "client/programs/tap_helper/"), ("CLI/",)),
+    "client/verbs": (("common/", "contract/", "client/"), ()),
+    "client/options.cpp": (("common/", "contract/", "client/"), ("CLI/",)),
+    "client": (("common/", "contract/", "client/"), ()),
+    "client/programs/tap_helper":
+        (("common/", "contract/", "client/programs/tap_helper/", "client/bus/manager_proxy.hpp"), ()),
+    "client/programs/tap_helper/options.cpp": (("common/", "contract/", "client/programs/tap_helper/"), ("CLI/",)),
     "client/programs/vm_powerdown": (("common/", "client/programs/vm_powerdown/", "client/launch/become_user.hpp"), ()),
     "client/programs/vm_powerdown/powerdown_dialogue.cpp":
         (("common/", "client/programs/vm_powerdown/"), ("nlohmann/",)),

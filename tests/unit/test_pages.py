@@ -247,16 +247,17 @@ class Bus(unittest.TestCase):
 
     def test_list_keys(self):
         """The page's options of List and keys of a lease, with their types, are those that the XML documents."""
-        options, leases = " ".join(self.comment["List"].split()).split("leases, of each: ")
-        keys = dict(re.findall(r"(?:options: |\), )([a-z-]+) ([a-z])\b", options))
+        options, leases = self.comment["List"].split("leases, of each:\n")
+        keys = dict(re.findall(r"(?:options: |\), )([a-z-]+) ([a-z])\b", " ".join(options.split())))
         self.assertEqual(self.page.typed("List", 0), keys)
-        keys = dict(re.findall(r"(?:^|, (?:and )?)([a-z-]+) ([a-z]\b|aa\{sv\})", leases.split(".")[0]))
+        keys = dict(re.findall(r"^ *([a-z-]+) {2,}([a-z]|aa\{sv\})(?= |$)", leases, re.MULTILINE))
         self.assertEqual(self.page.typed("List", 1), keys)
 
     def test_all_keys(self):
         """The keys of all dictionaries are those that both programs are compiled with."""
-        names = (ROOT / "common" / "bus_names.hpp").read_text(encoding="utf-8")
+        names, fields = ((ROOT / "contract" / name).read_text("utf-8") for name in ("bus_names.hpp", "fields.hpp"))
         compiled = set(re.findall(r'\bkey_\w+ = "([^"]+)"', names))
+        compiled |= set(re.findall(r'\b(?:field\(|second_key = )"([^"]+)"', fields))
         dictionaries = [self.page.typed(method, part) for method in ("Acquire", "List") for part in (0, 1)]
         self.assertEqual(set().union(*dictionaries), compiled)
 

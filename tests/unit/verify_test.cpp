@@ -4,6 +4,8 @@
 
 #include "daemon/core/verify.hpp"
 
+#include "common/ipv4.hpp"
+#include "contract/profile.hpp"
 #include "daemon/core/lease_table.hpp"
 #include "tests/catch.hpp"
 

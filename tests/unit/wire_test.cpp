@@ -3,6 +3,8 @@
 #include "daemon/bus/wire.hpp"
 
 #include "common/error.hpp"
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 
 #include "tests/catch.hpp"
 

@@ -9,6 +9,8 @@
 #include "client/programs/tap_helper/options.hpp"
 #include "common/descriptor_passing.hpp"
 #include "common/error.hpp"
+#include "common/unique_fd.hpp"
+#include "contract/request.hpp"
 
 #include <sys/socket.h>
 

@@ -11,6 +11,9 @@
 #include "client/bus/answers.hpp"
 
 #include "common/error.hpp"
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "contract/hold.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
 #include <arpa/inet.h>
@@ -153,11 +156,18 @@ std::optional<TapGrant> expected_tap(const std::vector<std::string> &texts)
 {
     const auto u32 = [&](std::size_t field) { return static_cast<std::uint32_t>(number_of(texts[field])); };
     const auto gateway = address_of(texts[2]);
-    const auto client = address_of(texts[3]);
+    const auto guest = address_of(texts[3]);
     const auto mac = MacAddress::parse(texts[5]);
-    if (!gateway || !client || !mac || u32(4) > 32 || u32(6) < 1 || u32(6) > 16)
+    if (!gateway || !guest || !mac || u32(4) > 32 || u32(6) < 1 || u32(6) > 16)
         return std::nullopt;
-    return TapGrant{texts[0], u32(1), *gateway, *client, u32(4), *mac, u32(6), number_of(texts[7]) % 2 == 1};
+    return TapGrant{.name = texts[0],
+                    .index = u32(1),
+                    .gateway = *gateway,
+                    .guest = *guest,
+                    .prefix_length = u32(4),
+                    .mac = *mac,
+                    .queues = u32(6),
+                    .vhost = number_of(texts[7]) % 2 == 1};
 }
 
 // Returns nullopt if a field is missing or has another type.

@@ -10,6 +10,8 @@
 
 #include "daemon/bus/wire.hpp"
 
+#include "contract/hold.hpp"
+#include "contract/profile.hpp"
 #include "tests/faults/fuzz/accepted.hpp"
 #include "tests/faults/fuzz/require.hpp"
 

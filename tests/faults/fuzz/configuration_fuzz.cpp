@@ -5,7 +5,9 @@
 //
 // The bytes are the file. It lies in memory, under a name, because the reader opens it by name.
 
+#include "common/ipv4.hpp"
 #include "common/label.hpp"
+#include "contract/profile.hpp"
 #include "daemon/options.hpp"
 #include "plan/address_plan.hpp"
 #include "tests/faults/fuzz/accepted.hpp"
@@ -88,11 +90,11 @@ void check_tap(const AddressPlan &plan, unsigned index)
 {
     const auto subnet = plan.pool().subnet(index);
     const auto gateway = plan.pool().gateway(index);
-    const auto client = guest_address(gateway.address);
+    const auto guest = guest_address(gateway.address);
     require(subnet.is_network() && holds(plan.settings().pool, subnet), "a subnet lies in the pool");
     require(subnet.last() < plan.settings().pool.last(), "a subnet's broadcast address is not the pool's");
-    require(gateway.length == subnet.length && subnet.first() < gateway.address && gateway.address < client &&
-                client < subnet.last(),
+    require(gateway.length == subnet.length && subnet.first() < gateway.address && gateway.address < guest &&
+                guest < subnet.last(),
             "gateway and guest lie between network and broadcast address");
     const auto name = plan.pool().device_name(index);
     require(name.size() <= 15, "a name is short enough for the kernel");

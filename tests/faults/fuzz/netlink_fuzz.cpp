@@ -6,6 +6,7 @@
 // The message lies at the end of readable memory, so a read beyond it crashes, also in libnl, which no sanitizer
 // watches. The padding after it must not change what it means.
 
+#include "common/ipv4.hpp"
 #include "daemon/host/netlink.hpp"
 #include "daemon/host/parse.hpp"
 #include "tests/faults/fuzz/require.hpp"

@@ -11,6 +11,9 @@
 #include "client/vmm/args.hpp"
 #include "client/vmm/command.hpp"
 #include "client/vmm/placeholders.hpp"
+#include "common/ipv4.hpp"
+#include "common/mac_address.hpp"
+#include "contract/hold.hpp"
 #include "tests/faults/fuzz/require.hpp"
 
 #include <algorithm>

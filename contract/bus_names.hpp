@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The names of the bus contract that both programs speak and that dbus/org.qemutap1.xml documents.
+// The names on the bus that both programs use. dbus/org.qemutap1.xml documents them.
 
 #pragma once
 
@@ -31,23 +31,15 @@ inline constexpr const char *key_interactive = "interactive";
 inline constexpr const char *key_all = "all";
 inline constexpr const char *key_columns = "columns";
 
-// Keys of a lease and of its taps in the answers; a lease has key_hold, key_label, key_idle_timeout, key_attended
-// too, a tap key_queues and key_vhost. In columns, key_taps is how many taps the lease has.
-inline constexpr const char *key_lease = "lease";
-inline constexpr const char *key_uid = "uid";
+// The key of a lease's taps in the answers; contract/fields.hpp has the others. In columns its value is the number of
+// taps.
 inline constexpr const char *key_taps = "taps";
-inline constexpr const char *key_name = "name";
-inline constexpr const char *key_index = "index";
-inline constexpr const char *key_gateway = "gateway";
-inline constexpr const char *key_client = "client";
-inline constexpr const char *key_prefix_length = "prefix-length";
-inline constexpr const char *key_mac = "mac";
 
-// How long a person may take to answer polkit's question, and how long polkit itself may take when nobody
-// is asked; a caller's own time limit must be longer than the one that applies to it.
+// The time that polkit has for an answer, with a question to a person and without one. A caller's own time limit must
+// be longer than the one that applies to its call.
 inline constexpr std::uint64_t interactive_authorization_seconds = 300;
 inline constexpr std::uint64_t authorization_seconds = 20;
-// How long a request for descriptors waits for others, of the same user or of all, to be received.
+// The time that a request for descriptors waits until earlier answers, of the same user or of all users, are received.
 inline constexpr std::uint64_t hand_over_seconds = 5;
 
 } // namespace qemutap

@@ -2,9 +2,10 @@
 //
 // The words of a request and the ranges of its values.
 
-#include "common/grant.hpp"
+#include "contract/request.hpp"
 
 #include "common/error.hpp"
+#include "contract/descriptors.hpp"
 
 namespace qemutap {
 
@@ -23,19 +24,6 @@ void require_range(const char *what, std::uint64_t value, std::uint64_t first, s
 }
 
 } // namespace
-
-std::string_view text_of(Hold hold)
-{
-    return hold == Hold::fd ? "fd" : "name";
-}
-
-std::optional<Hold> parse_hold(std::string_view text)
-{
-    for (const auto hold : {Hold::fd, Hold::name})
-        if (text == text_of(hold))
-            return hold;
-    return std::nullopt;
-}
 
 std::string_view text_of(VhostChoice choice)
 {
@@ -58,29 +46,10 @@ std::optional<VhostChoice> parse_vhost_choice(std::string_view text)
     return std::nullopt;
 }
 
-std::string_view text_of(Profile profile)
-{
-    return profile == Profile::standard ? "standard" : "runqemu";
-}
-
-std::optional<Profile> parse_profile(std::string_view text)
-{
-    for (const auto profile : {Profile::standard, Profile::runqemu})
-        if (text == text_of(profile))
-            return profile;
-    return std::nullopt;
-}
-
 bool wants_vhost(const TapRequest &request)
 {
     return request.hold == Hold::fd && request.vhost != VhostChoice::no &&
            descriptor_count(request.count, request.queues, true) <= max_descriptors;
-}
-
-bool is_lease_id(std::string_view text)
-{
-    constexpr std::size_t digits = 16;
-    return text.size() == digits && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 void validate(const TapRequest &request)
