@@ -168,7 +168,7 @@ Words setting_differences(const ServiceSettings &before, const ServiceSettings &
         const auto was = joined(row.values(before));
         const auto is = joined(row.values(now));
         if (was != is)
-            texts.push_back(std::string{row.key} + " " + was + " is " + is + " now");
+            texts.push_back(std::string{row.key}.append(" ").append(was).append(" is ").append(is).append(" now"));
     }
     return texts;
 }
