@@ -214,8 +214,8 @@ TEST_CASE("fields: org.qemutap1(5) lists the fields of taps and leases with thei
 TEST_CASE("fields: the comments of org.qemutap1.xml list the fields of taps and leases with their types")
 {
     const auto xml = text_of_file("dbus/org.qemutap1.xml");
-    CHECK(listed(part(xml, "taps: a dictionary for each tap, in order:\n", "fds:"), "\n? {10}([a-z-]+) +([sub])(?= |\n)") ==
-          rows_of(tap_fields));
+    CHECK(listed(part(xml, "taps: a dictionary for each tap, in order:\n", "fds:"),
+                 "\n? {10}([a-z-]+) +([sub])(?= |\n)") == rows_of(tap_fields));
     CHECK(listed(part(xml, "leases, of each:\n", "With columns"), "\n? {10}([a-z-]+) +(s|u|t|b|aa\\{sv\\})(?= |\n)") ==
           lease_rows_with_taps());
 }
