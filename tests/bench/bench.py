@@ -15,8 +15,8 @@ from tests.lib.machine import processors
 
 HERE = pathlib.Path(__file__).resolve().parent
 
-WHAT = [calls.one_call, programs.beside_peers, programs.until_exec, calls.growth, endings.endings, programs.memory,
-        calls.crowd]
+WHAT = [calls.one_call, programs.beside_peers, programs.until_exec, programs.cold_start, calls.growth,
+        endings.endings, programs.memory, calls.crowd]
 CLIENT = f"{os.environ['QEMU_TAPCTL_BUILD']}/client/qemu-tapctl"
 VERSIONS = {"qemu-tapctl": [CLIENT, "--version"], "dbus-daemon": ["dbus-daemon", "--version"],
             "polkit": ["pkaction", "--version"], "iproute2": ["ip", "-V"], "iptables": ["iptables", "--version"],

@@ -87,6 +87,27 @@ def until_exec(quick):
               (median(through) - median(direct)) * 1000, 12, " ms")
 
 
+def cold_start(quick):
+    """A first `up`, which finds no service, beside the start of another service that the bus starts on demand."""
+    with Place() as place:
+        def service_and_up():
+            place.stop_daemon()
+            start = time.monotonic()
+            place.start_daemon()
+            took = (time.monotonic() - start) * 1000 + place.ctl("up")
+            place.ctl("down", "--all")
+            return took
+
+        def polkit():
+            place.stop_polkit()
+            start = time.monotonic()
+            place.start_polkit()
+            return (time.monotonic() - start) * 1000
+        ours, theirs = taken_in_turns(5 if quick else 20, service_and_up, polkit)
+    yield Row(2, "polkitd, from its start until it has its name", spread(theirs))
+    yield Row(2, "the service's start and the first `up`, by that", spread(ours), median(ours) / median(theirs), 2)
+
+
 def resident_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         (line,) = [line for line in file if line.startswith("VmRSS:")]

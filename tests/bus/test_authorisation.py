@@ -4,9 +4,13 @@ asks, how often, and what it does while polkit does not answer (I7)."""
 
 import time
 
+import pytest
+
 from tests.bus.ring import NO_LEASE, BusRing, error_name
 from tests.lib import kernel, users
 from tests.lib.bus import BusError, Variant
+
+pytestmark = pytest.mark.early
 
 CHECK = "org.freedesktop.PolicyKit1.Authority.CheckAuthorization"
 AUTHORITY = "type='method_call',interface='org.freedesktop.PolicyKit1.Authority'"

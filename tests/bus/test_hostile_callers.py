@@ -6,12 +6,16 @@ import os
 import socket
 from collections import Counter
 
+import pytest
+
 from tests.bus.hostile import ASKING, BY_NAME, PRESENT, PRESENT_IN_ALL, PROMPTS, PROMPTS_IN_ALL, HostileCallers
 from tests.bus.ring import MANAGER, NO_LEASE, error_name
 from tests.lib import users
 from tests.lib.bus import CALL, DESCRIPTORS, DESTINATION, ERROR, MEMBER, MEMBER_OF, PATH, SIGNAL, SIGNATURE, Variant
 from tests.lib.host import BUS_POLICY
 from tests.lib.wire import Encoder
+
+pytestmark = pytest.mark.early
 
 NO_ID = "x" * 1_000_000
 BUS = ("org.freedesktop.DBus", "/org/freedesktop/DBus")

@@ -7,11 +7,15 @@ import select
 import signal
 import time
 
+import pytest
+
 from tests.bus.ring import BusRing, error_name
 from tests.lib import kernel
 from tests.lib.bus import CALL, BusError, Variant
 from tests.lib.host import DAEMON_NAME
 from tests.lib.process import HANGS
+
+pytestmark = pytest.mark.early
 
 IDLE = ("--idle-exit=1",)
 BY_NAME = {"hold": Variant("s", "name")}

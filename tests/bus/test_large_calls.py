@@ -8,9 +8,13 @@ import struct
 import threading
 import time
 
+import pytest
+
 from tests.bus.ring import MANAGER, NO_LEASE, BusRing, error_name
 from tests.lib.bus import BUS, CALL, ERROR, SIGNAL, BusError, Variant
 from tests.lib.wire import Encoder
+
+pytestmark = pytest.mark.alone
 
 MIB = 1 << 20
 # The bus refuses a message of 32 MiB, its header included.

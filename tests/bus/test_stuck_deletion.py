@@ -6,11 +6,15 @@ import os
 import statistics
 import time
 
+import pytest
+
 from tests.bus.ring import BusRing, error_name
 from tests.lib.bus import BusError, Variant
 from tests.lib.host import DAEMON_NAME
 from tests.lib.process import HANGS, until
 from tests.lib.stuck import NeverFilled
+
+pytestmark = pytest.mark.alone
 
 BY_DESCRIPTOR = {"hold": Variant("s", "fd")}
 BY_NAME = {"hold": Variant("s", "name")}

@@ -5,11 +5,15 @@ undelivered. Callers must not be able to bring the service into that state, or t
 import fcntl
 import os
 
+import pytest
+
 from tests.bus.hostile import BY_NAME
 from tests.bus.ring import error_name
 from tests.bus.unread import MANY_QUEUES, UNREAD, UNREAD_IN_ALL, Unread
 from tests.lib import kernel
 from tests.lib.bus import BusError
+
+pytestmark = pytest.mark.alone
 
 TUNGETIFF = 0x800454D2  # linux/if_tun.h
 

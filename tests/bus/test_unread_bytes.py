@@ -5,8 +5,12 @@ although the bus still gives the name to the dead one."""
 
 import time
 
+import pytest
+
 from tests.bus.ring import MANAGER
 from tests.bus.unread import Unread
+
+pytestmark = pytest.mark.early
 
 INTROSPECT = (*MANAGER[:2], "org.freedesktop.DBus.Introspectable.Introspect")
 # dbus-daemon's max_incoming_bytes, and max_outgoing_bytes; max_replies_per_connection is 128.

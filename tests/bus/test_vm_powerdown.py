@@ -7,8 +7,12 @@ import socket
 import threading
 import time
 
+import pytest
+
 from tests.bus.ring import BusRing
 from tests.lib import furnish, users
+
+pytestmark = pytest.mark.early
 
 USER = "alice"
 PLACE = f"{users.HOMES}/{USER}/qmp"

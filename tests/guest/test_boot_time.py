@@ -4,7 +4,11 @@ because of that. A network must cost a booting guest next to no time."""
 
 import statistics
 
+import pytest
+
 from tests.guest.guest import GuestRing
+
+pytestmark = pytest.mark.alone
 
 ROUNDS = 3
 # How many times as long as without a network, on this machine at this moment. A guest that waits takes minutes.

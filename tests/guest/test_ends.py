@@ -8,9 +8,13 @@ import signal
 import socket
 import time
 
+import pytest
+
 from tests.guest.guest import QEMU, GuestRing, expected_story, nics_of
 from tests.lib import kernel
 from tests.lib.process import HANGS
+
+pytestmark = pytest.mark.early
 
 ECHO_REQUEST = 8
 ETH_P_IP = 0x0800

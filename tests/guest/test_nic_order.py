@@ -2,7 +2,11 @@
 """`ip=` names the guest's NICs by number, and the guest gives the numbers. The client adds NICs beside those that the
 caller wrote in any of the forms of qemu(1). Each added NIC gets its own address, or a warning says what was assumed."""
 
+import pytest
+
 from tests.guest.guest import GuestRing, Nic, expected_story, nics_of
+
+pytestmark = pytest.mark.early
 
 DEFAULT_MAC = "52:54:00:12:34:56"
 PINGS = "guest.interval=0.2"

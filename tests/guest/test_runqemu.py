@@ -11,10 +11,14 @@ import socket
 import struct
 import time
 
+import pytest
+
 from tests.guest.guest import CACHE, CONSOLE, QEMU, USER, GuestRing
 from tests.lib import furnish, kernel, users
 from tests.lib.host import SYSTEM_PATH
 from tests.lib.process import HANGS, until
+
+pytestmark = pytest.mark.early
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 IMAGES = f"{furnish.RIG}/yocto"
