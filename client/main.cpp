@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// qemu-tapctl: options, a verb, an exit status.
+// qemu-tapctl: reads the command line, performs the verb, and returns an exit status.
 
-#include "client/commands.hpp"
-#include "client/options.hpp"
+#include "client/verbs/command_line.hpp"
 #include "common/error.hpp"
 
 #include <fcntl.h>
@@ -11,12 +10,11 @@
 
 #include <cstdio>
 #include <exception>
-#include <variant>
 
 namespace {
 
-// Where one of the three was closed, the next descriptor that is opened would take its place, and a result be
-// written into it. Read-only: writing a result is then an error, as it was.
+// If the caller closed a standard descriptor, the next file that is opened gets its number, and a result would be
+// written into that file. The replacement is read-only, so that writing a result stays an error.
 void fill_standard_descriptors()
 {
     int fd = 0;
@@ -34,8 +32,8 @@ int main(int argc, char **argv)
     using namespace qemutap;
     fill_standard_descriptors();
     try {
-        const auto options = parse_client_options(argc, argv);
-        return options ? std::visit([](const auto &verb) { return perform(verb); }, *options) : 0;
+        const auto call = parse_command_line(argc, argv);
+        return call ? call->carry_out() : 0;
     } catch (const TapError &error) {
         std::fprintf(stderr, "qemu-tapctl: %s\n", error.what());
         return exit_status(error.code());

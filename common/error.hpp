@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace qemutap {
 
@@ -46,6 +48,9 @@ std::optional<ErrorCode> error_code_of(std::string_view bus_error_name);
 
 // The exit status of qemu-tapctl: distinct for each code, never 0.
 int exit_status(ErrorCode code);
+
+// Each exit status of an error with its meaning in a few words, in the order of the statuses.
+std::vector<std::pair<int, std::string>> exit_status_meanings();
 
 // Of `run`, when the command can't be started: as env(1) and the shell have it.
 inline constexpr int exit_status_not_executable = 126;

@@ -20,6 +20,7 @@ _qemu_tapctl_options() { # VERB
         down) echo --all --help ;;
         list) echo --all --json --no-ask-password --help ;;
         args) echo --device --first-nic --format --help ;;
+        help) echo --help ;;
     esac
 }
 
@@ -55,7 +56,9 @@ _qemu_tapctl_choices() { # CURRENT WORD...
     if [[ $current == -* ]]; then
         printf '%s\n' $(_qemu_tapctl_options "$verb")
     elif (($# == 0)); then
-        printf '%s\n' run runqemu up down list args
+        printf '%s\n' run runqemu up down list args help
+    elif [[ $verb == help ]]; then
+        (($# > 1)) || printf '%s\n' run runqemu up down list args help
     elif [[ $verb == down && " $* " != *" --all "* ]] || { [[ $verb == args ]] && ! _qemu_tapctl_named "${@:2}"; }; then
         # What is named already need not be named again.
         while read -r choice; do

@@ -40,6 +40,11 @@ function __qemu_tapctl_at_name
     end
 end
 
+function __qemu_tapctl_at_help
+    __qemu_tapctl_at help
+    and test (count (commandline -opc)) -eq 2
+end
+
 function __qemu_tapctl_in_command
     set -l words (commandline -opc)
     test "$words[2]" = run
@@ -68,8 +73,9 @@ complete -c qemu-tapctl -n __qemu_tapctl_at -a up -d 'Get taps and print what to
 complete -c qemu-tapctl -n __qemu_tapctl_at -a down -d 'End leases'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a list -d 'Show leases'
 complete -c qemu-tapctl -n __qemu_tapctl_at -a args -d 'Print again what to start QEMU with'
+complete -c qemu-tapctl -n __qemu_tapctl_at -a help -d 'Open the manual page'
 
-complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up down list args' -l help -d 'Print a help message and exit'
+complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up down list args help' -l help -d 'Print a help message and exit'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l count -d 'How many taps'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run up' -x -l queues -d 'Queues of each tap'
 complete -c qemu-tapctl -n '__qemu_tapctl_at run runqemu up' -x -l label -d 'Your name for the lease'
@@ -91,6 +97,7 @@ complete -c qemu-tapctl -n '__qemu_tapctl_at up' -l json -d 'The same as --forma
 complete -c qemu-tapctl -n '__qemu_tapctl_at list' -l json -d 'As JSON'
 complete -c qemu-tapctl -n '__qemu_tapctl_at down' -l all -d 'All leases of yours'
 complete -c qemu-tapctl -n '__qemu_tapctl_at list' -l all -d "Everyone's"
+complete -c qemu-tapctl -n __qemu_tapctl_at_help -a 'run runqemu up down list args help'
 complete -c qemu-tapctl -n __qemu_tapctl_at_name -a '(__qemu_tapctl_names)'
 complete -c qemu-tapctl -n __qemu_tapctl_in_command -a '(__qemu_tapctl_command)'
 complete -c qemu-tapctl -n __qemu_tapctl_in_runqemu -F

@@ -60,10 +60,16 @@ class BadOptions(BusRing):
         self.host.no_trace()
 
     def test_missing_words(self):
-        """No verb, `down` or `args` without a name, and `down` with both a name and --all give status 2."""
-        for words in ((), ("down",), ("args",), ("down", "--all", NO_LEASE)):
+        """`down` or `args` without a name, and `down` with both a name and --all give status 2."""
+        for words in (("down",), ("args",), ("down", "--all", NO_LEASE)):
             with self.subTest(words=words):
                 self.assert_refused(self.ctl("alice", *words), 2)
+
+    def test_no_words(self):
+        """The client alone prints its help to stdout, and gives status 2 and one line on stderr."""
+        done = self.ctl("alice")
+        self.assertEqual((done.status, done.err), (2, "qemu-tapctl: a command is missing\n"))
+        self.assertEqual(done.out, self.ok("alice", "--help"))
 
     def test_lease_names(self):
         """A lease, label or tap name that does not exist gives one readable error line and releases nothing."""

@@ -2,7 +2,15 @@
 //
 // The client's command line is read into values, or refused in one line that names the mistake.
 
-#include "client/options.hpp"
+#include "client/verbs/args.hpp"
+#include "client/verbs/command_line.hpp"
+#include "client/verbs/down.hpp"
+#include "client/verbs/help.hpp"
+#include "client/verbs/lease_options.hpp"
+#include "client/verbs/list.hpp"
+#include "client/verbs/run.hpp"
+#include "client/verbs/runqemu.hpp"
+#include "client/verbs/up.hpp"
 
 #include "common/error.hpp"
 #include "config.h"
@@ -12,9 +20,10 @@
 #include "tests/unit/command_line.hpp"
 #include "tests/unit/outcome.hpp"
 
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 using namespace qemutap;
@@ -23,20 +32,20 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-std::optional<ClientOptions> parse(const Words &words)
+std::unique_ptr<VerbCall> parse(const Words &words)
 {
     const CommandLine line{"qemu-tapctl", words};
-    return parse_client_options(line.argc(), line.argv());
+    return parse_command_line(line.argc(), line.argv());
 }
 
-template <typename Verb>
-Verb parse_as(const Words &words)
+template <typename Options>
+Options parse_as(const Words &words)
 {
-    const auto options = parse(words);
+    const auto call = parse(words);
     CAPTURE(words);
-    REQUIRE(options.has_value());
-    REQUIRE(std::holds_alternative<Verb>(*options));
-    return std::get<Verb>(*options);
+    const auto *typed = dynamic_cast<const CallWith<Options> *>(call.get());
+    REQUIRE(typed);
+    return typed->options();
 }
 
 // Expects an invalid argument with `part` in its text, which is one line of printable ASCII.
@@ -180,13 +189,65 @@ TEST_CASE("client options: nothing after the -- of run is an option of the clien
     CHECK(parse_as<RunOptions>({"run", "--", "--", "qemu"}).command == Words{"--", "qemu"});
 }
 
-TEST_CASE("client options: run without -- or without a command after it is refused")
+TEST_CASE("client options: run without a command is refused")
 {
-    check_refused({"run"}, "--");
-    check_refused({"run", "--"}, "--");
-    check_refused({"run", "--count", "2", "--"}, "--");
-    check_refused({"run", "qemu-system-x86_64"}, "qemu-system-x86_64");
-    check_refused({"run", "qemu-system-x86_64", "--", "disk.img"}, "qemu-system-x86_64");
+    check_refused({"run"}, "run needs a command");
+    check_refused({"run", "--"}, "run needs a command");
+    check_refused({"run", "--count", "2"}, "run needs a command");
+    check_refused({"run", "--count", "2", "--"}, "run needs a command");
+}
+
+TEST_CASE("client options: the first word of run that is neither an option nor an option's value begins the command")
+{
+    CHECK(parse_as<RunOptions>({"run", "qemu", "-m", "1"}).command == Words{"qemu", "-m", "1"});
+    CHECK(parse_as<RunOptions>({"run", "qemu", "--", "disk.img"}).command == Words{"qemu", "--", "disk.img"});
+    CHECK(parse_as<RunOptions>({"run", "run", "up"}).command == Words{"run", "up"});
+    CHECK(parse_as<RunOptions>({"run", "-", "x"}).command == Words{"-", "x"});
+    const auto run = parse_as<RunOptions>(
+        {"run", "--count", "2", "--label=ci", "--no-ask-password", "qemu", "--count", "7", "--help", "--bogus"});
+    CHECK(run.request.count == 2);
+    CHECK(run.request.label == "ci");
+    CHECK_FALSE(run.ask_password);
+    CHECK(run.command == Words{"qemu", "--count", "7", "--help", "--bogus"});
+    check_refused({"run", "--label", "qemu"}, "run needs a command");
+}
+
+TEST_CASE("client options: a mistyped verb or option gets a hint, and the error names that word alone")
+{
+    check_refused({"upp"}, "there is no \"upp\"; did you mean \"up\"?");
+    check_refused({"--verson"}, "there is no option \"--verson\"; did you mean \"--version\"?");
+    check_refused({"up", "--cout", "2"}, "there is no option \"--cout\" of up; did you mean \"--count\"?");
+    check_refused({"run", "--cout", "2", "qemu", "-m", "1"},
+                  "there is no option \"--cout\" of run; did you mean \"--count\"?");
+    check_refused({"up", "-count", "2"}, "did you mean \"--count\"?");
+    check_refused({"up", "--bogus=x", "--other"}, "there is no option \"--bogus\" of up (see qemu-tapctl up --help)");
+    check_refused({"runqemu", "-d", "qemux86-64"}, "there is no option \"-d\" of runqemu; write --");
+    check_refused({"list", "ci", "web"}, "list takes no further word \"ci\"");
+}
+
+TEST_CASE("client options: help takes one verb or none")
+{
+    CHECK(parse_as<HelpOptions>({"help"}).verb.empty());
+    CHECK(parse_as<HelpOptions>({"help", "up"}).verb == "up");
+    check_refused({"help", "upp"}, "did you mean \"up\"?");
+    check_refused({"help", "up", "down"}, "down");
+}
+
+TEST_CASE("client options: without a word the program prints its help and refuses the command line")
+{
+    std::string message;
+    const auto [code, text] = captured([&] {
+        try {
+            parse({});
+        } catch (const TapError &error) {
+            message = error.what();
+            return error.code();
+        }
+        return ErrorCode::failed;
+    });
+    CHECK(code == ErrorCode::invalid_argument);
+    CHECK(text == help_text(""));
+    CHECK(message == "a command is missing");
 }
 
 TEST_CASE("client options: an option without its value does not take the -- as the value")
@@ -235,9 +296,8 @@ TEST_CASE("client options: args takes one name, and prints QEMU's arguments unle
     check_refused({"args", "ci", "other"}, "other");
 }
 
-TEST_CASE("client options: a command line without a verb, or with an unknown one, is refused")
+TEST_CASE("client options: a command line with an unknown verb, or an option in its place, is refused")
 {
-    check_refused({});
     check_refused({"bogus"}, "bogus");
     check_refused({"UP"}, "UP");
     check_refused({"--count", "2"});
@@ -365,7 +425,7 @@ TEST_CASE("client options: --help of every verb prints to stdout, and nothing el
                               Words{"list", "--help"}, Words{"args", "--help"}}) {
         CAPTURE(words);
         const auto [options, text] = captured([&] { return parse(words); });
-        CHECK(options == std::nullopt);
+        CHECK(options == nullptr);
         CHECK(contains(text, "qemu-tapctl"));
     }
 }
@@ -373,19 +433,19 @@ TEST_CASE("client options: --help of every verb prints to stdout, and nothing el
 TEST_CASE("client options: --version prints the program's name and version")
 {
     const auto [options, text] = captured([] { return parse({"--version"}); });
-    CHECK(options == std::nullopt);
+    CHECK(options == nullptr);
     CHECK(text == std::string{"qemu-tapctl "} + QEMU_TAPCTL_VERSION + "\n");
 }
 
 TEST_CASE("client options: the help documents the exit statuses")
 {
-    const auto [options, text] = captured([] { return parse({"--help"}); });
-    for (const auto *status : {"0 success", "2 invalid argument", "3 qemu-tapd not reachable", "4 not authorised",
-                               "5 polkit unavailable", "6 limit exceeded", "7 pool exhausted", "8 no such lease",
-                               "9 /dev/net/tun unavailable", "10 vhost unavailable", "126", "127"}) {
-        CAPTURE(status);
-        CHECK(contains(text, status));
-    }
+    auto [options, text] = captured([] { return parse({"--help"}); });
+    std::ranges::replace(text, '\n', ' ');
+    CHECK(contains(text, " 0 success;"));
+    for (const auto &[status, meaning] : exit_status_meanings())
+        CHECK(contains(text, " " + std::to_string(status) + " " + meaning + ";"));
+    CHECK(contains(text, " 126 the command"));
+    CHECK(contains(text, " 127 the command"));
 }
 
 TEST_CASE("client options: a number has only one spelling")
@@ -410,7 +470,7 @@ TEST_CASE("client options: run holds its taps by descriptors, or by name as long
 
 TEST_CASE("client options: an unknown hold is refused, and so are vhost descriptors of taps by name")
 {
-    check_refused({"run", "--hold", "names", "--", "vmm"}, "--hold \"names\" is neither fd nor name");
+    check_refused({"run", "--hold", "names", "--", "vmm"}, "--hold \"names\" must be fd or name");
     check_refused({"run", "--hold", "", "--", "vmm"}, "--hold \"\"");
     check_refused({"run", "--hold", "name", "--vhost", "yes", "--", "vmm"}, "needs hold 'fd'");
     check_refused({"up", "--hold", "name"}, "--hold");
@@ -434,9 +494,10 @@ TEST_CASE("client options: runqemu requests an attended lease of its profile and
     CHECK(parse_as<RunqemuOptions>({"runqemu", "--"}).ask_password);
 }
 
-TEST_CASE("client options: runqemu refuses unknown options, words before the --, and networks without taps")
+TEST_CASE("client options: runqemu takes arguments without --, and refuses unknown options and networks without taps")
 {
-    check_refused({"runqemu", "qemux86-64"}, "qemux86-64");
+    CHECK(parse_as<RunqemuOptions>({"runqemu", "--count", "2", "qemux86-64", "-d", "--"}).arguments ==
+          Words{"qemux86-64", "-d", "--"});
     check_refused({"runqemu", "--queues", "2", "--"}, "--queues");
     check_refused({"runqemu", "--count", "33", "--"}, "33");
     check_refused({"runqemu", "--", "nographic", "slirp"}, "\"slirp\"");

@@ -5,7 +5,8 @@
 
 #include "client/vmm/placeholders.hpp"
 
-#include "client/options.hpp"
+#include "client/verbs/command_line.hpp"
+#include "client/verbs/run.hpp"
 #include "common/error.hpp"
 #include "contract/hold.hpp"
 #include "tests/catch.hpp"
@@ -19,7 +20,6 @@
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 using namespace qemutap;
@@ -106,7 +106,8 @@ RunOptions example_of(const std::string &program)
     for (std::size_t at = 0; at < printed.size(); at = printed.find('\036', at) + 1)
         words.push_back(printed.substr(at, printed.find('\036', at) - at));
     const CommandLine line{"qemu-tapctl", words};
-    return std::get<RunOptions>(*parse_client_options(line.argc(), line.argv()));
+    const auto call = parse_command_line(line.argc(), line.argv());
+    return dynamic_cast<const CallWith<RunOptions> &>(*call).options();
 }
 
 // The example's command with the sample lease filled in.

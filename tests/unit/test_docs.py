@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("QEMU_TAPCTL_BUILD") or ROOT / "build")
 CLIENT, DAEMON = BUILD / "client" / "qemu-tapctl", BUILD / "daemon" / "qemu-tapd"
 HELPER = BUILD / "client" / "programs" / "tap_helper" / "qemu-tap-helper"
-VERBS = ("run", "runqemu", "up", "down", "list", "args")
+VERBS = ("run", "runqemu", "up", "down", "list", "args", "help")
 # The documents for users and administrators. README.md and doc/ are written for them.
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "doc").rglob("*.md"))]
 # Every Markdown file of the tree, without build folders and hidden ones.

@@ -37,8 +37,7 @@ MAY = {
     "client/bus/password_agent.cpp": (("common/", "contract/", "client/bus/"), ("systemd/",)),
     "client/launch": (("common/", "client/launch/"), ()),
     "client/launch/become_user.cpp": (("common/", "client/launch/"), ("linux/",)),
-    "client/verbs": (("common/", "contract/", "client/"), ()),
-    "client/options.cpp": (("common/", "contract/", "client/"), ("CLI/",)),
+    "client/verbs": (("common/", "contract/", "client/"), ("CLI/",)),
     "client": (("common/", "contract/", "client/"), ()),
     "client/programs/tap_helper":
         (("common/", "contract/", "client/programs/tap_helper/", "client/bus/manager_proxy.hpp"), ()),

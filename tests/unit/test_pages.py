@@ -18,7 +18,6 @@ PAGES = {
 }
 INTERFACE = ROOT / "dbus" / "org.qemutap1.xml"
 EMITS_CHANGED = "org.freedesktop.DBus.Property.EmitsChangedSignal"
-VERBS = ("run", "runqemu", "up", "down", "list", "args")
 # Every verb has --help, which the page describes once. A configuration file cannot set these options of the daemon.
 HELP = {"--help"}
 NO_SETTING = {"--end-leases", "--runqemu-locks", "--runqemu-locks-at", "--help", "--version", "--config"}
@@ -41,6 +40,16 @@ def help_options(program, *verb):
     if not options:
         raise AssertionError(f"no options in {done.stdout!r}")
     return options
+
+
+def verbs_of_help():
+    """The verbs of the client's --help, which prints the program's table of verbs."""
+    shown = subprocess.run([CLIENT, "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
+    listed = re.search(r"^subcommands:\n(.*?)(?:\n\n|\Z)", shown, re.I | re.M | re.S).group(1)
+    return tuple(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE))
+
+
+VERBS = verbs_of_help()
 
 
 class Page:
@@ -104,9 +113,7 @@ class Client(Pages):
         """The synopsis has exactly the client's verbs, and each is described."""
         self.assertEqual(set(self.synopsis()), {*VERBS, ""})
         self.assertEqual([head for head, _ in self.page.items("COMMANDS")], [f"Cm {verb}" for verb in VERBS])
-        shown = subprocess.run([CLIENT, "--help"], capture_output=True, text=True, check=True, timeout=120).stdout
-        verbs = re.search(r"^subcommands:\n(.*?)(?:\n\n|\Z)", shown, re.I | re.M | re.S).group(1)
-        self.assertEqual(re.findall(r"^  ([a-z]+) ", verbs, re.MULTILINE), list(VERBS))
+        self.assertGreater(len(VERBS), 5)
 
     def test_options_of_verbs(self):
         """Each verb's line in the synopsis has exactly the options of its --help."""
@@ -141,11 +148,17 @@ class Client(Pages):
                          re.findall(r"\b(?!or\b)[a-z]+", named))
 
     def test_exit_statuses(self):
-        """EXIT STATUS has each status of the table of outcomes, 0, 126 and 127, once, and no other."""
+        """EXIT STATUS has exactly the statuses of the table of outcomes, 0, 126 and 127, with the table's words."""
         table = (ROOT / "common" / "error.cpp").read_text(encoding="utf-8")
-        statuses = {int(status) for status in re.findall(r'Outcome\{.*?"org\.[\w.]+", (\d+)\}', table)}
-        self.assertGreater(len(statuses), 5, "the table of outcomes was not found")
-        self.assertEqual([int(head) for head, _ in self.page.items("EXIT STATUS")], sorted(statuses | OTHER_STATUSES))
+        meanings = {int(status): meaning for status, meaning
+                    in re.findall(r'"org\.[\w.]+",\s+(\d+),\s+"([^"]+)"\}', table)}
+        self.assertGreater(len(meanings), 5, "the table of outcomes was not found")
+        entries = {int(head): text for head, text in self.page.items("EXIT STATUS")}
+        self.assertEqual(list(entries), sorted({*meanings} | OTHER_STATUSES))
+        for status, meaning in meanings.items():
+            with self.subTest(status=status):
+                text = " ".join(re.sub(r"^\.Pa ", "", entries[status], flags=re.MULTILINE).split())
+                self.assertTrue(text.lower().startswith(meaning.lower()), text)
 
     def test_examples(self):
         """Examples in all pages call the client with options that their verb has."""

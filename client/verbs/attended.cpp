@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// If this program is killed instead, the daemon sees its bus connection end and ends the lease.
+
+#include "client/verbs/attended.hpp"
+
+#include "client/launch/supervisor.hpp"
+#include "common/error.hpp"
+
+#include <cstdio>
+
+namespace qemutap {
+
+int run_attended(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std::string> &words)
+{
+    const int end = supervise(words);
+    try {
+        manager.release(lease.lease);
+    } catch (const TapError &error) {
+        // `down` may have ended the lease before; any other lease that stays ends with this program.
+        if (error.code() != ErrorCode::no_such_lease)
+            std::fprintf(stderr, "qemu-tapctl: can't end lease %s: %s\n", lease.lease.c_str(), error.what());
+    }
+    return end;
+}
+
+} // namespace qemutap

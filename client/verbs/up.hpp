@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// The verb `up`: gets taps by name and prints the arguments that QEMU needs for them.
+
+#pragma once
+
+#include "client/show/output.hpp"
+#include "client/verbs/verb.hpp"
+#include "client/vmm/args.hpp"
+#include "contract/request.hpp"
+
+#include <optional>
+#include <string>
+
+namespace qemutap {
+
+struct UpOptions {
+    TapRequest request;
+    NicOptions nic;
+    bool ask_password = true;
+    std::optional<std::string> user; // root becomes this user, and the lease is this user's
+    Format format = Format::text;
+};
+
+extern const Verb up_verb;
+
+// Releases the lease if its description can't be printed.
+int perform(const UpOptions &options);
+
+} // namespace qemutap
