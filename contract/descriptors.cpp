@@ -15,7 +15,7 @@ namespace qemutap {
 std::size_t granted_descriptors(const LeaseGrant &grant)
 {
     std::size_t count = 0;
-    if (grant.hold == Hold::fd)
+    if (rule_of(grant.hold).gives_descriptors)
         for (const auto &tap : grant.taps)
             count += descriptor_count(1, tap.queues, tap.vhost);
     return count;
@@ -41,7 +41,7 @@ std::vector<UniqueFd> join_descriptors(std::vector<UniqueFd> queues, std::vector
 std::vector<TapDescriptors> split_descriptors(const Acquired &acquired)
 {
     std::vector<TapDescriptors> taps;
-    if (acquired.grant.hold == Hold::name)
+    if (!rule_of(acquired.grant.hold).gives_descriptors)
         return taps;
     auto next = acquired.descriptors.begin();
     const auto take = [&next](unsigned count) {

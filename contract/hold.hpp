@@ -1,20 +1,63 @@
 // SPDX-License-Identifier: MIT
 //
-// The ways to hold a lease: by the descriptors of its taps, or by the names of its devices.
+// The table of holds. A hold is how a lease is held: by descriptors of its taps, or by the names of their devices. Code
+// asks the row; a new hold is a new row.
 
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 
 namespace qemutap {
 
-enum class Hold {
-    fd,   // the lease ends when the last descriptor is closed
-    name, // the lease ends when it is released
+enum class Hold { fd, name };
+
+struct HoldRule {
+    Hold hold;
+    std::string_view word;       // on the bus, on command lines and in tags of version 1
+    std::string_view tag_letter; // in tags of version 2
+    // The caller gets the taps' descriptors, with vhost's where it asks for them. Else it gets names alone, and the
+    // program that opens a tap by its name chooses the frames' header.
+    bool gives_descriptors;
+    // The devices outlive all descriptors. Else the kernel deletes a device with its last descriptor.
+    bool persistent;
+    // The service ends the lease: when it is released, after its idle timeout, when its attendant leaves the bus, and
+    // when one of its taps is gone. Else every tap ends by itself.
+    bool ended_by_service;
 };
 
-std::string_view text_of(Hold hold);
-std::optional<Hold> parse_hold(std::string_view text);
+inline constexpr std::array hold_rules{
+    HoldRule{.hold = Hold::fd,
+             .word = "fd",
+             .tag_letter = "f",
+             .gives_descriptors = true,
+             .persistent = false,
+             .ended_by_service = false},
+    HoldRule{.hold = Hold::name,
+             .word = "name",
+             .tag_letter = "n",
+             .gives_descriptors = false,
+             .persistent = true,
+             .ended_by_service = true},
+};
+
+constexpr const HoldRule &rule_of(Hold hold)
+{
+    return hold_rules.at(static_cast<std::size_t>(hold));
+}
+
+constexpr std::string_view text_of(Hold hold)
+{
+    return rule_of(hold).word;
+}
+
+constexpr std::optional<Hold> parse_hold(std::string_view text)
+{
+    for (const auto &rule : hold_rules)
+        if (text == rule.word)
+            return rule.hold;
+    return std::nullopt;
+}
 
 } // namespace qemutap

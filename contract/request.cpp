@@ -23,6 +23,34 @@ void require_range(const char *what, std::uint64_t value, std::uint64_t first, s
                std::to_string(last));
 }
 
+// A program that opens a tap by its name chooses by itself.
+void require_no_frame_choice(const TapRequest &request)
+{
+    if (request.vhost == VhostChoice::required)
+        refuse("vhost 'yes' needs hold 'fd': vhost descriptors can't be handed over by a name");
+    if (!request.vnet)
+        refuse("vnet off needs hold 'fd': a program that opens a tap by its name says so itself (IFF_VNET_HDR)");
+}
+
+void require_no_early_end(const TapRequest &request)
+{
+    if (request.idle_timeout_seconds != 0)
+        refuse("idle-timeout needs hold 'name': a lease held by descriptors ends with them");
+    if (request.attended)
+        refuse("attended needs hold 'name': a lease held by descriptors ends with them");
+}
+
+void require_descriptors_in_one_answer(const TapRequest &request)
+{
+    const bool vhost = request.vhost == VhostChoice::required;
+    const auto descriptors = descriptor_count(request.count, request.queues, vhost);
+    if (descriptors > max_descriptors)
+        refuse(std::to_string(request.count) + " taps with " + std::to_string(request.queues) + " queues" +
+               (vhost ? " and vhost" : "") + " are " + std::to_string(descriptors) +
+               " descriptors, and one answer carries at most " + std::to_string(max_descriptors) +
+               ": ask for fewer, or for hold 'name'");
+}
+
 } // namespace
 
 std::string_view text_of(VhostChoice choice)
@@ -48,7 +76,7 @@ std::optional<VhostChoice> parse_vhost_choice(std::string_view text)
 
 bool wants_vhost(const TapRequest &request)
 {
-    return request.hold == Hold::fd && request.vhost != VhostChoice::no &&
+    return rule_of(request.hold).gives_descriptors && request.vhost != VhostChoice::no &&
            descriptor_count(request.count, request.queues, true) <= max_descriptors;
 }
 
@@ -58,26 +86,15 @@ void validate(const TapRequest &request)
     require_range("queues", request.queues, 1, max_queues);
     if (request.idle_timeout_seconds != 0)
         require_range("idle-timeout", request.idle_timeout_seconds, 1, max_idle_timeout_seconds);
-    if (request.hold == Hold::name) {
-        if (request.vhost == VhostChoice::required)
-            refuse("vhost 'yes' needs hold 'fd': vhost descriptors can't be handed over by a name");
-        if (!request.vnet)
-            refuse("vnet off needs hold 'fd': a program that opens a tap by its name says so itself (IFF_VNET_HDR)");
-        return;
-    }
-    if (!request.vnet && request.vhost != VhostChoice::no)
+    const auto &hold = rule_of(request.hold);
+    if (!hold.gives_descriptors)
+        require_no_frame_choice(request);
+    else if (!request.vnet && request.vhost != VhostChoice::no)
         refuse("vnet off can't be with vhost, which moves frames with virtio's header");
-    if (request.idle_timeout_seconds != 0)
-        refuse("idle-timeout needs hold 'name': a lease held by descriptors ends with them");
-    if (request.attended)
-        refuse("attended needs hold 'name': a lease held by descriptors ends with them");
-    const bool vhost = request.vhost == VhostChoice::required;
-    const auto descriptors = descriptor_count(request.count, request.queues, vhost);
-    if (descriptors > max_descriptors)
-        refuse(std::to_string(request.count) + " taps with " + std::to_string(request.queues) + " queues" +
-               (vhost ? " and vhost" : "") + " are " + std::to_string(descriptors) +
-               " descriptors, and one answer carries at most " + std::to_string(max_descriptors) +
-               ": ask for fewer, or for hold 'name'");
+    if (!hold.ended_by_service)
+        require_no_early_end(request);
+    if (hold.gives_descriptors)
+        require_descriptors_in_one_answer(request);
 }
 
 } // namespace qemutap

@@ -136,7 +136,7 @@ std::vector<UniqueFd> take_descriptors(const TapRequest &request, std::vector<sd
     answer.reserve(answered.size());
     for (auto &descriptor : answered)
         answer.emplace_back(descriptor.release());
-    if (answer.size() != (request.hold == Hold::fd ? 1 : 0))
+    if (answer.size() != (rule_of(request.hold).gives_descriptors ? 1 : 0))
         refuse_answer(std::to_string(answer.size()) + " descriptors");
     return answer.empty() ? std::vector<UniqueFd>{} : receive_from(answer.front());
 }

@@ -64,7 +64,7 @@ std::string cmdline_of(const LeaseGrant &lease, const NicOptions &options)
 
 std::vector<std::string> args_of(const LeaseGrant &lease, const NicOptions &options)
 {
-    return lease.hold == Hold::name ? qemu_args(lease, options) : std::vector<std::string>{};
+    return !rule_of(lease.hold).gives_descriptors ? qemu_args(lease, options) : std::vector<std::string>{};
 }
 
 Row tap_row(const TapGrant &tap)

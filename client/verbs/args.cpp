@@ -50,7 +50,7 @@ int perform(const ArgsOptions &options)
 {
     const auto leases = ManagerProxy{}.list(false);
     const auto &lease = resolve(leases, options.name);
-    if (lease.hold == Hold::fd)
+    if (rule_of(lease.hold).gives_descriptors)
         throw TapError{ErrorCode::invalid_argument, "the program that runs with lease " + lease.lease +
                                                         " holds it by descriptors: no other program can use its taps"};
     print_result(formatted(lease, options.format, options.nic));

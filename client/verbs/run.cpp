@@ -60,7 +60,7 @@ public:
         if (vnet_ != "on" && vnet_ != "off")
             refuse("--vnet " + quote(vnet_) + " must be on or off");
         auto request = words_.request(*hold);
-        request.attended = *hold == Hold::name;
+        request.attended = rule_of(*hold).ended_by_service;
         request.vnet = vnet_ == "on";
         validate(request);
         return std::make_unique<CallWith<RunOptions>>(RunOptions{.request = std::move(request),
@@ -116,7 +116,7 @@ int perform(const RunOptions &options)
     acquired.descriptors = out_of_the_way(std::move(acquired.descriptors));
     warn(unreached);
     const auto words = command_with_taps(options, acquired, unreached.has_value());
-    if (options.request.hold == Hold::name)
+    if (!rule_of(options.request.hold).gives_descriptors)
         return end_like(run_attended(manager, acquired.grant, words));
     return become(words, acquired.descriptors);
 }

@@ -48,7 +48,8 @@ Words with_arguments_for_qemu(const RunOptions &options, const LeaseGrant &lease
     auto order = nic_order(facts.machine, facts.nics, nic.device, static_cast<unsigned>(lease.taps.size()));
     order.is_certain = order.is_certain && !may_hide_nics(command, facts);
     const unsigned first_nic = nic.first_nic.value_or(order.first);
-    const auto args = lease.hold == Hold::name ? qemu_args(lease, nic) : qemu_args(lease, descriptors, nic);
+    const auto args =
+        rule_of(lease.hold).gives_descriptors ? qemu_args(lease, descriptors, nic) : qemu_args(lease, nic);
     auto merged = merge(command, facts, args, kernel_cmdline_words(lease, first_nic));
     if (has_warned || !may_boot(command, facts))
         return merged.words;
@@ -62,7 +63,7 @@ Words with_arguments_for_qemu(const RunOptions &options, const LeaseGrant &lease
 
 std::optional<std::string> unreached_taps(const RunOptions &options)
 {
-    const bool by_descriptors = options.request.hold == Hold::fd;
+    const bool by_descriptors = rule_of(options.request.hold).gives_descriptors;
     if (has_placeholders(options.command, options.request)) {
         auto problem = carrier_problem(options.command, options.request);
         if (problem && by_descriptors)

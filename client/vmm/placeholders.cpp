@@ -168,7 +168,7 @@ void require_descriptors(const Placeholder &placeholder, Needs needs, const TapR
     const std::string number{placeholder.number};
     if (needs == Needs::nothing)
         return;
-    if (request.hold == Hold::name)
+    if (!rule_of(request.hold).gives_descriptors)
         refuse(placeholder, "is of no lease held by name: the program opens {tap" + number + "}");
     if (needs == Needs::one_descriptor && request.queues > 1)
         refuse(placeholder, "is one descriptor, and " + std::to_string(request.queues) +
@@ -241,8 +241,8 @@ std::optional<std::string> carrier_problem(const std::vector<std::string> &comma
     for (unsigned tap = 0; tap < request.count && !told_of_lease; ++tap)
         if (told_of.count(tap) == 0) {
             const auto number = std::to_string(tap);
-            const std::string key = request.hold == Hold::fd ? ",fds=" : ",ifname=";
-            const auto carrier = (request.hold == Hold::fd ? "{fds" : "{tap") + number + "}";
+            const std::string key = rule_of(request.hold).gives_descriptors ? ",fds=" : ",ifname=";
+            const auto carrier = (rule_of(request.hold).gives_descriptors ? "{fds" : "{tap") + number + "}";
             std::string text = "no argument tells the program of tap " + number;
             text +=
                 ", and to a command with placeholders nothing is added: write " + carrier + " where it belongs, as in ";

@@ -146,7 +146,7 @@ void Manager::Acquire(sdbus::Result<std::string, std::vector<Dictionary>, std::v
                     require_granted(caller.uid, action_vhost, vhost);
                 else if (vhost.verdict != Verdict::granted)
                     granted.vhost = VhostChoice::no;
-                if (request.hold == Hold::name)
+                if (!rule_of(request.hold).gives_descriptors)
                     return provide(*answer, granted, caller, nullptr);
                 const auto enter = [this, answer, granted, caller](Turnstile::Pass pass) {
                     answer->unless_it_throws([&] { provide(*answer, granted, caller, std::move(pass)); });
@@ -194,7 +194,7 @@ void Manager::hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &
     const auto &grant = acquired.grant;
     try {
         std::vector<sdbus::UnixFd> descriptors;
-        if (grant.hold == Hold::fd)
+        if (rule_of(grant.hold).gives_descriptors)
             descriptors.emplace_back(
                 hand_overs_.begin(std::move(acquired.descriptors), grant.lease, grant.uid, std::move(pass)).release(),
                 sdbus::adopt_fd);
@@ -204,7 +204,7 @@ void Manager::hand_over(AcquireAnswer &answer, Acquired acquired, const Caller &
         throw;
     }
     // Descriptors in an answer that nobody gets are closed by the bus; a name nobody would ever release.
-    if (grant.hold == Hold::name)
+    if (!rule_of(grant.hold).gives_descriptors)
         deliveries_.watch(caller.sender, [this, lease = grant.lease] { service_.release(lease); });
     log_info("given: " + in_words(grant));
 }

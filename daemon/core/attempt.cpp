@@ -99,7 +99,8 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     marks_.mark(name);
     try {
         auto tap = creator_.create(
-            name, terms_.uid, {.queues = request.queues, .open_all = request.hold == Hold::fd, .vnet = request.vnet});
+            name, terms_.uid,
+            {.queues = request.queues, .open_all = rule_of(request.hold).gives_descriptors, .vnet = request.vnet});
         if (!tap)
             marks_.unmark(name);
         return tap;
@@ -175,9 +176,10 @@ std::optional<Setback> Attempt::verify()
 std::vector<UniqueFd> Attempt::hand_over()
 {
     std::vector<UniqueFd> descriptors;
-    if (terms_.request.hold == Hold::name)
+    const auto &hold = rule_of(terms_.request.hold);
+    if (hold.persistent)
         persist();
-    else
+    if (hold.gives_descriptors)
         for (auto &tap : taps_)
             std::move(tap.queues.begin(), tap.queues.end(), std::back_inserter(descriptors));
     made_.clear();

@@ -149,7 +149,7 @@ std::set<int> LeaseTable::deserted(const std::set<std::string> &present) const
 bool LeaseTable::is_over(const Lease &lease, Moment now) const
 {
     const auto &common = tag(lease);
-    if (common.hold == Hold::name && lease.taps.size() != common.count)
+    if (rule_of(common.hold).ended_by_service && lease.taps.size() != common.count)
         return true;
     const bool has_more_queues = std::any_of(lease.taps.begin(), lease.taps.end(),
                                              [&](const auto &held) { return tap(held.second).queues > common.queues; });
@@ -177,7 +177,7 @@ std::vector<int> LeaseTable::doomed(const std::set<std::string> &leases, Moment 
         for (const auto &[position, ifindex] : lease->taps) {
             const auto &held = tap(ifindex);
             const bool half_deleted = !held.up && held.group != live_group;
-            const bool let_go = held.tag.hold == Hold::fd && held.persistent && !held.carrier;
+            const bool let_go = !rule_of(held.tag.hold).persistent && held.persistent && !held.carrier;
             if (over || half_deleted || let_go)
                 doomed.push_back(ifindex);
         }

@@ -29,16 +29,11 @@ constexpr std::size_t max_unique_name = 14;
 constexpr std::size_t bus_digits = 8;
 constexpr std::uint64_t latest_birth = std::numeric_limits<std::uint32_t>::max(); // 136 years after boot
 
-std::string_view letter_of(Hold hold)
-{
-    return text_of(hold).substr(0, 1);
-}
-
 std::optional<Hold> hold_of(std::string_view letter)
 {
-    for (const auto hold : {Hold::fd, Hold::name})
-        if (letter == letter_of(hold))
-            return hold;
+    for (const auto &rule : hold_rules)
+        if (letter == rule.tag_letter)
+            return rule.hold;
     return std::nullopt;
 }
 
@@ -57,10 +52,11 @@ std::optional<MacAddress> mac_of(std::string_view hex)
     return MacAddress::parse(text);
 }
 
-// Rules that version 1 left to its writer: these fields belong to one kind of hold.
+// Rules that version 1 left to its writer: these fields belong to some holds alone.
 bool fits_hold(const TapTag &tag)
 {
-    return tag.hold == Hold::fd ? tag.idle_timeout_seconds == 0 && tag.attendant.empty() : !tag.vhost;
+    const auto &rule = rule_of(tag.hold);
+    return (rule.gives_descriptors || !tag.vhost) && (rule.ended_by_service || tag.idle_timeout_seconds == 0);
 }
 
 // Fields that only some leases have.
@@ -123,7 +119,7 @@ bool is_in_range(const TapTag &tag)
            tag.index <= rule.highest_index && (tag.position == 0 || rule.further_taps == tag.profile) &&
            tag.ifindex > 0 && tag.queues >= 1 && tag.queues <= max_queues &&
            tag.idle_timeout_seconds <= max_idle_timeout_seconds && (tag.label.empty() || is_label(tag.label)) &&
-           (tag.attendant.empty() || (tag.hold == Hold::name && is_attendant(tag.attendant)));
+           (tag.attendant.empty() || (rule_of(tag.hold).ended_by_service && is_attendant(tag.attendant)));
 }
 
 // D-Bus Specification, "Valid Names": a unique name is a colon, then letters, digits and . _ -
@@ -150,7 +146,7 @@ std::string encode(const TapTag &tag)
     put(rule_of(tag.profile).tag_key, std::to_string(tag.index));
     put("d", std::to_string(tag.ifindex));
     put("u", std::to_string(tag.uid));
-    put("h", letter_of(tag.hold));
+    put("h", rule_of(tag.hold).tag_letter);
     put("m", hex_text(tag.mac));
     put("q", std::to_string(tag.queues));
     if (tag.vhost)
