@@ -50,7 +50,7 @@ std::optional<Setback> Attempt::add_tap()
     if (!tap)
         return reservation() ? Setback::reserved_taken : Setback::exhausted;
     // At once: an intruder never gets a device that has an address.
-    if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.reread(tap->ifindex), *tap)))
+    if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.ask_for_link(tap->ifindex), *tap)))
         return Setback::intruder;
     const auto &[tag, plan] = promised_.back();
     host_.configure(*tap, tag, plan.port.host_mac);
@@ -143,7 +143,7 @@ std::optional<Attempt::Candidate> Attempt::next_free()
 
 bool Attempt::is_free(const PlannedTap &plan) const
 {
-    const auto &state = host_.state();
+    const auto &state = host_.known_state();
     // The view of the host does not have the lease's own taps yet.
     const auto is_own = [&](const Ipv4Prefix &prefix) {
         return std::ranges::any_of(promised_, [&](const PromisedTap &tap) {
@@ -159,7 +159,7 @@ bool Attempt::is_free(const PlannedTap &plan) const
 
 std::optional<Setback> Attempt::verify()
 {
-    auto &state = host_.refresh();
+    auto &state = host_.take_in_events();
     for (std::size_t i = 0; i < taps_.size(); ++i) {
         const auto &tap = taps_[i];
         if (has_intruder(state, tap))
@@ -167,7 +167,7 @@ std::optional<Setback> Attempt::verify()
         if (const auto broken = broken_promise(state, tap, promised_[i]); !broken.empty())
             throw TapError{ErrorCode::host_refused, "configured " + tap.name + ", but " + broken};
         for (const auto &prefix : promised_[i].plan.network.prefixes)
-            if (state.occupied_beside(tap.ifindex, prefix))
+            if (state.occupied_by_others(tap.ifindex, prefix))
                 return Setback::collision;
     }
     return std::nullopt;
@@ -208,7 +208,7 @@ void Attempt::take_back()
     if (made_.empty())
         return;
     taps_.clear(); // with their last descriptors the kernel deletes them
-    const auto &state = host_.refresh();
+    const auto &state = host_.take_in_events();
     unmark_gone(state);
     std::vector<int> left;
     for (const auto &[ifindex, name] : made_) {
@@ -219,7 +219,7 @@ void Attempt::take_back()
     if (left.empty())
         return;
     host_.remove(left, terms_.uid);
-    unmark_gone(host_.refresh());
+    unmark_gone(host_.take_in_events());
 }
 
 void Attempt::unmark_gone(const HostState &state)

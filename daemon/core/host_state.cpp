@@ -31,17 +31,26 @@ void PrefixSet::remove(const Ipv4Prefix &prefix)
     --per_length_[prefix.length];
 }
 
-bool PrefixSet::overlaps(const Ipv4Prefix &prefix) const
+unsigned PrefixSet::count(const Ipv4Prefix &network) const
 {
-    // Within: those that begin inside the prefix. They may be broader only where they begin at its first
-    // address, and then they overlap too.
-    const auto inside = counts_.lower_bound({prefix.first(), 0});
-    if (inside != counts_.end() && inside->first.address <= prefix.last())
-        return true;
-    // Around: at most one candidate of each length in use.
-    for (unsigned length = 0; length < prefix.length; ++length)
-        if (per_length_[length] != 0 && counts_.count(Ipv4Prefix{prefix.address, length}.network()) != 0)
+    const auto found = counts_.find(network);
+    return found == counts_.end() ? 0 : found->second;
+}
+
+bool PrefixSet::overlaps_without(const PrefixSet &left_out, const Ipv4Prefix &prefix) const
+{
+    // Within: prefixes that begin inside. Only those that begin at its first address can be broader, and they overlap
+    // too.
+    for (auto inside = counts_.lower_bound({prefix.first(), 0});
+         inside != counts_.end() && inside->first.address <= prefix.last(); ++inside)
+        if (inside->second > left_out.count(inside->first))
             return true;
+    // Around: at most one candidate of each length in use.
+    for (unsigned length = 0; length < prefix.length; ++length) {
+        const auto around = Ipv4Prefix{prefix.address, length}.network();
+        if (per_length_[length] != 0 && count(around) > left_out.count(around))
+            return true;
+    }
     return false;
 }
 
@@ -171,20 +180,17 @@ std::vector<HostAddress> HostState::addresses(int ifindex) const
     return {found->second.begin(), found->second.end()};
 }
 
-bool HostState::occupied_beside(int ifindex, const Ipv4Prefix &prefix)
+bool HostState::occupied_by_others(int ifindex, const Ipv4Prefix &prefix) const
 {
-    std::vector<Ipv4Prefix> own;
-    for (const auto &address : addresses(ifindex))
-        own.insert(own.end(), {address.local, address.peer});
+    PrefixSet own;
+    for (const auto &address : addresses(ifindex)) {
+        own.add(address.local);
+        own.add(address.peer);
+    }
     if (const auto through = routes_by_oif_.find(ifindex); through != routes_by_oif_.end())
         for (const auto &route : through->second)
-            own.push_back(route.destination);
-    for (const auto &each : own)
-        prefixes_.remove(each);
-    const bool occupied = prefixes_.overlaps(prefix);
-    for (const auto &each : own)
-        prefixes_.add(each);
-    return occupied;
+            own.add(route.destination);
+    return prefixes_.overlaps_without(own, prefix);
 }
 
 std::vector<std::string> HostState::occupants(const Ipv4Prefix &prefix, std::size_t most) const

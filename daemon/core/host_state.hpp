@@ -73,10 +73,15 @@ class PrefixSet {
 public:
     void add(const Ipv4Prefix &prefix);
     void remove(const Ipv4Prefix &prefix);
-    bool overlaps(const Ipv4Prefix &prefix) const;
+    bool overlaps(const Ipv4Prefix &prefix) const { return overlaps_without({}, prefix); }
+    // True if a prefix would overlap although those of `left_out` were removed.
+    bool overlaps_without(const PrefixSet &left_out, const Ipv4Prefix &prefix) const;
 
 private:
-    std::map<Ipv4Prefix, unsigned> counts_; // by network
+    using Counts = std::map<Ipv4Prefix, unsigned>;
+    unsigned count(const Ipv4Prefix &network) const;
+
+    Counts counts_; // by network
     std::array<unsigned, 33> per_length_{};
 };
 
@@ -111,8 +116,8 @@ public:
     bool has_route(const Ipv4Prefix &destination, int oif) const;
     // An address or a route destination overlaps the prefix.
     bool occupied(const Ipv4Prefix &prefix) const { return prefixes_.overlaps(prefix); }
-    // The same, of others than this link.
-    bool occupied_beside(int ifindex, const Ipv4Prefix &prefix);
+    // An address on another link, or a destination of a route through another, overlaps the prefix.
+    bool occupied_by_others(int ifindex, const Ipv4Prefix &prefix) const;
     // What overlaps the prefix, in words for an error message: at most `most` of the broadest.
     std::vector<std::string> occupants(const Ipv4Prefix &prefix, std::size_t most) const;
 

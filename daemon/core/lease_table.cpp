@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Leases put together from tags, and the rules by which they end.
+// Leases put together from tags, and the deadlines of idle ones.
 
 #include "daemon/core/lease_table.hpp"
 
@@ -48,7 +48,6 @@ void LeaseTable::place(int ifindex, HeldTap tap, Moment now)
     }
     const auto lease = tap.tag.lease;
     taps_.insert_or_assign(ifindex, std::move(tap));
-    suspects_.insert(lease);
     note_idleness(lease, leases_.at(lease), now);
 }
 
@@ -68,7 +67,6 @@ void LeaseTable::forget(int ifindex, Moment now)
 {
     const auto tag = taps_.at(ifindex).tag;
     taps_.erase(ifindex);
-    suspects_.insert(tag.lease);
     if (const auto attended = attended_.find(tag.attendant); attended != attended_.end()) {
         attended->second.erase(ifindex);
         if (attended->second.empty())
@@ -146,43 +144,15 @@ std::set<int> LeaseTable::deserted(const std::set<std::string> &present) const
     return deserted;
 }
 
-bool LeaseTable::is_over(const Lease &lease, Moment now) const
+std::set<std::string> LeaseTable::idle_since_deadline(Moment now) const
 {
-    const auto &common = tag(lease);
-    if (rule_of(common.hold).ended_by_service && lease.taps.size() != common.count)
-        return true;
-    const bool has_more_queues = std::any_of(lease.taps.begin(), lease.taps.end(),
-                                             [&](const auto &held) { return tap(held.second).queues > common.queues; });
-    return has_more_queues || (lease.deadline && *lease.deadline <= now);
-}
-
-std::set<std::string> LeaseTable::take_suspects(Moment now)
-{
+    std::set<std::string> idle;
     for (const auto &[due, id] : deadlines_) {
         if (due > now)
             break;
-        suspects_.insert(id);
+        idle.insert(id);
     }
-    return std::exchange(suspects_, {});
-}
-
-std::vector<int> LeaseTable::doomed(const std::set<std::string> &leases, Moment now) const
-{
-    std::vector<int> doomed;
-    for (const auto &id : leases) {
-        const auto *lease = find(id);
-        if (!lease)
-            continue;
-        const bool over = is_over(*lease, now);
-        for (const auto &[position, ifindex] : lease->taps) {
-            const auto &held = tap(ifindex);
-            const bool half_deleted = !held.up && held.group != live_group;
-            const bool let_go = !rule_of(held.tag.hold).persistent && held.persistent && !held.carrier;
-            if (over || half_deleted || let_go)
-                doomed.push_back(ifindex);
-        }
-    }
-    return doomed;
+    return idle;
 }
 
 std::optional<Moment> LeaseTable::next_deadline() const

@@ -73,15 +73,9 @@ public:
     // The taps of attended leases whose attendant is none of these.
     std::set<int> deserted(const std::set<std::string> &present) const;
 
-    // The leases that something happened to since the last call, or whose time is up: those to look at.
-    std::set<std::string> take_suspects(Moment now);
-
-    // Of these leases, the taps that must go: those of an incomplete lease held by name (its maker died on the way, or
-    // somebody deleted one), of a lease that was being deleted, of a lease idle for its time, of one with a tap that
-    // has more queues attached than were granted (I8), and those of a lease held by descriptors that its holder made
-    // persistent and let go (I6).
-    std::vector<int> doomed(const std::set<std::string> &leases, Moment now) const;
-    // When there is a suspect without any link changing; nullopt: never.
+    // The leases whose idle timeout is over.
+    std::set<std::string> idle_since_deadline(Moment now) const;
+    // When the next idle timeout is over without any link changing; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
 private:
@@ -94,7 +88,6 @@ private:
     void join(int ifindex, const TapTag &tag);
     void note_idleness(const std::string &id, Lease &lease, Moment now);
     void set_deadline(const std::string &id, Lease &lease, std::optional<Moment> deadline);
-    bool is_over(const Lease &lease, Moment now) const;
 
     std::unordered_map<int, HeldTap> taps_;
     std::map<int, HeldTap> turned_away_; // their tags claim places that other taps have
@@ -102,7 +95,6 @@ private:
     PerRule<Indexes> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;
     std::map<std::string, std::set<int>> attended_; // taps by attendant
-    std::set<std::string> suspects_;                // leases to look at: something about them changed
     std::set<std::pair<Moment, std::string>> deadlines_;
 };
 

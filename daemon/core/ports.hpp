@@ -70,25 +70,29 @@ class HostLinks {
 public:
     virtual ~HostLinks() = default;
 
-    // The host as it is now: every change whose effect a call of ours could have seen is in it. The same
-    // object each time, and valid as long as this port.
-    virtual HostState &refresh() = 0;
+    // All of these return the same object, which is valid as long as this port.
 
-    // The same as it was at the last refresh.
-    virtual HostState &state() = 0;
+    // The host as it was at the last call of another method. Asks nothing.
+    virtual const HostState &known_state() const = 0;
 
-    // The same, with one link asked for anew.
-    virtual HostState &reread(int ifindex) = 0;
+    // Takes in all events that the kernel has queued: every change whose effect a call of ours could have seen.
+    virtual const HostState &take_in_events() = 0;
 
-    // The same, with every tap that is down asked for anew: of such the kernel does not tell when alias, group or
-    // alternative names change.
-    virtual HostState &reread_down_taps() = 0;
+    // Takes in all events, then asks for one link.
+    virtual const HostState &ask_for_link(int ifindex) = 0;
 
-    // The host as it is now, with every tap asked again: of most settings the kernel does not announce a change.
-    virtual HostState &reread_taps() = 0;
+    // Takes in all events, then asks for every tap that is down: the kernel announces no change of such a tap's alias,
+    // group or alternative names.
+    virtual const HostState &ask_for_down_taps() = 0;
 
-    // The same, from a fresh dump instead of what was heard, if the last one is not too recent.
-    virtual HostState &refresh_all() = 0;
+    // Takes in all events, then asks for every tap: the kernel announces no change of most settings.
+    virtual const HostState &ask_for_all_taps() = 0;
+
+    // Takes in all events, then replaces the state by a fresh dump, unless the last dump is very recent.
+    virtual const HostState &dump_again() = 0;
+
+    // The links that changed, came or went since the last call of this method, each once.
+    virtual std::set<int> take_changed_links() = 0;
 
     // The tag as alias, host-side MAC, and the settings of its profile (tap_settings); all before the link is up.
     virtual void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) = 0;
@@ -108,7 +112,7 @@ public:
     // that can't be deleted delays the end of the others. The caller has made sure that they are ours (I3).
     virtual void remove(const std::vector<int> &ifindexes, uid_t owner) = 0;
 
-    // The deletions that had not ended at the last refresh, however it was done.
+    // The deletions that had not ended when events were last taken in.
     virtual std::vector<Undeleted> undeleted() const = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
+#include <ranges>
 #include <stdexcept>
 #include <utility>
 
@@ -26,11 +27,6 @@ constexpr std::size_t occupants_named = 5;
 constexpr int max_sweep_rounds = 4;
 // Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
-// A look at the settings of a thousand taps takes ten milliseconds, and more where links come and go meanwhile: of all
-// time it gets a twentieth, and after whatever woke the daemon it comes within this.
-constexpr int look_share = 20;
-constexpr Moment longest_look_distance = std::chrono::milliseconds{800};
-constexpr auto problem_distance = std::chrono::seconds{10};
 // The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
 // counts against a limit, so that a user at the limit can have a tap again at once after its release.
 constexpr auto overdue_age = std::chrono::seconds{2};
@@ -74,10 +70,10 @@ TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, Hos
       host_{host},
       marks_{marks},
       new_lease_id_{std::move(new_lease_id)},
-      clock_{std::move(clock)}
-{
-    refresh();
-}
+      clock_{std::move(clock)},
+      follower_{host_, marks_, clock_},
+      upkeep_{follower_, host_, clock_}
+{}
 
 void TapService::reconfigure(AddressPlan plan, Limits limits)
 {
@@ -85,72 +81,11 @@ void TapService::reconfigure(AddressPlan plan, Limits limits)
     limits_ = limits;
 }
 
-HostState &TapService::refresh()
-{
-    auto &state = host_.refresh();
-    follow(state);
-    return state;
-}
-
-void TapService::restore_marks()
-{
-    refresh();
-    std::set<std::string> names;
-    for (const auto &[id, lease] : table_.leases())
-        for (const auto &[position, ifindex] : lease.taps)
-            names.insert(table_.tap(ifindex).name);
-    marks_.mark_only(names);
-}
-
-bool TapService::has_name(const std::string &name) const
-{
-    return std::any_of(table_.leases().begin(), table_.leases().end(), [&](const auto &lease) {
-        return std::any_of(lease.second.taps.begin(), lease.second.taps.end(),
-                           [&](const auto &tap) { return table_.tap(tap.second).name == name; });
-    });
-}
-
-void TapService::follow(HostState &state)
-{
-    state_ = &state;
-    std::vector<EndedTap> left; // their names
-    for (const int ifindex : state.take_changed()) {
-        std::optional<EndedTap> before;
-        if (const auto *tap = table_.find_tap(ifindex))
-            before = EndedTap{tap->name, tap->tag, tap->queues};
-        table_.update(ifindex, state.link(ifindex), clock_());
-        const auto *after = table_.find_tap(ifindex);
-        if (after)
-            keeper_.saw({ifindex, after->name, after->tag.profile}, state.link(ifindex)->settings);
-        else
-            keeper_.forget(ifindex);
-        if (!before || (after && after->name == before->name))
-            continue;
-        left.push_back(*before);
-        if (after)
-            marks_.mark(after->name); // somebody with root renamed it
-        else
-            note_end(std::move(*before));
-    }
-    // The next tap may have the name already.
-    for (const auto &tap : left)
-        if (!table_.index_leased(tap.tag.profile, tap.tag.index) || !has_name(tap.name))
-            marks_.unmark(tap.name);
-}
-
-// A tap that was never handed over leaves no memory: another user's last end is what counts of its index.
-void TapService::note_end(EndedTap tap)
-{
-    if (tap.tag.lease != attempted_lease_)
-        recent_.note_end(tap.tag.profile, tap.tag.index, tap.tag.uid, clock_());
-    ended_.push_back(std::move(tap));
-}
-
 void TapService::check_own_limit(uid_t uid, unsigned count)
 {
-    refresh();
+    follower_.take_in_events();
     const auto undeleted = undeleted_of(host_.undeleted(), uid);
-    const TapCount own{table_.tap_count(uid), overdue_links(undeleted)};
+    const TapCount own{follower_.table().tap_count(uid), overdue_links(undeleted)};
     if (own.held + own.undeleted + count > limits_.max_taps_per_user)
         throw over_own_limit(uid, own, limits_.max_taps_per_user, count);
     if (undeleted.size() >= max_deletions_per_user)
@@ -159,7 +94,7 @@ void TapService::check_own_limit(uid_t uid, unsigned count)
 
 void TapService::check_common_limit(unsigned count) const
 {
-    const TapCount all{table_.tap_count(), overdue_links(host_.undeleted())};
+    const TapCount all{follower_.table().tap_count(), overdue_links(host_.undeleted())};
     if (all.held + all.undeleted + count > limits_.max_taps)
         throw over_common_limit(all, limits_.max_taps, count);
 }
@@ -208,7 +143,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
         if (lacks_index(*setback) && before == setback)
             break;
         if (lacks_index(*setback))
-            follow(host_.refresh_all());
+            follower_.dump_again();
     }
     refuse(*setback, profile, uid, request);
 }
@@ -217,162 +152,101 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
 {
     const auto &lease = terms.lease;
     Outcome outcome;
-    attempted_lease_ = lease;
+    follower_.set_attempted_lease(lease);
     try {
-        Attempt attempt{plan_, table_, recent_, creator_, host_, marks_, terms};
+        Attempt attempt{plan_, follower_.table(), follower_.recent(), creator_, host_, marks_, terms};
         for (unsigned made = 0; made < terms.request.count && !outcome.setback; ++made)
             outcome.setback = attempt.add_tap();
         outcome.profile = attempt.next_rule();
         if (!outcome.setback)
             outcome.setback = attempt.verify();
         if (!outcome.setback) {
-            refresh();
-            const auto *made = table_.find(lease);
+            follower_.take_in_events();
+            const auto *made = follower_.table().find(lease);
             if (!made)
                 throw TapError{ErrorCode::host_refused, "somebody deleted the lease's devices as they were finished"};
-            Acquired acquired{grant_of(plan_, table_, *state_, lease, *made), {}};
+            Acquired acquired{grant_of(plan_, follower_.table(), follower_.state(), lease, *made), {}};
             acquired.descriptors = attempt.hand_over();
             outcome.acquired = std::move(acquired);
         }
     } catch (...) {
-        forget_end_of(lease);
-        attempted_lease_.clear();
+        forget_attempt(lease);
         throw;
     }
     if (outcome.setback)
-        forget_end_of(lease);
-    attempted_lease_.clear();
+        forget_attempt(lease);
+    follower_.set_attempted_lease({});
     return outcome;
 }
 
-// A lease that was never given does not end either: nobody is told of it.
-void TapService::forget_end_of(const std::string &lease)
+// A lease that was never given does not end either, so that no end is reported.
+void TapService::forget_attempt(const std::string &lease)
 {
-    refresh();
-    ended_.erase(
-        std::remove_if(ended_.begin(), ended_.end(), [&](const EndedTap &tap) { return tap.tag.lease == lease; }),
-        ended_.end());
+    follower_.take_in_events();
+    follower_.ending().forget_removed(lease);
+    follower_.set_attempted_lease({});
 }
 
 void TapService::refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const
 {
     if (const auto *reservation = plan_.reservation_of(uid, request.label);
         reservation && setback == Setback::reserved_taken)
-        throw reserved_index_taken(plan_, *reservation,
-                                   state_->occupants(plan_.pool().subnet(reservation->index), occupants_named));
+        throw reserved_index_taken(
+            plan_, *reservation, follower_.state().occupants(plan_.pool().subnet(reservation->index), occupants_named));
     if (setback == Setback::intruder)
         throw entered_each_time(max_attempts);
     if (setback == Setback::collision)
         throw collided_each_time(max_attempts);
-    throw pool_exhausted(plan_, profile, request.count, table_.tap_count(),
-                         state_->occupants(plan_.block(profile), occupants_named));
+    throw pool_exhausted(plan_, profile, request.count, follower_.table().tap_count(),
+                         follower_.state().occupants(plan_.block(profile), occupants_named));
 }
 
 std::vector<LeaseGrant> TapService::leases(std::optional<uid_t> uid)
 {
-    follow(host_.reread_down_taps());
-    return grants_of(plan_, table_, *state_, uid);
+    follower_.ask_for_down_taps();
+    return grants_of(plan_, follower_.table(), follower_.state(), uid);
 }
 
 std::optional<uid_t> TapService::owner_of(const std::string &lease)
 {
-    follow(host_.reread_down_taps());
-    const auto *known = table_.find(lease);
+    follower_.ask_for_down_taps();
+    const auto *known = follower_.table().find(lease);
     if (!known)
         return std::nullopt;
-    return table_.tag(*known).uid;
+    return follower_.table().tag(*known).uid;
 }
 
 bool TapService::is_attended_by(const std::string &lease, const std::string &attendant) const
 {
-    const auto *known = table_.find(lease);
-    return known && table_.tag(*known).attendant == attendant;
+    const auto *known = follower_.table().find(lease);
+    return known && follower_.table().tag(*known).attendant == attendant;
 }
 
 void TapService::release(const std::string &lease)
 {
-    if (const auto *known = table_.find(lease))
-        for (const auto &[position, ifindex] : known->taps)
-            condemned_.insert(ifindex);
+    if (const auto *known = follower_.table().find(lease)) {
+        const auto ifindexes = known->taps | std::views::values;
+        follower_.ending().condemn({ifindexes.begin(), ifindexes.end()});
+    }
 }
 
 void TapService::attendant_left(const std::string &attendant)
 {
-    condemned_.merge(table_.attended_by(attendant));
+    follower_.ending().condemn(follower_.table().attended_by(attendant));
 }
 
 void TapService::attendants_are(const std::set<std::string> &present)
 {
-    condemned_.merge(table_.deserted(present));
-}
-
-// Looks at all taps; if that is too soon after the last time, a later turn does, and then there is rest until something
-// wakes the daemon.
-bool TapService::look_at_settings()
-{
-    const auto before = clock_();
-    if (table_.tap_count() == 0)
-        return false;
-    if (before < next_look_) {
-        look_owed_ = true;
-        return false;
-    }
-    follow(host_.reread_taps());
-    const auto after = clock_();
-    next_look_ = after + std::min(look_share * (after - before), longest_look_distance);
-    look_owed_ = false;
-    return true;
-}
-
-void TapService::put_back(int ifindex)
-{
-    follow(host_.reread(ifindex));
-    const auto *tap = table_.find_tap(ifindex);
-    if (!tap)
-        return;
-    const KeptTap kept{ifindex, tap->name, tap->tag.profile};
-    const auto found = state_->link(ifindex)->settings;
-    host_.restore_settings(ifindex);
-    follow(host_.state());
-    if (table_.find_tap(ifindex))
-        keeper_.put_back(kept, found, state_->link(ifindex)->settings, inherited_.erase(ifindex) != 0, clock_());
-}
-
-SettingsReport TapService::keep_settings()
-{
-    const bool looked = look_at_settings();
-    const bool is_first = std::exchange(first_look_, false);
-    if (is_first)
-        for (const auto &[id, lease] : table_.leases())
-            for (const auto &[position, ifindex] : lease.taps)
-                inherited_.insert(ifindex);
-    SettingsReport report;
-    for (const int ifindex : keeper_.due(clock_())) {
-        try {
-            put_back(ifindex);
-        } catch (const std::system_error &error) {
-            const auto now = clock_();
-            keeper_.failed(ifindex, now);
-            if (now >= next_problem_report_)
-                report.problems.push_back(error.what());
-            next_problem_report_ = std::max(next_problem_report_, now + problem_distance);
-        }
-    }
-    report.put_back = keeper_.take_reports(clock_());
-    if (is_first || looked)
-        report.host_wide = host_wide_watch_.news(host_.host_wide_values());
-    return report;
+    follower_.ending().condemn(follower_.table().deserted(present));
 }
 
 std::optional<Moment> TapService::next_deadline() const
 {
-    auto deadline = table_.next_deadline();
+    auto deadline = follower_.table().next_deadline();
     const auto at = [&](Moment moment) { deadline = deadline ? std::min(*deadline, moment) : moment; };
-    if (look_owed_ && table_.tap_count() != 0)
-        at(next_look_);
-    if (const auto keeping = keeper_.next_deadline())
-        at(*keeping);
-    const auto &down = state_->down_taps();
+    if (const auto upkeep = upkeep_.next_deadline())
+        at(*upkeep);
+    const auto &down = follower_.state().down_taps();
     const auto ours = down.lower_bound(first_own_ifindex);
     if (ours == down.end() || *ours > last_own_ifindex)
         return deadline;
@@ -382,31 +256,23 @@ std::optional<Moment> TapService::next_deadline() const
 
 std::vector<EndedTap> TapService::sweep()
 {
-    follow(host_.reread_down_taps());
-    // What went may have been a part of a lease whose rest must go too, and no event will tell that again.
-    for (int round = 0; round < max_sweep_rounds && remove_doomed(); ++round) {
+    follower_.ask_for_down_taps();
+    // A tap that went may have been a part of a lease whose rest must go too, and no later event announces that.
+    for (int round = 0; round < max_sweep_rounds && remove_condemned(); ++round) {
     }
-    condemned_.clear();
-    to_look_at_.clear();
-    return std::exchange(ended_, {});
+    return follower_.ending().report();
 }
 
-bool TapService::remove_doomed()
+bool TapService::remove_condemned()
 {
-    to_look_at_.merge(table_.take_suspects(clock_()));
-    // Asked for anew before they end: a carrier that came back is told with up to a second's delay.
-    for (const int ifindex : table_.doomed(to_look_at_, clock_()))
-        follow(host_.reread(ifindex));
-    const auto doomed = table_.doomed(to_look_at_, clock_());
-    condemned_.insert(doomed.begin(), doomed.end());
-    std::map<uid_t, std::vector<int>> by_owner;
-    for (const int ifindex : condemned_)
-        if (const auto *tap = table_.find_tap(ifindex))
-            by_owner[tap->tag.uid].push_back(ifindex);
+    auto &ending = follower_.ending();
+    for (const int ifindex : ending.doom(clock_()))
+        follower_.ask_for_link(ifindex);
+    const auto by_owner = ending.condemn_doomed(clock_());
     if (by_owner.empty())
         return false;
     remove_each(by_owner);
-    refresh();
+    follower_.take_in_events();
     return true;
 }
 
@@ -427,7 +293,7 @@ void TapService::remove_each(const std::map<uid_t, std::vector<int>> &by_owner)
 
 bool TapService::needs_watching() const
 {
-    return table_.tap_count() != 0 || !host_.undeleted().empty();
+    return follower_.table().tap_count() != 0 || !host_.undeleted().empty();
 }
 
 } // namespace qemutap

@@ -12,10 +12,10 @@
 #include "contract/profile.hpp"
 #include "contract/request.hpp"
 #include "daemon/core/attempt.hpp"
-#include "daemon/core/lease_table.hpp"
+#include "daemon/core/ending.hpp"
+#include "daemon/core/host_follower.hpp"
 #include "daemon/core/ports.hpp"
-#include "daemon/core/recent_indexes.hpp"
-#include "daemon/core/settings_keeper.hpp"
+#include "daemon/core/settings_upkeep.hpp"
 #include "plan/address_plan.hpp"
 
 #include <functional>
@@ -26,19 +26,6 @@
 #include <vector>
 
 namespace qemutap {
-
-struct EndedTap {
-    std::string name;
-    TapTag tag;
-    unsigned queues = 0; // that were attached; above those of the tag: the reason
-};
-
-// What there is to report of the settings of taps and of the host.
-struct SettingsReport {
-    std::vector<PutBack> put_back;
-    std::vector<std::string> problems;
-    std::vector<std::size_t> host_wide; // rows of host_wide_settings whose values do harm
-};
 
 class TapService {
 public:
@@ -53,7 +40,7 @@ public:
 
     // The marks of what there is, whatever a predecessor left of them. Only for who is alone in giving leases: another
     // one's mark on a name that has no device yet would go.
-    void restore_marks();
+    void restore_marks() { follower_.restore_marks(); }
 
     // Throws TapError limit_exceeded if `count` taps more are too many for this user.
     void check_own_limit(uid_t uid, unsigned count);
@@ -77,7 +64,7 @@ public:
 
     // Whether there are attended leases. Then who left must be told, and once, after such telling began, who is there.
     // Each marks what is over for the next sweep().
-    bool has_attended() const { return table_.has_attended(); }
+    bool has_attended() const { return follower_.table().has_attended(); }
     void attendant_left(const std::string &attendant);
     void attendants_are(const std::set<std::string> &present);
 
@@ -87,7 +74,7 @@ public:
 
     // Puts back what other programs changed of our taps' settings (I10); call it once a turn of the event loop. All
     // taps are looked at as often as the time that this takes allows.
-    SettingsReport keep_settings();
+    SettingsReport keep_settings() { return upkeep_.keep(); }
 
     // When sweep() or keep_settings() is due without any event; nullopt: never.
     std::optional<Moment> next_deadline() const;
@@ -97,20 +84,14 @@ public:
     bool needs_watching() const;
 
 private:
-    HostState &refresh();
-    void check_common_limit(unsigned count) const;
-    void follow(HostState &state);
-    bool has_name(const std::string &name) const;
     struct Outcome;
+    void check_common_limit(unsigned count) const;
     std::vector<UniqueFd> open_vhost(const TapRequest &request);
     Outcome try_acquire(const Terms &terms);
-    bool remove_doomed();
+    void forget_attempt(const std::string &lease);
+    bool remove_condemned();
     void remove_each(const std::map<uid_t, std::vector<int>> &by_owner);
-    bool look_at_settings(); // false: not now
-    void put_back(int ifindex);
-    void forget_end_of(const std::string &lease);
-    void note_end(EndedTap tap);
-    [[noreturn]] void refuse(Setback setback, Profile profile, uid_t uid, const TapRequest &request) const;
+    [[noreturn]] void refuse(Setback setback, Profile rule, uid_t uid, const TapRequest &request) const;
 
     AddressPlan plan_;
     Limits limits_;
@@ -119,20 +100,8 @@ private:
     NameMarks &marks_;
     std::function<std::string()> new_lease_id_;
     std::function<Moment()> clock_;
-    LeaseTable table_;
-    RecentIndexes recent_;
-    std::string attempted_lease_; // that try_acquire() works on; empty: none
-    HostState *state_ = nullptr;
-    std::set<int> condemned_;
-    std::set<std::string> to_look_at_; // leases that a sweep has not done with
-    std::vector<EndedTap> ended_;
-    SettingsKeeper keeper_;
-    HostWideWatch host_wide_watch_;
-    bool look_owed_ = false;
-    bool first_look_ = true;
-    std::set<int> inherited_;      // taps of a predecessor that were not as promised at the first look
-    Moment next_look_{};           // not before
-    Moment next_problem_report_{}; // not before
+    HostFollower follower_;
+    SettingsUpkeep upkeep_;
 };
 
 } // namespace qemutap

@@ -109,7 +109,7 @@ void Links::configure(const OpenTap &tap, const TapTag &tag, const MacAddress &m
 
 void Links::restore_settings(int ifindex)
 {
-    const auto *link = view_.reread(ifindex).link(ifindex);
+    const auto *link = view_.ask_for_link(ifindex).link(ifindex);
     const auto tag = link ? own_tag(*link) : std::nullopt;
     if (!tag)
         return;
@@ -117,7 +117,7 @@ void Links::restore_settings(int ifindex)
     const auto broken = broken_settings(link->settings, tag->profile);
     // A file opened under the name is that device's for good: a device that is renamed gets other ones.
     const auto still_named = [&] {
-        const auto *now = view_.reread(ifindex).link(ifindex);
+        const auto *now = view_.ask_for_link(ifindex).link(ifindex);
         return now && now->name == name;
     };
     try {
@@ -129,7 +129,7 @@ void Links::restore_settings(int ifindex)
         if (still_named())
             throw;
     }
-    view_.reread(ifindex);
+    view_.ask_for_link(ifindex);
 }
 
 // Those that netlink has, with what else there is to change, in one request.
@@ -249,16 +249,16 @@ void Links::move_to_group(int ifindex, std::uint32_t group, bool up, const std::
     requests_.perform(*change_request(ifindex, *changes), what);
 }
 
-HostState &Links::refresh()
+const HostState &Links::take_in_events()
 {
     deletions_.take_answers();
     return view_.drain();
 }
 
-HostState &Links::reread_down_taps()
+const HostState &Links::ask_for_down_taps()
 {
     deletions_.take_answers();
-    return view_.reread_down_taps();
+    return view_.ask_for_down_taps();
 }
 
 // Those of the links that are then down and in the group; not those that are being deleted already, or are gone.
@@ -302,7 +302,7 @@ void Links::remove(const std::vector<int> &ifindexes, uid_t owner)
         wait_for_news(deadline);
     }
     // The kernel says so before it takes their files out of /sys, and answers this when it has.
-    view_.reread(doomed.front());
+    view_.ask_for_link(doomed.front());
 }
 
 void Links::wait_for_news(std::chrono::steady_clock::time_point deadline)

@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,12 +30,13 @@ class Links : public HostLinks {
 public:
     explicit Links(std::string proc_sys = "/proc/sys");
 
-    HostState &refresh() override;
-    HostState &state() override { return view_.state(); }
-    HostState &reread(int ifindex) override { return view_.reread(ifindex); }
-    HostState &reread_down_taps() override;
-    HostState &reread_taps() override { return view_.reread_taps(); }
-    HostState &refresh_all() override { return view_.resync(); }
+    const HostState &known_state() const override { return view_.state(); }
+    const HostState &take_in_events() override;
+    const HostState &ask_for_link(int ifindex) override { return view_.ask_for_link(ifindex); }
+    const HostState &ask_for_down_taps() override;
+    const HostState &ask_for_all_taps() override { return view_.ask_for_all_taps(); }
+    const HostState &dump_again() override { return view_.dump_again(); }
+    std::set<int> take_changed_links() override { return view_.take_changed_links(); }
     void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) override;
     void restore_settings(int ifindex) override;
     HostWideValues host_wide_values() override;
@@ -48,7 +50,7 @@ public:
     // has the rights that it keeps: they are theirs too. Throws std::system_error; later deletions try again.
     void prepare_deletions() { deletions_.prepare(); }
 
-    // Readable when there is something for refresh() to take in.
+    // Readable when there is something for take_in_events().
     int fd() const { return news_.get(); }
 
     View &view() { return view_; }

@@ -34,7 +34,7 @@ constexpr std::size_t least_overhead_bytes = 512;
 constexpr std::size_t flood_datagrams = 1000;
 // A program that changes settings in a loop is listened to more slowly.
 constexpr unsigned settings_in_a_second = 100;
-constexpr auto min_resync_distance = std::chrono::milliseconds{100};
+constexpr auto min_dump_distance = std::chrono::milliseconds{100};
 
 NlSocket open_monitor()
 {
@@ -61,7 +61,7 @@ int View::fd() const
     return nl_socket_get_fd(monitor_.get());
 }
 
-HostState &View::drain()
+const HostState &View::drain()
 {
     // Nobody can make us drain for ever: what is behind all that was queued came after the call began. Once events are
     // lost the kernel drops all until the queue is empty, without saying so again: then it is emptied.
@@ -81,22 +81,22 @@ HostState &View::drain()
     return state_;
 }
 
-HostState &View::reread(int ifindex)
+const HostState &View::ask_for_link(int ifindex)
 {
     drain();
-    ask_for(ifindex);
+    request_link(ifindex);
     return state_;
 }
 
-HostState &View::reread_down_taps()
+const HostState &View::ask_for_down_taps()
 {
     drain();
     for (const int ifindex : std::set<int>{state_.down_taps()})
-        ask_for(ifindex);
+        request_link(ifindex);
     return state_;
 }
 
-HostState &View::reread_taps()
+const HostState &View::ask_for_all_taps()
 {
     drain();
     requests_.dump(
@@ -116,7 +116,7 @@ HostState &View::reread_taps()
     return state_;
 }
 
-void View::ask_for(int ifindex)
+void View::request_link(int ifindex)
 {
     auto request = make_message(RTM_GETLINK, 0);
     ifinfomsg header{};
@@ -134,10 +134,10 @@ void View::ask_for(int ifindex)
     }
 }
 
-HostState &View::resync()
+const HostState &View::dump_again()
 {
     drain();
-    if (std::chrono::steady_clock::now() - last_dump_ >= min_resync_distance)
+    if (std::chrono::steady_clock::now() - last_dump_ >= min_dump_distance)
         dump_all();
     return state_;
 }

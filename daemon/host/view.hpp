@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -31,28 +32,31 @@ public:
 
     // Drains the queue; dumps again if events were lost (ENOBUFS), and the routes if some may have gone
     // without an event. Throws std::system_error; what was still to be dumped is then dumped by the next call.
-    HostState &drain();
+    const HostState &drain();
 
-    // As of the last call of the others.
-    HostState &state() { return state_; }
+    // The state as of the last call of another method. Asks nothing.
+    const HostState &state() const { return state_; }
 
-    // Drains, then asks for this one link anew.
-    HostState &reread(int ifindex);
-    // The same for each tap that is down.
-    HostState &reread_down_taps();
+    // Drains, then asks for one link.
+    const HostState &ask_for_link(int ifindex);
+    // Drains, then asks for each tap that is down.
+    const HostState &ask_for_down_taps();
 
-    // The same for each tap, also one that is up, in one dump of the taps alone.
-    HostState &reread_taps();
+    // Drains, then asks for all taps in one dump of taps alone.
+    const HostState &ask_for_all_taps();
 
-    // A fresh dump, unless the last one is younger than a tenth of a second.
-    HostState &resync();
+    // Drains, then dumps everything again unless the last dump is younger than a tenth of a second.
+    const HostState &dump_again();
+
+    // The links that changed, came or went since the last call, each once.
+    std::set<int> take_changed_links() { return state_.take_changed(); }
 
     // How often so many events came at once that some were lost, or nearly. A holder of a descriptor can force it, so
     // the loop listens more slowly then.
     std::uint64_t floods() const { return floods_; }
 
 private:
-    void ask_for(int ifindex);
+    void request_link(int ifindex);
     std::size_t queued_bytes() const;
     std::size_t receive();
     void apply(const nlmsghdr &message);

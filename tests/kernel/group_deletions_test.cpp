@@ -103,7 +103,7 @@ bool comes_true(Links &links, Condition condition)
     while (!condition()) {
         if (::poll(&news, 1, patience_ms) != 1)
             return false;
-        links.refresh();
+        links.take_in_events();
     }
     return true;
 }
@@ -126,7 +126,7 @@ TEST_CASE("I6 the end is the daemon's: a tap whose holder is blocked in a write 
         writes.emplace_back(taps.back().queues.front());
         links.remove({taps.back().ifindex}, alice);
         CHECK(::if_nametoindex("tap7") == 0);
-        CHECK(links.state().link(taps.back().ifindex) == nullptr);
+        CHECK(links.known_state().link(taps.back().ifindex) == nullptr);
         CHECK(undeleted_of(links, alice) == stuck);
     }
     const auto tap = tun.create("tap7", bob, {});

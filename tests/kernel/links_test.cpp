@@ -63,13 +63,13 @@ TEST_CASE("I5 up before hand-over: a tap has every promised property in the kern
     Links links;
     const auto tap = tun.create("tap7", 64123, {});
     const PromisedTap promised{tag_for(*tap), plan_of(gateway)};
-    CHECK_FALSE(broken_promise(links.refresh(), *tap, promised).empty());
+    CHECK_FALSE(broken_promise(links.take_in_events(), *tap, promised).empty());
     links.configure(*tap, promised.tag, host_mac);
     links.add_address(*tap, gateway);
-    CHECK(broken_promise(links.reread(tap->ifindex), *tap, promised) == "it is not up");
+    CHECK(broken_promise(links.ask_for_link(tap->ifindex), *tap, promised) == "it is not up");
     links.bring_up(*tap);
-    CHECK(broken_promise(links.refresh(), *tap, promised).empty());
-    CHECK(links.refresh().link(tap->ifindex)->carrier);
+    CHECK(broken_promise(links.take_in_events(), *tap, promised).empty());
+    CHECK(links.take_in_events().link(tap->ifindex)->carrier);
     // ip(8) and /proc show the same.
     network.ip("-j link show dev tap7 group 0x71746170 up | grep -q '\"address\":\"fe:54:00:01:00:07\"'");
     network.ip(
@@ -97,14 +97,14 @@ TEST_CASE("I5 up before hand-over: a tap has a single address and a route to its
     links.configure(*tap, promised.tag, host_mac);
     links.add_address(*tap, promised.plan.network.gateway);
     links.bring_up(*tap);
-    CHECK(broken_promise(links.refresh(), *tap, promised) == "it has no route to 192.168.7.2/32");
+    CHECK(broken_promise(links.take_in_events(), *tap, promised) == "it has no route to 192.168.7.2/32");
     CHECK(links.add_route(*tap, *promised.plan.route));
-    CHECK(broken_promise(links.refresh(), *tap, promised).empty());
+    CHECK(broken_promise(links.take_in_events(), *tap, promised).empty());
     network.ip("route get 192.168.7.2 | grep -q '^192.168.7.2 dev rq01234567t0 src 192.168.7.1 '");
     network.ip("route get 192.168.7.1 | grep -q '^local 192.168.7.1 dev lo '");
-    CHECK_FALSE(links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
+    CHECK_FALSE(links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
     network.ip("link del rq01234567t0");
-    CHECK_FALSE(links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.0/24")));
+    CHECK_FALSE(links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.7.0/24")));
 }
 
 TEST_CASE("each refusal of the kernel is an error with its errno")
@@ -143,7 +143,8 @@ TEST_CASE("a tap on which IPv6 cannot be disabled is refused")
     without_file.configure(*tap, tag_for(*tap), host_mac);
     without_file.add_address(*tap, gateway);
     without_file.bring_up(*tap);
-    CHECK(broken_promise(without_file.refresh(), *tap, {tag_for(*tap), plan_of(gateway)}).find("IPv6 is on") == 0);
+    CHECK(broken_promise(without_file.take_in_events(), *tap, {tag_for(*tap), plan_of(gateway)}).find("IPv6 is on") ==
+          0);
     Links not_writable{"/dev/null"};
     CHECK(refusal([&] { not_writable.configure(*tap, tag_for(*tap), host_mac); }) == ENOTDIR);
 }
@@ -163,7 +164,7 @@ TEST_CASE("many taps are removed in one request with their addresses and routes,
         ifindexes.push_back(tap->ifindex);
     }
     links.remove(ifindexes, 64123);
-    const auto &state = links.refresh();
+    const auto &state = links.take_in_events();
     for (const int ifindex : ifindexes)
         CHECK(state.link(ifindex) == nullptr);
     CHECK_FALSE(state.occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
@@ -182,8 +183,8 @@ TEST_CASE("a removed tap is gone and its name is free at once, even while the ke
         tun.set_persistent(*tap, true);
         links.remove({tap->ifindex}, 64123);
         CHECK(::if_nametoindex("tap7") == 0);
-        CHECK(links.state().link(tap->ifindex) == nullptr);
-        CHECK_FALSE(links.state().name_taken("tap7"));
+        CHECK(links.known_state().link(tap->ifindex) == nullptr);
+        CHECK_FALSE(links.known_state().name_taken("tap7"));
     }
 }
 
@@ -195,5 +196,5 @@ TEST_CASE("removing taps that have disappeared already is not an error")
     network.ip("tuntap add tap7 mode tap");
     const int ifindex = static_cast<int>(::if_nametoindex("tap7"));
     CHECK(refusal([&] { links.remove({4711, ifindex}, 64123); }) == 0);
-    CHECK(links.refresh().link(ifindex) == nullptr);
+    CHECK(links.take_in_events().link(ifindex) == nullptr);
 }

@@ -111,7 +111,7 @@ TEST_CASE("leases of both holds, of one and several taps and queues, are complet
     service.service.release(acquired.grant.lease);
     CHECK(service.service.sweep().size() == count);
     CHECK_FALSE(exists("tap7"));
-    CHECK_FALSE(service.links.refresh().occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
+    CHECK_FALSE(service.links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.0.0/16")));
 }
 
 TEST_CASE("I2 no collision: foreign devices, addresses and routes are neither taken nor changed")
@@ -179,9 +179,9 @@ TEST_CASE("by runqemu's rule: a lease beside another user's runqemu is found by 
     CHECK(successor.service.sweep().size() == 2);
     CHECK_FALSE(exists(name));
     CHECK(exists("tap0"));
-    CHECK_FALSE(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
-    CHECK_FALSE(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.4/32")));
-    CHECK(successor.links.refresh().occupied(*Ipv4Prefix::parse("192.168.7.2/32")));
+    CHECK_FALSE(successor.links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.7.3/32")));
+    CHECK_FALSE(successor.links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.7.4/32")));
+    CHECK(successor.links.take_in_events().occupied(*Ipv4Prefix::parse("192.168.7.2/32")));
 }
 
 TEST_CASE("I1 crash-safe: a successor finds complete leases and removes incomplete ones")
@@ -205,7 +205,7 @@ TEST_CASE("I3 only ours: a foreign tap with a copied alias is left alone")
     Service service;
     const auto grant = service.acquire(1, Hold::name).grant;
     network.ip("tuntap add tap99 mode tap");
-    const auto alias = service.links.refresh().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
+    const auto alias = service.links.take_in_events().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
     REQUIRE(alias.substr(0, 9) == "qemu-tap2");
     network.ip("link set tap99 up alias '" + alias + "'");
     CHECK(service.service.leases({}).size() == 1);
@@ -269,7 +269,7 @@ TEST_CASE("I4 never ownerless: an intruder that attaches to a multi-queue tap be
     }
     for (int round = 0; round < 200; ++round) {
         const auto acquired = service.acquire(1, Hold::fd, 2);
-        const auto &links = service.links.refresh().links();
+        const auto &links = service.links.take_in_events().links();
         // Only lo and the tap: the intruder has no device left.
         REQUIRE(links.size() == 2);
         for (const auto &[ifindex, link] : links)
@@ -278,7 +278,7 @@ TEST_CASE("I4 never ownerless: an intruder that attaches to a multi-queue tap be
     }
     REQUIRE(::kill(intruder, SIGKILL) == 0);
     REQUIRE(::waitpid(intruder, nullptr, 0) == intruder);
-    CHECK(service.links.refresh().links().size() == 1);
+    CHECK(service.links.take_in_events().links().size() == 1);
 }
 
 TEST_CASE("I9 whole or nothing: a tap is removed when the last step fails, even if its owner has it open")
@@ -354,7 +354,7 @@ TEST_CASE("a tap that is down and lost its tag is noticed when it has the tag ag
     const PrivateNetwork network;
     Service service;
     const auto grant = service.acquire(1, Hold::name).grant;
-    const auto alias = service.links.state().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
+    const auto alias = service.links.known_state().link(static_cast<int>(::if_nametoindex("tap7")))->alias;
     network.ip("link set tap7 alias mine down");
     REQUIRE(service.service.leases({}).empty());
     network.ip("link set tap7 alias '" + alias + "'");

@@ -87,20 +87,21 @@ public:
         change(tap.ifindex, [&](Link &link) { link.persistent = persistent; });
     }
 
-    HostState &refresh() override
+    const HostState &known_state() const override { return state_; }
+    const HostState &take_in_events() override
     {
         close_abandoned();
         return state_;
     }
-
-    HostState &reread(int) override { return refresh(); }
-    HostState &reread_down_taps() override { return refresh(); }
-
-    HostState &reread_taps() override
+    const HostState &ask_for_link(int) override { return take_in_events(); }
+    const HostState &ask_for_down_taps() override { return take_in_events(); }
+    const HostState &ask_for_all_taps() override
     {
         ++settings_looks;
-        return refresh();
+        return take_in_events();
     }
+    std::set<int> take_changed_links() override { return state_.take_changed(); }
+
     void restore_settings(int ifindex) override
     {
         step("restore " + std::to_string(ifindex));
@@ -116,12 +117,12 @@ public:
     std::function<void(LinkSettings &)> after_restore; // another program's change, or a file that cannot be written
     HostWideValues host_wide{};
 
-    HostState &refresh_all() override
+    const HostState &dump_again() override
     {
-        ++full_refreshes;
-        return refresh();
+        ++dumps;
+        return take_in_events();
     }
-    unsigned full_refreshes = 0;
+    unsigned dumps = 0;
 
     void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) override
     {
@@ -191,8 +192,8 @@ public:
 
     void mark_only(const std::set<std::string> &names) noexcept override { marks = names; }
 
-    // For tests, which play other programs, this is also the kernel's state.
-    HostState &state() override { return state_; }
+    // The kernel's own state, which a test changes as another program would.
+    HostState &state() { return state_; }
 
     void change(int ifindex, const std::function<void(Link &)> &how)
     {

@@ -174,9 +174,9 @@ TEST_CASE("a link's own addresses and routes are distinguished from those of oth
     state.link_changed(link(2, "tap7"));
     state.address_added(address(2, "192.168.7.1/24"));
     state.route_added(route("192.168.7.0/24", 2));
-    CHECK_FALSE(state.occupied_beside(2, prefix("192.168.7.0/24")));
+    CHECK_FALSE(state.occupied_by_others(2, prefix("192.168.7.0/24")));
     state.address_added(address(3, "192.168.7.9/32"));
-    CHECK(state.occupied_beside(2, prefix("192.168.7.0/24")));
+    CHECK(state.occupied_by_others(2, prefix("192.168.7.0/24")));
     CHECK(state.occupied(prefix("192.168.7.0/30")));
 }
 

@@ -2,6 +2,7 @@
 //
 // Leases read from tags: which links count (I3), which leases are over, and that the table depends on the links alone.
 
+#include "daemon/core/ending.hpp"
 #include "daemon/core/lease_table.hpp"
 
 #include "contract/hold.hpp"
@@ -54,9 +55,13 @@ Link attended(Link link, const std::string &attendant)
     return link;
 }
 
-std::vector<int> doomed(LeaseTable &table, Moment now)
+std::vector<int> doomed(const LeaseTable &table, Moment now)
 {
-    auto ifindexes = table.doomed(table.take_suspects(now), now);
+    std::vector<int> ifindexes;
+    for (const auto &[id, lease] : table.leases())
+        for (const auto &[position, ifindex] : lease.taps)
+            if (is_over(table, lease, now) || is_abandoned(table.tap(ifindex)))
+                ifindexes.push_back(ifindex);
     std::sort(ifindexes.begin(), ifindexes.end());
     return ifindexes;
 }

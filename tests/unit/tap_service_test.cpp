@@ -137,7 +137,7 @@ TEST_CASE("I9 whole or nothing: whichever step fails, no trace is left and no en
         bench.host.fail_at = step;
         REQUIRE_THROWS_AS(bench.acquire(asked), std::system_error);
         bench.host.fail_at = 0;
-        REQUIRE(bench.host.refresh().links().empty());
+        REQUIRE(bench.host.take_in_events().links().empty());
         REQUIRE(bench.host.marks.empty());
         REQUIRE_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80000}, 16}));
         REQUIRE(bench.service.leases({}).empty());
@@ -152,7 +152,7 @@ TEST_CASE("I9 whole or nothing: taps whose persistence cannot be undone are dele
     bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8"};
     REQUIRE_THROWS_AS(bench.acquire(request(3, Hold::name)), std::system_error);
     CHECK(bench.host.removals == std::vector<std::vector<int>>{{10, 11}});
-    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.host.take_in_events().links().empty());
     CHECK(bench.service.sweep().empty());
 }
 
@@ -161,10 +161,10 @@ TEST_CASE("I9 whole or nothing: taps that cannot even be deleted are removed lat
     Bench bench;
     bench.host.failing = {"persist tap9", "unpersist tap7", "unpersist tap8", "remove"};
     REQUIRE_THROWS_AS(bench.acquire(request(3, Hold::name)), std::system_error);
-    CHECK(bench.host.refresh().links().size() == 2);
+    CHECK(bench.host.take_in_events().links().size() == 2);
     bench.host.failing.clear();
     CHECK(bench.service.sweep().size() == 2);
-    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.host.take_in_events().links().empty());
 }
 
 TEST_CASE("I5 up before hand-over: a tap that lacks a promised property is not given")
@@ -173,7 +173,7 @@ TEST_CASE("I5 up before hand-over: a tap that lacks a promised property is not g
     bench.host.meddle = [](Link &link) { link.settings["rp_filter"] = 0; };
     CHECK(bench.refusal(request()) == ErrorCode::host_refused);
     CHECK(bench.text == "configured tap7, but net.ipv4.conf.tap7.rp_filter is 0, not 1");
-    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.host.take_in_events().links().empty());
 }
 
 TEST_CASE("I4 never ownerless: a multi-queue tap with an intruder is deleted and made again")
@@ -408,8 +408,8 @@ TEST_CASE("a reserved index that is not free is refused after a fresh dump, and 
     CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
     CHECK(bench.text == "label \"web\" has the reservation of tap9 with 192.168.9.0/24, which is not free: address "
                         "192.168.9.5/24 on 2; use another label, or end what has it");
-    CHECK(bench.host.full_refreshes == 1);
-    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.host.dumps == 1);
+    CHECK(bench.host.take_in_events().links().empty());
     bench.host.state().address_gone({2, theirs, theirs});
     bench.host.taken_behind_our_back = {"tap9"};
     CHECK(bench.refusal(labelled("web")) == ErrorCode::pool_exhausted);
@@ -514,7 +514,7 @@ TEST_CASE("an exhausted pool is refused after a fresh dump, and the error names 
     CHECK(bench.refusal(request()) == ErrorCode::pool_exhausted);
     CHECK(bench.text == "no free subnet for 1 tap in pool 192.168.4.0/22 (/24, tap0 to tap2): 2 taps leased, address "
                         "192.168.5.1/24 on tap1, address 192.168.6.1/24 on tap2, route 192.168.4.0/24 in table 52");
-    CHECK(bench.host.full_refreshes == 1);
+    CHECK(bench.host.dumps == 1);
     CHECK(bench.refusal(request(2)) == ErrorCode::pool_exhausted);
 }
 
@@ -525,7 +525,7 @@ TEST_CASE("I9 whole or nothing: a pool with room for two taps does not give thre
     settings.first_index = 1;
     Bench bench{settings};
     CHECK(bench.refusal(request(3)) == ErrorCode::pool_exhausted);
-    CHECK(bench.host.refresh().links().empty());
+    CHECK(bench.host.take_in_events().links().empty());
     CHECK(names(bench.acquire(request(2)).grant) == Names{"tap1", "tap2"});
 }
 
@@ -946,7 +946,7 @@ TEST_CASE("I9 whole or nothing: whichever step of a lease by runqemu's rule fail
         bench.host.fail_at = step;
         REQUIRE_THROWS_AS(bench.acquire(asked), std::system_error);
         bench.host.fail_at = 0;
-        REQUIRE(bench.host.refresh().links().empty());
+        REQUIRE(bench.host.take_in_events().links().empty());
         REQUIRE_FALSE(bench.host.state().occupied(Ipv4Prefix{{0xc0a80000}, 16}));
         REQUIRE(bench.service.leases({}).empty());
     }
