@@ -5,8 +5,6 @@
 # each only if a ring of this run needs it. tools/jobs.sh runs them.
 # shellcheck disable=SC2154 # build and sanitized_setup are the caller's
 
-# Jobs of the background. What takes minutes the first time is kept.
-
 make_images() {
     tests/guest/images/build cloud pnp
     # Without these images only the tests that boot them fail.
