@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Jobs of tools/check that run in the background while rings wait: builds, images and root file systems. To be sourced.
-# One job runs at a time, in the order in which the caller adds them (add_job), with the lowest priority, so that a ring
+# One job runs at a time, in the order in which the caller adds them (add_job), with a lower priority, so that a ring
 # in the foreground gets the processors first. A ring awaits the jobs that it needs (await_job), and then their output
 # appears. The caller calls start_jobs once, and end_jobs when it ends, however it ends.
 
@@ -18,7 +18,7 @@ add_job() { # NAME COMMAND [WORD...]; no word may hold a space
 
 run_jobs() {
     local name status started
-    renice -n 19 "$BASHPID" >/dev/null
+    renice -n 5 "$BASHPID" >/dev/null
     for name in "${job_names[@]}"; do
         started=$SECONDS status=0
         # A process of its own that is waited for: bash ignores `set -e` left of `||`.
