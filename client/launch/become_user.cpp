@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Groups, group, user, in this order: each takes the right to change the one before. What the kernel made of it is
-// looked at, as a program that goes on with too many rights is worse than one that ends.
+// Changes the supplementary groups, the group and the user in this order: each step needs a right that a later step
+// gives up. Then reads all ids back from the kernel, because a program that continues with too many rights is worse
+// than one that ends.
 
 #include "client/launch/become_user.hpp"
 
@@ -24,13 +25,13 @@ namespace qemutap {
 
 namespace {
 
-constexpr const char *shell_by_default = "/bin/sh"; // what passwd(5) says of an empty field
-// What login(1) has without a login.defs(5).
+constexpr const char *shell_by_default = "/bin/sh"; // passwd(5): an empty shell field means this
+// The PATH that login(1) sets when login.defs(5) names none.
 constexpr const char *users_path = "/usr/local/bin:/usr/bin:/bin";
 constexpr const char *roots_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-// su(1) with --login keeps these: they describe the terminal, and the terminal stays.
+// su(1) with --login keeps these: they describe the terminal, and the program stays on that terminal.
 constexpr std::array kept_at_login{"TERM", "COLORTERM", "NO_COLOR"};
-// sd_listen_fds(3): the descriptors that they count are closed.
+// The variables of sd_listen_fds(3). close_inherited_descriptors() closes the descriptors that they describe.
 constexpr std::array naming_descriptors{"LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"};
 
 void require(int result, const User &user, const char *call)
@@ -51,9 +52,10 @@ void require_become(const User &user)
         throw TapError{ErrorCode::failed, "can't become the user " + quote(user.name) + " wholly"};
 }
 
-// The user's program would possess root's keys otherwise (session-keyring(7)). A kernel without keyrings says ENOSYS. A
-// seccomp filter says that or EPERM; the program inherits the filter, so it can't ask for keys either. Any other error
-// leaves it in root's keyring, as EDQUOT of a user who has used up the own quota does, and is not passed over.
+// Joins a new session keyring. Without this step the user's program would possess root's keys (session-keyring(7)).
+// ENOSYS is no failure: the kernel has no keyrings, or a seccomp filter says so. EPERM comes from a seccomp filter; the
+// program inherits the filter, so it can't ask for keys either. Any other error would leave the program in root's
+// keyring, such as EDQUOT when the user's quota of keys is used up, so it is thrown.
 void leave_session_keyring(const User &user)
 {
     if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS && errno != EPERM)
@@ -85,7 +87,7 @@ User find_user(const std::string &name)
                 .gid = entry->pw_gid,
                 .home = entry->pw_dir,
                 .shell = entry->pw_shell};
-    // getpwnam(3) lists what else stands for "not found".
+    // getpwnam(3) lists these errors as further forms of "not found".
     if (errno != 0 && errno != ENOENT && errno != ESRCH && errno != EBADF && errno != EPERM)
         throw std::system_error{errno, std::generic_category(), "can't look up the user " + quote(name)};
     throw TapError{ErrorCode::invalid_argument, "there is no user " + quote(name)};

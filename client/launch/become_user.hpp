@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Root that starts somebody's QEMU becomes that user first, for good: the lease, polkit's question and QEMU itself
-// are then the user's, and nothing is left to undo.
+// When root starts QEMU for another user, the client first becomes that user, permanently. polkit then decides about
+// that user, the lease belongs to that user and QEMU runs as that user, so no right of root has to be given up later.
 
 #pragma once
 
@@ -22,20 +22,22 @@ struct User {
 using Environment = std::map<std::string, std::string>;
 
 enum class EnvironmentRule {
-    login, // as su(1) and runuser(1) make it with --login
-    kept,  // as it was, but for the variables that name the user and those that name descriptors
+    login, // the environment that su(1) and runuser(1) make with --login
+    kept,  // unchanged, except for the variables that name the user or descriptors
 };
 
-// Throws TapError invalid_argument for a name that no user has and for a caller that is not root.
+// Looks the user up in the user database. Throws TapError invalid_argument if no user has this name or if the caller is
+// not root, and std::system_error if the look-up fails.
 User find_user(const std::string &name);
 
 Environment environment_for(const User &user, const Environment &before, EnvironmentRule rule);
 
-// Closes every descriptor but the three standard ones. The caller has opened none yet that it needs.
+// Closes every descriptor except the three standard ones. Call it before this program opens a descriptor that it needs.
 void close_inherited_descriptors();
 
-// With the user's groups and environment, and without the session keyring of whoever was the caller. Throws
-// std::system_error where the kernel refuses.
+// Makes this process the user's, with the user's groups and environment and with a new session keyring. Throws
+// std::system_error if the kernel refuses a step, and TapError failed if an id of the process is not the user's
+// afterwards.
 void become_user(const User &user, EnvironmentRule rule);
 
 } // namespace qemutap

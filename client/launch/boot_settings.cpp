@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// runqemu asks BitBake where images are, which takes seconds; by default they are where its environment says.
+// runqemu asks BitBake for the folder of the images, which takes seconds. This file looks only where the build
+// environment puts images by default.
 
 #include "client/launch/boot_settings.hpp"
 
@@ -20,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view extension = ".qemuboot.conf";
-constexpr std::size_t longest = 1'048'576; // one has some kilobytes
+constexpr std::size_t longest = 1'048'576; // bytes; a usual file has some kilobytes
 
 bool is_settings_file(const fs::path &path)
 {
@@ -44,7 +45,7 @@ std::optional<fs::path> newest_in(const fs::path &directory)
     return newest ? std::optional{newest->second} : std::nullopt;
 }
 
-// Where the images of a machine may be.
+// The folders that may hold the images of a machine, in the order of the search.
 std::vector<fs::path> deploy_directories(const std::string &machine)
 {
     constexpr std::array<std::pair<const char *, const char *>, 3> places{{

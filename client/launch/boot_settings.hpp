@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The settings of the image that Yocto's runqemu is going to start: the .qemuboot.conf beside it, which says which
-// machine and which NIC it has.
+// Finds the settings of the image that Yocto's runqemu is going to start. They are in the .qemuboot.conf beside the
+// image and name the machine and its NIC.
 
 #pragma once
 
@@ -11,9 +11,10 @@
 
 namespace qemutap {
 
-// The text of the file that these arguments of runqemu lead to: one that they name; the newest beside a file or in a
-// directory that they name; the newest of the machine that they name, below the deploy directory that the build
-// environment tells of (DEPLOY_DIR_IMAGE, OE_TMPDIR, BUILDDIR). nullopt: none is found, or it can't be read.
+// Returns the text of the settings file that these arguments of runqemu lead to. The search takes the first match: a
+// settings file that an argument names; the newest one beside a file, or in a folder, that an argument names; the
+// newest one of a machine that an argument names, in the deploy folder that the build environment gives
+// (DEPLOY_DIR_IMAGE, OE_TMPDIR, BUILDDIR). nullopt: no such file is found, or the file can't be read.
 std::optional<std::string> boot_settings(const std::vector<std::string> &arguments);
 
 } // namespace qemutap

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// F_DUPFD_CLOEXEC of fcntl(2): the lowest free number from one on, so that none of the caller's is taken.
+// F_DUPFD_CLOEXEC of fcntl(2) picks the lowest free number from a given one on, so a descriptor of the caller never
+// loses its number.
 
 #include "client/launch/descriptor_numbers.hpp"
 
@@ -15,7 +16,7 @@ namespace qemutap {
 int first_descriptor(std::uint64_t limit, std::size_t count)
 {
     constexpr std::uint64_t usual = 800;
-    constexpr std::uint64_t least = 64; // below are those that a program opens itself
+    constexpr std::uint64_t least = 64; // programs use lower numbers for their own files
     if (limit < least + count)
         return 0;
     return static_cast<int>(std::min(usual, limit - count));

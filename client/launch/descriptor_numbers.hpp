@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The numbers that a command finds its descriptors under.
+// Chooses the numbers under which a command inherits its descriptors.
 
 #pragma once
 
@@ -12,12 +12,14 @@
 
 namespace qemutap {
 
-// The lowest number that a command's descriptors get: far above those that shells and scripts choose (flock(1) has 9
-// and 200), and so that select(2) can still name the last of `count`. Where the limit on open files (RLIMIT_NOFILE) is
-// lower, the highest that it allows; 0 where there is hardly any room.
+// Returns the lowest number for a command's `count` descriptors. It is far above the numbers that shells and scripts
+// choose (flock(1) has 9 and 200), and low enough that select(2) can still name the last descriptor. If the limit on
+// open files (RLIMIT_NOFILE) is lower, returns the highest number that the limit allows, and 0 if the limit leaves
+// hardly any room.
 int first_descriptor(std::uint64_t limit, std::size_t count);
 
-// The same descriptors under such numbers; one that can't be moved keeps its own.
+// Moves the descriptors to the numbers that first_descriptor() chooses and returns them. A descriptor that can't be
+// moved keeps its number.
 std::vector<UniqueFd> out_of_the_way(std::vector<UniqueFd> descriptors);
 
 } // namespace qemutap

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// As env(1) and the shell have it: 127 for what is not found, 126 for what can't be executed.
+// The exit statuses follow env(1) and the shell: 127 for a command that is not found, 126 for one that can't be
+// executed.
 
 #include "client/launch/launch.hpp"
 
@@ -25,7 +26,7 @@ const char *command_complaint(const std::string &command, int status)
 {
     if (status != exit_status_not_found)
         return "it is not executable";
-    // As in a unit whose settings lack QEMU.
+    // A unit that expands an empty variable as QEMU's path leaves an option as the first word.
     if (!command.empty() && command.front() == '-')
         return "no such command; is the one that this is an option of missing?";
     if (command == "runqemu")
@@ -37,7 +38,7 @@ const char *command_complaint(const std::string &command, int status)
 
 namespace {
 
-// Where execvp(3) looks, in its order.
+// The paths that execvp(3) tries, in its order.
 std::vector<std::string> places_of(const std::string &command)
 {
     if (command.find('/') != std::string::npos)
@@ -64,7 +65,7 @@ int problem_of(const std::string &path)
     return errno == ENOENT || errno == ENOTDIR ? exit_status_not_found : exit_status_not_executable;
 }
 
-// Only a regular file is opened: of a device that might be a deed.
+// Opens regular files only: opening a device can have an effect, such as rewinding a tape.
 bool is_script(const std::string &path)
 {
     struct stat status {};

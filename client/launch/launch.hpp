@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Starting a command: whether that is possible, asked before anything is acquired for it, and becoming it.
+// Starts a command in place of this program. Callers check that a command can be started before they acquire a lease
+// for it.
 
 #pragma once
 
@@ -11,18 +12,19 @@
 
 namespace qemutap {
 
-// Where execvp(3) would find it; 0 if it can be started, else the status to end with.
+// Looks for the command where execvp(3) would. Returns 0 if it can be started, else the exit status that says why not
+// (126 or 127).
 int command_problem(const std::string &command);
 
-// Whether the command is, or has among its words, a file that is a script ("#!" of execve(2)): what that starts, and
-// with which arguments of its own, is not seen here.
+// True if the command is a script ("#!" of execve(2)) or has a script's path among its words. The client can't see
+// which programs a script starts and which arguments it gives them.
 bool has_script_file(const std::vector<std::string> &command);
 
-// Says on stderr why the command can't be started; returns the status.
+// Prints to stderr why the command can't be started. Returns `status`.
 int report_command(const std::string &command, int status);
 
-// Becomes the command; its descriptors are inherited, everything else of ours closes. Returns, with the status to end
-// with, only if that is not possible.
+// Executes the command in place of this program. The command inherits `descriptors`; all other descriptors of this
+// program are close-on-exec. Returns only on failure, with the exit status to end with (126 or 127).
 int become(const std::vector<std::string> &words, const std::vector<UniqueFd> &descriptors);
 
 } // namespace qemutap

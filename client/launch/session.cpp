@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which of the three ways a program goes: in place, with a relay, with a relay and a terminal.
+// Chooses one of three ways to start a user's program: in place, with a relay process, or with a relay process and a
+// terminal of its own.
 
 #include "client/launch/session.hpp"
 
@@ -18,7 +19,8 @@ namespace qemutap {
 
 namespace {
 
-// Any other error than the one for "none" (tty(4)) counts as one: a relay more does no harm.
+// ENXIO means "no controlling terminal" (tty(4)). Any other error counts as a terminal: a relay that is not needed does
+// no harm.
 bool has_controlling_terminal()
 {
     return UniqueFd{::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)} || errno != ENXIO;
@@ -34,7 +36,8 @@ bool leads_own_session()
 Departure leave_session(const User &user)
 {
     const auto terminals = standard_terminals();
-    // With a controlling terminal and no descriptor of it, ^C would miss a program of another session.
+    // A session of its own hides the program from ^C even when none of its standard descriptors is the controlling
+    // terminal. The relay then passes the signals on.
     const bool controlled = has_controlling_terminal();
     if (!terminals.any() && !controlled && leads_own_session())
         return {};

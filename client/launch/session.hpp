@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A program in root's session may signal what is in it, and one at root's terminal may type into root's shell
-// (TIOCSTI of ioctl_tty(2)). A user's program therefore has a session of its own, and a terminal of its own where root
-// has one.
+// Gives a user's program a session of its own, and a terminal of its own if root has a terminal. In root's session the
+// program could signal root's processes. At root's terminal it could type into root's shell (TIOCSTI of ioctl_tty(2)).
 
 #pragma once
 
@@ -14,16 +13,18 @@
 namespace qemutap {
 
 struct Departure {
-    std::optional<int> end; // in the relay: the end of the program, as waitpid(2) returns it
-    pid_t relay = 0;        // in the program: the process that relays for it; 0 where none is needed
+    std::optional<int> end; // in the relay: the program's wait status as waitpid(2) reports it
+    pid_t relay = 0;        // in the program: the relay's process; 0 if there is no relay
 };
 
-// Without a terminal the calling process goes on in a session of its own. Elsewhere it becomes two: the program's, in
-// which this returns at once, and a relay that stays where the caller was, in which this returns when the program has
-// ended. The caller has opened nothing yet that the relay must not keep. Throws std::system_error.
+// Without a terminal this moves the calling process into a session of its own. With one it forks. In the program's
+// process it returns at once, in a session of its own. The other process becomes the relay and stays in the caller's
+// session; there it returns when the program has ended. The relay keeps every descriptor that is open at the call, so
+// call it before opening any that the relay must not keep. Throws std::system_error.
 Departure leave_session(const User &user);
 
-// From here on this process gets SIGTERM when its relay ends. A change of user undoes it.
+// Makes the kernel send SIGTERM to this process when its relay ends. A change of the user id cancels this, so call it
+// after the change.
 void end_with(pid_t relay);
 
 } // namespace qemutap

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The command stays in our process group, so the terminal's own signals (^C, ^Z, a changed size) reach it without us;
-// what is sent to us alone is passed on. As a subreaper (prctl(2)) we inherit what it leaves behind.
+// The command stays in this program's process group, so the terminal itself sends its signals (^C, ^Z, a changed size)
+// to both. This program passes on the signals that only it receives. As a subreaper (prctl(2)) it becomes the parent of
+// processes that the command leaves.
 
 #include "client/launch/supervisor.hpp"
 
@@ -29,7 +30,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// With each of the two, what a command leaves behind is gone within two seconds.
+// A process that the command leaves has one second to react to SIGTERM, then one second to end after SIGKILL.
 constexpr std::chrono::seconds time_for_sigterm{1};
 constexpr std::chrono::seconds time_for_sigkill{1};
 
@@ -51,7 +52,7 @@ sigset_t set_of(int signal)
     return set;
 }
 
-// Those of ours, ended ones too. They are in proc(5); without it there are none to be seen.
+// The children of this process, including ended ones that are not yet waited for. Empty if proc(5) is not mounted.
 std::set<pid_t> children()
 {
     std::ifstream file{"/proc/thread-self/children"};
@@ -67,7 +68,7 @@ public:
             sigaddset(&watched_, signal);
         sigaddset(&watched_, SIGCHLD);
         require(::sigprocmask(SIG_BLOCK, &watched_, &mask_before_) == 0, "sigprocmask");
-        // Who started us may ignore it, and then nothing would be heard of children.
+        // A parent may have left SIGCHLD ignored. The kernel would then not report the end of children.
         struct sigaction by_default {};
         require(::sigaction(SIGCHLD, &by_default, &sigchld_before_) == 0, "sigaction");
         require(::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, "prctl");
@@ -81,7 +82,7 @@ public:
         if (command_ != 0)
             return;
         ::prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-        // Killed before that counted: there is nobody to start it for.
+        // The parent ended before the prctl took effect, so nothing would end this command with the lease.
         if (::getppid() != parent)
             ::_exit(shell_status_of_signal + SIGKILL);
         ::sigaction(SIGCHLD, &sigchld_before_, nullptr);
@@ -101,8 +102,8 @@ public:
                 if (const auto ended = collect())
                     return *ended;
             } else if (signal.si_code != SI_KERNEL || signal.si_signo == SIGHUP) {
-                // What comes from the terminal has come to the command too, but for the end of the terminal, which
-                // only the first process of its session is told.
+                // The terminal sends its signals (si_code SI_KERNEL) to the command too. SIGHUP is the exception: when
+                // the terminal closes, the kernel sends it only to the first process of the session.
                 ::kill(command_, signal.si_signo);
             }
         }
@@ -118,7 +119,7 @@ public:
             auto left = children();
             std::erase_if(left, [&](pid_t child) { return not_the_commands_.count(child) != 0; });
             if (left.empty()) {
-                // One that ended meanwhile may have left others to us.
+                // A child that ended after children() read the list may have left children of its own to this process.
                 if (!collect_all())
                     return;
                 continue;
@@ -133,7 +134,7 @@ public:
     }
 
 private:
-    // The end of the command, if that is among what happened to our children.
+    // Collects the changes of all children. Returns the command's wait status if the command has ended.
     std::optional<int> collect()
     {
         int status = 0;
@@ -155,8 +156,9 @@ private:
         return any;
     }
 
-    // As the command was: whose job we are sees it stopped, and lets it go on by SIGCONT, which is passed on. Without a
-    // terminal there are no jobs, and who lets the command itself go on would leave us behind.
+    // Stops this process as the command was stopped. The shell whose job this is then sees a stopped job and continues
+    // it with SIGCONT, which this process passes on. Without a terminal there are no jobs: a process that continues the
+    // command alone would leave this one stopped, so it does not stop.
     static void stop_by(int signal)
     {
         if (!UniqueFd{::open("/dev/tty", O_RDONLY | O_CLOEXEC)})
@@ -172,7 +174,7 @@ private:
         if (by_force)
             ::kill(child, SIGKILL);
         else if (asked.insert(child).second && ::kill(child, SIGTERM) == 0)
-            ::kill(child, SIGCONT); // one that is stopped would not hear of it
+            ::kill(child, SIGCONT); // a stopped process handles SIGTERM only after SIGCONT
     }
 
     static void wait_for_child_until(Clock::time_point end)
@@ -189,7 +191,7 @@ private:
     sigset_t watched_{};
     sigset_t mask_before_{};
     struct sigaction sigchld_before_ {};
-    std::set<pid_t> not_the_commands_ = children(); // of the program that became us
+    std::set<pid_t> not_the_commands_ = children(); // they belong to the program that executed this one
     pid_t command_ = 0;
 };
 
@@ -209,7 +211,7 @@ int end_like(int wait_status)
     if (!WIFSIGNALED(wait_status))
         return WEXITSTATUS(wait_status);
     const int signal = WTERMSIG(wait_status);
-    // The command has dumped its core, if it was to.
+    // The command has already written its core dump if one was wanted. This process must not write a second one.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     std::signal(signal, SIG_DFL);
     ::raise(signal);

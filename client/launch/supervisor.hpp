@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A command beside us instead of in our place, for a lease that must be ended when the command has ended. Whoever
-// started us notices no difference: the command has our terminal and our process group, what is sent to us reaches
-// it, we stop when it stops and end as it ended.
+// Runs a command as a child instead of in place of this program, for a lease that must be released when the command
+// ends. The parent of this program sees no difference. The command has the same terminal and process group and receives
+// the signals sent to this program. This program stops when the command stops, and ends as the command ended.
 
 #pragma once
 
@@ -11,12 +11,13 @@
 
 namespace qemutap {
 
-// Runs the command to its end, and ends what it leaves behind: processes get SIGTERM, and SIGKILL a second later.
-// Where we are killed ourselves the command gets SIGTERM. Returns its end as waitpid(2) tells it. From here on signals
-// that would end us wait: what is left to do is done, and end_like() has the last word. Throws std::system_error.
+// Runs the command to its end and returns its wait status as waitpid(2) reports it. Then ends the processes that the
+// command leaves: SIGTERM first, SIGKILL one second later. If this process is killed, the kernel sends SIGTERM to the
+// command. From the call on, signals that would end this process stay blocked, so the caller can finish its work before
+// it calls end_like(). Throws std::system_error.
 int supervise(const std::vector<std::string> &words);
 
-// Ends us by the signal that ended the command; returns its exit status if it was none.
+// Ends this process by the signal that ended the command. If no signal ended it, returns the command's exit status.
 int end_like(int wait_status);
 
 } // namespace qemutap

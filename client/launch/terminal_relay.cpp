@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One loop over signals, the program's terminal and root's. The relay never waits for the program: what the program
-// does not read is kept, and root's terminal is not read meanwhile.
+// One loop waits for signals, for the program's terminal and for root's. The relay never blocks on the program: it
+// keeps input that the program has not read, and reads no more from root's terminal until the program takes it.
 
 #include "client/launch/terminal_relay.hpp"
 
@@ -26,9 +26,9 @@ namespace {
 constexpr std::array handled{SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
                              SIGTERM, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH};
 constexpr std::size_t chunk = 4096;
-// A program's children may go on to write after its end.
+// Bounds the output that is copied after the program's end: its children may continue to write.
 constexpr int most_chunks_after_end = 256;
-// No event says that a shell has brought a running job to the foreground.
+// The kernel sends no event when a shell brings a running job to the foreground, so the relay polls.
 constexpr int background_poll_ms = 500;
 
 void require(bool success, const char *call)
@@ -38,7 +38,7 @@ void require(bool success, const char *call)
                                 std::string{"can't give the user's program a terminal of its own: "} + call};
 }
 
-// A terminal that does not control this process has no jobs.
+// True also for a terminal that does not control this process: it has no jobs.
 bool in_foreground(int terminal)
 {
     const pid_t group = ::tcgetpgrp(terminal);
@@ -52,7 +52,7 @@ void write_all(int fd, std::string_view text)
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return; // the terminal is gone: the program is told by SIGHUP
+            return; // the terminal is gone: the program receives SIGHUP for that
         text.remove_prefix(static_cast<std::size_t>(written));
     }
 }
@@ -105,20 +105,21 @@ TerminalRelay::TerminalRelay(StandardTerminals terminals, bool controlled, const
         sigaddset(&set, signal);
     signals_ = UniqueFd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
     require(static_cast<bool>(signals_), "signalfd");
-    // Whoever started us may ignore it, and then nothing would be heard of the program.
+    // A parent may have left SIGCHLD ignored. The kernel would then not report the end of the program.
     struct sigaction by_default {};
     require(::sigaction(SIGCHLD, &by_default, &sigchld_before_) == 0, "sigaction");
     require(::sigprocmask(SIG_BLOCK, &set, &mask_before_) == 0, "sigprocmask");
 }
 
-// With the modes and the size of root's, but in the background, where the shell has others for itself.
+// Opens the program's terminal and copies the window size and the modes of root's terminal. In the background it does
+// not copy the modes: the shell has then set them for itself.
 void TerminalRelay::open_terminal(const User &user)
 {
     termios modes{};
     winsize size{};
     const bool has_modes = in_foreground(shown_at_) && ::tcgetattr(shown_at_, &modes) == 0;
     const bool has_size = ::ioctl(shown_at_, TIOCGWINSZ, &size) == 0;
-    // Root's does it, unless it is raw.
+    // Root's terminal processes output (OPOST) unless it is in raw mode. Output must not be processed twice.
     if (!modes_.wanted())
         modes.c_oflag &= ~static_cast<tcflag_t>(OPOST);
     int master = -1;
@@ -130,7 +131,8 @@ void TerminalRelay::open_terminal(const User &user)
     set_flag(master_, F_GETFD, F_SETFD, FD_CLOEXEC);
     set_flag(slave_, F_GETFD, F_SETFD, FD_CLOEXEC);
     set_flag(master_, F_GETFL, F_SETFL, O_NONBLOCK);
-    // So that its user can open it by name. A unit's root may lack the right; the program has it open anyway.
+    // The user owns the terminal so that programs can open it by its name. Root in a unit may lack CAP_CHOWN; the
+    // program then still has the terminal open.
     struct stat status {};
     if (::fstat(slave, &status) == 0 && status.st_uid != user.uid &&
         ::fchown(slave, user.uid, static_cast<gid_t>(-1)) != 0 && errno != EPERM)
@@ -205,7 +207,8 @@ std::optional<int> TerminalRelay::collect()
     while (::waitpid(program_, &status, WNOHANG | WUNTRACED) > 0) {
         if (!WIFSTOPPED(status))
             return status;
-        // Without a terminal there are no jobs, and whoever lets the program go on would leave us behind.
+        // Without a controlling terminal there are no jobs: a process that continues the program alone would leave the
+        // relay stopped, so the relay does not stop.
         if (controlled_)
             stop();
     }
@@ -223,7 +226,8 @@ void TerminalRelay::pass_on(int signal)
         ::kill(-program_, SIGCONT);
         return;
     case SIGTSTP:
-        // The first process of a session takes no notice of it: nobody would let it go on.
+        // The program's process group is orphaned, as it leads its session, so the kernel discards SIGTSTP there.
+        // SIGSTOP stops it in any case.
         ::kill(-program_, SIGSTOP);
         return;
     case SIGTTIN:
@@ -256,7 +260,7 @@ void TerminalRelay::copy_typed()
         std::array<char, chunk> bytes; // NOLINT(cppcoreguidelines-pro-type-member-init): read() fills it
         const auto count = ::read(STDIN_FILENO, bytes.data(), bytes.size());
         if (count <= 0) {
-            // Root's terminal is gone, as SIGHUP says too where it controlled us.
+            // Root's terminal is gone. If it controlled the relay, the relay receives SIGHUP as well.
             if (count == 0 || (errno != EINTR && errno != EAGAIN)) {
                 ::kill(program_, SIGHUP);
                 modes_.give_up();
@@ -272,7 +276,7 @@ void TerminalRelay::copy_typed()
         typed_.clear();
 }
 
-// False when there is nothing more at present.
+// Copies one chunk of output. Returns false if the program's terminal has no output at present.
 bool TerminalRelay::copy_shown() const
 {
     if (!master_)

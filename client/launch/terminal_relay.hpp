@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Stands between root's terminal and a program of another user that has a terminal of its own (pty(7)): it copies what
-// is typed and what is shown, passes signals and the window's size on, stops when the program stops, and gives the
-// terminal back as it was.
+// Connects root's terminal with a program of another user that has a terminal of its own (pty(7)). It copies input and
+// output, passes on signals and the window size, stops when the program stops, and restores the modes of root's
+// terminal at the end.
 
 #pragma once
 
@@ -18,11 +18,11 @@
 
 namespace qemutap {
 
-// Those of the standard descriptors that are terminals.
+// The standard descriptors that are terminals, by number.
 using StandardTerminals = std::bitset<3>;
 StandardTerminals standard_terminals();
 
-// The modes of the terminal at standard input, given back at the end.
+// Sets the terminal at standard input to raw mode. The destructor restores the modes.
 class RawModes {
 public:
     explicit RawModes(bool wanted)
@@ -33,10 +33,10 @@ public:
     ~RawModes() { leave(); }
 
     bool wanted() const { return wanted_; }
-    // Both do nothing in the background, where the terminal is another job's.
+    // Both do nothing in the background: the terminal then belongs to another job.
     void enter();
     void leave();
-    // The terminal is gone.
+    // Call it when the terminal is gone. leave() then restores nothing.
     void give_up() { wanted_ = raw_ = false; }
 
 private:
@@ -47,15 +47,16 @@ private:
 
 class TerminalRelay {
 public:
-    // `controlled`: the caller has a controlling terminal, so it may be a job of a shell.
+    // `controlled`: the caller has a controlling terminal, so it may be a job of a shell. Opens a terminal owned by
+    // `user` if any standard descriptor is a terminal. Throws std::system_error.
     TerminalRelay(StandardTerminals terminals, bool controlled, const User &user);
     TerminalRelay(const TerminalRelay &) = delete;
     TerminalRelay &operator=(const TerminalRelay &) = delete;
     ~TerminalRelay() = default;
 
-    // As fork(2): false in the program's process, which leads a session of its own.
+    // Forks. Returns false in the program's process, which leads a session of its own, and true in the relay's.
     bool fork_program();
-    // The end of the program as waitpid(2) returns it.
+    // Relays until the program ends. Returns its wait status as waitpid(2) reports it.
     int wait_for_end();
 
 private:
@@ -78,7 +79,7 @@ private:
     sigset_t mask_before_{};
     struct sigaction sigchld_before_ {};
     RawModes modes_;
-    std::string typed_; // not yet taken by the program
+    std::string typed_; // input that the program has not taken yet
     pid_t program_ = 0;
 };
 
