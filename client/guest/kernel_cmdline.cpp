@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writing `ip=`, and finding one that is there.
+// Writes `ip=` words, and parses a command line as the kernel does to find words that are already there.
 
 #include "client/guest/kernel_cmdline.hpp"
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view white_space = " \t\n\v\f\r";
 
-// Where each word begins and ends; double quotes hold spaces together, as in the kernel's next_arg().
+// The begin and the end of each word. Double quotes keep spaces within a word, as in the kernel's next_arg().
 std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmdline)
 {
     std::vector<std::pair<std::size_t, std::size_t>> words;
@@ -36,7 +36,7 @@ std::vector<std::pair<std::size_t, std::size_t>> words_of(const std::string &cmd
     return words;
 }
 
-// The kernel takes quotes off a word that is quoted as a whole.
+// The kernel removes the quotes of a word that is quoted as a whole.
 std::string_view unquoted(std::string_view word)
 {
     if (word.substr(0, 1) != "\"")
@@ -51,7 +51,7 @@ std::string_view key_of(std::string_view word)
     return word.substr(0, word.find('='));
 }
 
-// A quote that is never closed: whatever stands behind it belongs to the word.
+// True if a quote in the word is never closed. All text after such a quote belongs to the word.
 bool is_open(std::string_view word)
 {
     return std::count(word.begin(), word.end(), '"') % 2 != 0;
@@ -61,7 +61,8 @@ bool is_open(std::string_view word)
 
 std::string ip_word(const TapGrant &tap, unsigned nic, bool primary)
 {
-    // By runqemu's rule the host's address stands alone, and the guests all think themselves in one subnet.
+    // By runqemu's rule the gateway has a prefix of 32 bits, but each guest expects all guests in one subnet of 24
+    // bits.
     constexpr unsigned runqemus_prefix_length = 24;
     const Ipv4Prefix subnet{tap.gateway, tap.prefix_length == 32 ? runqemus_prefix_length : tap.prefix_length};
     return "ip=" + tap.guest.text() + "::" + (primary ? tap.gateway.text() : "") + ":" + subnet.mask().text() +

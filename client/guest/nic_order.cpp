@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Tables of models and machines; tests/guest/NIC_ORDER.md has the guests that were booted on them.
+// Tables of NIC models and machines. tests/guest/NIC_ORDER.md lists the guests that were booted to fill them.
 
 #include "client/guest/nic_order.hpp"
 
@@ -12,10 +12,10 @@ namespace qemutap {
 
 namespace {
 
-// In the order in which Linux has them (drivers/net/Makefile, drivers/net/ethernet/Makefile). The first that a model
-// begins with is its driver.
+// Beginnings of model names, in the order in which Linux links their drivers (drivers/net/Makefile,
+// drivers/net/ethernet/Makefile). The first row that a model begins with gives the position of its driver.
 constexpr std::array<std::pair<std::string_view, int>, 10> drivers{{
-    {"virtio", 0}, // also alone, as -nic may have it
+    {"virtio", 0}, // also the bare word, which -nic accepts
     {"ne2k", 1},
     {"pcnet", 2},
     {"tulip", 3},
@@ -33,7 +33,7 @@ struct DefaultModel {
     std::string_view model;
 };
 
-// The machines' own choice for a NIC without a model. The first row that fits counts.
+// The model that a machine gives a NIC without a model. The first matching row counts.
 constexpr std::array<DefaultModel, 12> default_models{{
     {"x86_64", "q35", "e1000e"},
     {"x86_64", "pc-q35", "e1000e"},
@@ -49,7 +49,7 @@ constexpr std::array<DefaultModel, 12> default_models{{
     {"mips64el", "malta", "pcnet"},
 }};
 
-// Where a machine's guest begins to look for virtio-mmio devices.
+// The direction in which a machine's guest searches for virtio-mmio devices.
 enum class MmioSearch { unknown, from_first_place, from_last_place };
 
 struct MmioMachine {
@@ -66,7 +66,7 @@ constexpr std::array<MmioMachine, 5> mmio_machines{{
     {"i386", "microvm", MmioSearch::from_last_place},
 }};
 
-// Its kernel looks at channel devices side by side: which comes first is another each time.
+// The architecture whose kernel probes channel devices in parallel: the order of NICs differs from boot to boot.
 constexpr std::string_view without_order = "s390x";
 
 bool begins_with(std::string_view text, std::string_view beginning)
@@ -74,7 +74,7 @@ bool begins_with(std::string_view text, std::string_view beginning)
     return text.substr(0, beginning.size()) == beginning;
 }
 
-// nullopt: no driver that we know.
+// The position of the model's driver in the table. nullopt: the table does not have the model.
 std::optional<int> driver_of(std::string_view model)
 {
     const auto found =
@@ -103,7 +103,7 @@ bool is_mmio(std::string_view model)
     return model == "virtio-net-device";
 }
 
-// The one that devices without a bus are on.
+// True for the bus that QEMU uses for devices without `bus=`.
 bool is_first_bus(std::string_view bus)
 {
     return bus.empty() || bus == "pci.0" || bus == "pcie.0";
@@ -126,35 +126,38 @@ struct Places {
     MmioSearch search;
     bool ours_on_mmio;
     bool theirs_on_mmio;
-    bool theirs_has_bus; // another than the first
+    bool theirs_has_bus; // a bus other than the first one
 };
 
-// Whether theirs is found before ours, which is of the same driver and stands behind it. A kernel that has both built
-// in looks at virtio-mmio before PCI, and at a PCI bus before those behind its bridges.
+// True if the guest finds the caller's NIC ("theirs") before the lease's ("ours"), which follows it in the command and
+// has the same driver. A kernel with both transports built in probes virtio-mmio before PCI, and a PCI bus before the
+// buses of its bridges.
 bool comes_first(const Places &places)
 {
     if (places.ours_on_mmio != places.theirs_on_mmio)
         return places.theirs_on_mmio;
     if (!places.ours_on_mmio)
         return !places.theirs_has_bus;
-    // Ours have the first places that the caller left, and QEMU gives a NIC without a place one of the last.
+    // The lease's NICs have the first places that the caller left free. QEMU gives a NIC without a place one of the
+    // last.
     return places.search != MmioSearch::from_first_place || places.theirs_has_bus;
 }
 
-// Whether the guest is known to find devices of one driver as comes_first() says.
+// True if tests have shown that the guest finds devices of one driver as comes_first() says.
 bool is_known(const Places &places)
 {
     if (!places.ours_on_mmio && !places.theirs_on_mmio)
         return true;
-    // The transport whose driver is there first: built in, virtio-mmio's; as modules, either.
+    // The transport whose driver is loaded first wins. With built-in drivers that is virtio-mmio; with modules it can
+    // be either.
     if (places.ours_on_mmio != places.theirs_on_mmio)
         return false;
     return places.search == MmioSearch::from_first_place ||
            (places.search == MmioSearch::from_last_place && !places.theirs_has_bus);
 }
 
-// Which of two different drivers Linux has first. nullopt is a driver that is not in the table. It is most likely a
-// network card's, and Linux has those behind virtio's.
+// True if Linux finds the caller's NIC first, where the drivers differ. nullopt is a driver that is not in the table.
+// It is most likely a physical network card's, and Linux probes those after virtio.
 bool driver_comes_first(std::optional<int> theirs, std::optional<int> ours)
 {
     if (ours && theirs)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One spelling of each option, whatever the lease.
+// Spells each QEMU option in one way for every lease.
 
 #include "client/vmm/args.hpp"
 
@@ -26,7 +26,7 @@ std::string joined(const std::vector<int> &numbers)
     return text;
 }
 
-// A comma within a value is doubled in QEMU's options. No name that we give has one; root may rename a tap.
+// QEMU's options need a comma within a value doubled. The service's own names have no comma, but root may rename a tap.
 std::string escaped(const std::string &value)
 {
     std::string text;
@@ -48,12 +48,12 @@ std::string device_value(const TapGrant &tap, unsigned position, const NicOption
     const bool is_virtio = model.substr(0, 10) == "virtio-net";
     if (tap.queues > 1 && is_virtio)
         value += ",mq=on";
-    // One interrupt vector for each queue's two directions, one for changes, one for control (virtio 1.2,
-    // 5.1.2); only the PCI transport has the property.
+    // virtio 1.2, 5.1.2: one interrupt vector for each direction of each queue, one for configuration changes, one for
+    // control. Only the PCI transport has the property.
     if (tap.queues > 1 && is_virtio && model.find("-pci") != std::string_view::npos)
         value += ",vectors=" + std::to_string(2 * tap.queues + 2);
-    // Left to itself QEMU fills the mmio transports from the last one down, and the guest finds them from the
-    // first one up: its NICs would be in reverse order.
+    // Without `bus=` QEMU fills the virtio-mmio places from the last one down. The guest searches them from the first
+    // one up, so its NICs would be in reverse order.
     if (model == "virtio-net-device" && options.first_mmio_bus && device.find(",bus=") == std::string::npos)
         value += ",bus=" + std::string{mmio_bus} + std::to_string(*options.first_mmio_bus + position);
     return value;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// QEMU's options take one value each, but for the few named here (qemu(1)); with that much known a value that
-// looks like an option is not taken for one.
+// QEMU's options take one value each, except for the options in this file's table, which take none (qemu(1)). With that
+// table the parser never mistakes a value for an option.
 
 #include "client/vmm/command.hpp"
 
@@ -64,13 +64,13 @@ constexpr std::array<std::string_view, 42> options_without_value{
     "jitdump",
 };
 
-// Models whose -device needs no netdev= to be a NIC.
+// Beginnings of NIC models. A -device of another model is a NIC only if it has netdev=.
 constexpr std::array<std::string_view, 13> nic_models{
     "virtio-net", "e1000", "rtl8139", "vmxnet3", "ne2k",   "pcnet",  "i825",
     "i828",       "igb",   "usb-net", "tulip",   "sunhme", "rocker",
 };
 
-// QEMU accepts its options with one dash and with two.
+// The name of an option. QEMU accepts one dash and two dashes before it.
 std::optional<std::string_view> option_name(std::string_view word)
 {
     if (word.size() < 2 || word.front() != '-')
@@ -87,7 +87,8 @@ bool starts_with_any(std::string_view text, const auto &beginnings)
                        [&](std::string_view beginning) { return text.substr(0, beginning.size()) == beginning; });
 }
 
-// What stands behind -device: model,property=value... or driver=model among them, or a JSON object.
+// The model in the value of -device, which is model,property=value..., has driver=model as a property, or is a JSON
+// object.
 std::string_view model_of(std::string_view value)
 {
     for (const std::string_view key : {"\"driver\"", "driver="})
@@ -99,7 +100,7 @@ std::string_view model_of(std::string_view value)
     return value.substr(0, value.find_first_of(",\""));
 }
 
-// The value of a property, in either form; empty: it is not there.
+// The value of a property, in the comma form or the JSON form. Empty: the property is absent.
 std::string_view property(std::string_view value, std::string_view key)
 {
     for (const auto &mark : {"," + std::string{key} + "=", "\"" + std::string{key} + "\""})
@@ -111,8 +112,8 @@ std::string_view property(std::string_view value, std::string_view key)
     return {};
 }
 
-// The model of -nic and of -net is a property, and may be left to the machine. `backend` is the id of a netdev here,
-// but of -nic, which has its own.
+// Reads a NIC from its option's value. In -nic and -net the model is a property, and without it the machine chooses.
+// `backend` is a netdev's id at first, but the whole value for -nic, which needs no netdev.
 OwnNic own_nic(std::string_view option, std::string_view value)
 {
     const bool is_device = option == "device";
@@ -123,7 +124,7 @@ OwnNic own_nic(std::string_view option, std::string_view value)
             .backend = std::string{option == "nic" ? value : property(value, "netdev")}};
 }
 
-// The architecture in a QEMU's name or path, such as arm in qemu-system-arm; empty: the word names no QEMU.
+// The architecture in a QEMU's name or path, such as arm in qemu-system-arm. Empty: the word names no QEMU.
 std::string_view architecture_of(std::string_view word)
 {
     constexpr std::string_view name = "qemu-system-";
@@ -163,7 +164,8 @@ bool is_alphanumeric(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
-// Each N of any `stem`N in the value. Numbers beyond nine digits are no names that we would come to.
+// Collects each number that follows `stem` in the value. Longer numbers than nine digits are skipped: first_free()
+// never reaches them.
 void note_numbers(std::string_view stem, std::string_view value, std::set<unsigned> &numbers)
 {
     constexpr std::size_t most_digits = 9;
@@ -180,7 +182,8 @@ void note_numbers(std::string_view stem, std::string_view value, std::set<unsign
     }
 }
 
-// Behind the highest, but for those so high that nobody counted up to them: there it is enough to be in nobody's way.
+// The number after the highest one in use. Very high numbers, which no caller reaches by counting, only have to be kept
+// free.
 unsigned first_free(const std::set<unsigned> &numbers)
 {
     constexpr unsigned counted = 1'000'000;
@@ -199,7 +202,7 @@ CommandFacts look_at(const std::vector<std::string> &command)
     std::map<std::string_view, std::string_view> backends; // by id
     std::set<unsigned> netdevs;
     std::set<unsigned> mmio_buses;
-    // Elsewhere "kvm" may be a group.
+    // Only the first word "kvm" is QEMU: a later word "kvm" may be a group.
     note_program(command.front() == "kvm" ? "qemu-kvm" : command.front(), facts.machine);
     for (std::size_t i = 1; i < command.size(); ++i) {
         const auto option = option_name(command[i]);
@@ -209,8 +212,8 @@ CommandFacts look_at(const std::vector<std::string> &command)
             std::find(options_without_value.begin(), options_without_value.end(), *option) !=
                 options_without_value.end())
             continue;
-        // A wrapper's option before QEMU may have no value; nothing QEMU's is then mistaken, as the program
-        // that follows it does not begin with a dash.
+        // A wrapper's option before QEMU may have no value. Skipping the next word does no harm to QEMU's options,
+        // because the word after such an option is QEMU's name, which has no dash.
         const std::string_view value = command[++i];
         note_program(value, facts.machine);
         if (*option == "kernel")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A caller's QEMU command and what becomes of it: our NICs behind the caller's arguments, so that whatever
-// stands before QEMU (taskset, gdb --args) stays in front, and the `ip=` words in the caller's -append.
+// Reads a caller's QEMU command and adds the lease to it. The lease's NICs follow the caller's arguments, so wrappers
+// before QEMU (taskset, gdb --args) stay in front. The `ip=` words are added to the caller's -append.
 
 #pragma once
 
@@ -16,15 +16,16 @@ namespace qemutap {
 
 struct CommandFacts {
     bool has_kernel = false;
-    std::optional<std::size_t> append; // the position of the last -append's value: QEMU takes the last
+    std::optional<std::size_t> append; // the position of the last -append's value: QEMU uses the last
     Machine machine;
     std::vector<OwnNic> nics;
-    bool may_hide_nics = false;       // there is a file of options
-    unsigned first_free_netdev = 0;   // tapctlI from here on is not the caller's, nor of a run around this one
-    unsigned first_free_mmio_bus = 0; // the same of virtio-mmio-bus.N
+    bool may_hide_nics = false; // QEMU reads options from a file (-readconfig)
+    // The ids tapctlN are free from this N on: neither the caller nor an outer `run` uses them.
+    unsigned first_free_netdev = 0;
+    unsigned first_free_mmio_bus = 0; // places virtio-mmio-bus.N are free from this N on
 };
 
-// Reads a command as QEMU would: which words are options, and which their values.
+// Reads a command as QEMU would: decides which words are options and which are their values.
 CommandFacts look_at(const std::vector<std::string> &command);
 
 struct MergedCommand {
@@ -32,8 +33,9 @@ struct MergedCommand {
     std::optional<std::string> warning;
 };
 
-// The words of `cmdline` go into -append where there is a -kernel to read them. An -append that has an `ip=` stays as
-// it is, and a command without -kernel gets no -append; the warning then has the words that the guest would need.
+// Appends `qemu_args`, and adds `cmdline` to -append if the command has a -kernel. An -append that has its own `ip=`
+// stays unchanged, and a command without -kernel gets no -append. In both cases the warning lists the words that the
+// guest needs.
 MergedCommand merge(std::vector<std::string> command, const CommandFacts &facts,
                     const std::vector<std::string> &qemu_args, const std::vector<std::string> &cmdline);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One table: what each placeholder is called, when it can be filled, and with what.
+// One table has each placeholder's name, the condition under which it can be filled, and its text.
 
 #include "client/vmm/placeholders.hpp"
 
@@ -42,7 +42,7 @@ std::string joined(const std::vector<int> &numbers, char separator)
     return text;
 }
 
-// Of a virtio NIC: each queue has two, one for each direction.
+// A virtio NIC has two virtqueues for each queue, one for each direction.
 constexpr unsigned virtqueues_of_queue = 2;
 
 constexpr std::array<TapPlaceholder, 12> of_tap{{
@@ -88,7 +88,7 @@ const typename Table::value_type *find(const Table &table, std::string_view name
     return found == table.end() ? nullptr : &*found;
 }
 
-// What stands between the braces.
+// The text between the braces.
 struct Placeholder {
     std::string_view name;
     std::string_view number; // as written; empty: none
@@ -97,7 +97,7 @@ struct Placeholder {
     std::string text() const { return "{" + std::string{name}.append(number) + "}"; }
 };
 
-// The one that `text` begins with.
+// The placeholder at the beginning of `text`, if there is one.
 std::optional<Placeholder> placeholder_at(std::string_view text)
 {
     if (text.substr(0, 1) != "{")
@@ -112,7 +112,7 @@ std::optional<Placeholder> placeholder_at(std::string_view text)
     return Placeholder{name, number};
 }
 
-// Calls `fill` for each placeholder of a word and puts in its place what that returns.
+// Replaces each placeholder of a word by the text that `fill` returns for it.
 template <typename Fill>
 std::string filled(std::string_view word, Fill fill)
 {
@@ -192,7 +192,7 @@ void require_fillable(const Placeholder &placeholder, const TapRequest &request)
         refuse(placeholder, "is the whole lease's and has no number: it is {" + std::string{placeholder.name} + "}");
 }
 
-// The taps that a word connects something to.
+// The taps that the placeholders of a word connect to a NIC.
 std::set<unsigned> taps_in(std::string_view word)
 {
     constexpr std::array<std::string_view, 4> carriers{"tap", "fd", "fds", "fdlist"};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A command for any virtual machine monitor: where its arguments stand for what a lease gives, such as {tap0} for
-// the first tap's name, they are filled in, and nothing is added of ours.
+// Fills placeholders in a command for any virtual machine monitor, such as {tap0} for the first tap's name. A command
+// with placeholders gets no further arguments.
 //
-// Only "{", lower-case letters, digits if any, and "}" are looked at: JSON stays as it is, and so does the shell's
-// ${name}. {{name}} stands for the text {name}.
+// A placeholder is "{", lower-case letters, optional digits, and "}". All other text stays unchanged, such as JSON and
+// the shell's ${name}. {{name}} becomes the text {name}.
 
 #pragma once
 
@@ -20,20 +20,21 @@
 
 namespace qemutap {
 
-// Whether any argument has a placeholder; the first word is the program's name and has none. Throws TapError
-// invalid_argument for one that the taps asked for can't fill: all is known before anything is acquired.
+// True if any argument has a placeholder. The first word is the program's name and has none. Throws TapError
+// invalid_argument for a placeholder that the requested taps can't fill, so that a wrong command fails before a lease
+// is acquired.
 bool has_placeholders(const std::vector<std::string> &command, const TapRequest &request);
 
-// For a command with placeholders, to which `run` adds nothing: names a tap that none of them tells the program of.
-// nullopt: each tap has a placeholder, or the lease has one, by which a program finds all of them.
+// Checks a command with placeholders, to which `run` adds nothing. Returns a text that names a tap without a
+// placeholder. nullopt: each tap has a placeholder, or the lease has one, by which a program can find all taps.
 std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request);
 
-// Where the guest finds the NICs that the caller connected by placeholders, for {cmdline}. Where no {cmdline} is, or no
-// QEMU, nothing is assumed.
+// Predicts for {cmdline} in which order the guest finds the NICs that the caller connected by placeholders. Assumes
+// nothing if the command has no {cmdline} or no QEMU.
 NicOrder order_by_placeholders(const std::vector<std::string> &command, unsigned count);
 
-// The command with the placeholders filled, and with {name} for {{name}}. `descriptors` has an element for each tap,
-// or none for a lease held by name. `first_nic` is E of the guest's ethE that the first tap is, for {cmdline}.
+// Fills the placeholders, and replaces {{name}} by {name}. `descriptors` has one element for each tap, or none for a
+// lease held by name. `first_nic` is the number E of the guest's ethE on the first tap, for {cmdline}.
 std::vector<std::string> with_placeholders(std::vector<std::string> command, const LeaseGrant &lease,
                                            const std::vector<TapDescriptors> &descriptors, unsigned first_nic = 0);
 

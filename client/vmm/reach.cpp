@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A table of the programs that take a script as a word, and what a script passes on (sh(1), "Special Parameters").
+// A table of the programs that take a script as a word, and a check of the words that a script passes on (sh(1),
+// "Special Parameters").
 
 #include "client/vmm/reach.hpp"
 
@@ -14,9 +15,9 @@ namespace qemutap {
 namespace {
 
 enum class Kind {
-    shell,   // what stands behind the script is its $0, $1, ...; its options stand before it
-    login,   // a shell too, which has the program's other arguments before its options
-    command, // nothing may stand behind the script
+    shell,   // options precede the script; the words after the script are its $0, $1, ...
+    login,   // starts a shell; the program's other arguments precede the options
+    command, // no words may follow the script
 };
 
 struct TextProgram {
@@ -24,7 +25,7 @@ struct TextProgram {
     Kind kind;
 };
 
-// Each takes its script behind -c.
+// Each program takes its script after -c.
 constexpr std::array<TextProgram, 13> programs{{
     {"sh", Kind::shell},
     {"bash", Kind::shell},
@@ -55,13 +56,13 @@ bool is_option(std::string_view word)
     return word.size() > 1 && (word.front() == '-' || word.front() == '+');
 }
 
-// Single letters behind one dash.
+// True if the word is one dash with single letters, `letter` among them.
 bool has_letter(std::string_view word, char letter)
 {
     return word.size() > 1 && word.front() == '-' && word[1] != '-' && word.find(letter) != std::string_view::npos;
 }
 
-// Of a shell: such as -o pipefail, -eo pipefail and +o posix.
+// True for a shell's option that takes a value, such as -o pipefail, -eo pipefail and +o posix.
 bool takes_value(std::string_view word)
 {
     return word == "--rcfile" || word == "--init-file" ||
@@ -70,7 +71,7 @@ bool takes_value(std::string_view word)
 
 using Words = std::vector<std::string>;
 
-// Behind all options of a shell, if one of them is -c, as in -lc.
+// The position after all options of a shell, if one of them has -c, such as -lc.
 std::optional<std::size_t> script_of_shell(const Words &command, std::size_t next)
 {
     bool announced = false;
@@ -116,7 +117,7 @@ bool mentions_any(std::string_view text, std::initializer_list<std::string_view>
 
 bool passes_on(std::string_view script, bool has_name)
 {
-    // Behind the script the first word is $0, and only the others are $1, $2, ...
+    // The first word after the script is $0; only the later words are $1, $2, ...
     const bool all = mentions_any(script, {"$@", "$*", "${@", "${*", "$1", "${1", "$argv"});
     return all && (has_name || mentions_any(script, {"$0", "${0", "$argv"}));
 }

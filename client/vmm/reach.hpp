@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether what is added behind a command reaches QEMU. A shell that is given its script as a word (sh -c) takes what
-// stands behind it as $0, $1, ..., and QEMU gets of these only what the script passes on.
+// Checks if words that are added at the end of a command reach QEMU. A shell that gets its script as a word (sh -c)
+// takes the words after the script as $0, $1, ..., and QEMU gets only those that the script passes on.
 
 #pragma once
 
@@ -13,15 +13,16 @@
 
 namespace qemutap {
 
-// Whether a word of the command is a script, as of sh -c.
+// True if a word of the command is a script, such as the one after sh -c.
 bool has_script_word(const std::vector<std::string> &command);
 
 struct ReachProblem {
-    std::string text;        // why it does not, and what helps
-    bool names_qemu = false; // the script starts QEMU: that it is to have no tap can't be meant
+    std::string text;        // the reason, and how to correct the command
+    bool names_qemu = false; // the script starts QEMU, so the caller certainly wants taps in it
 };
 
-// nullopt: nothing speaks against it. `facts` are the command's.
+// Returns the problem if added words would not reach QEMU; nullopt: no problem is known. `facts` are those of
+// `command`.
 std::optional<ReachProblem> reach_problem(const std::vector<std::string> &command, const CommandFacts &facts);
 
 } // namespace qemutap

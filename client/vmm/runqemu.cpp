@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The words as runqemu takes them: qemuparams= is split as sh(1) would, bootparams= stands last on the guest's kernel
-// command line, behind the `ip=` that runqemu writes for eth0.
+// Follows how runqemu reads its arguments: it splits qemuparams= as sh(1) would, and puts bootparams= last on the
+// guest's kernel command line, after the `ip=` that it writes for eth0.
 
 #include "client/vmm/runqemu.hpp"
 
@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::string_view qemu_parameters = "qemuparams=";
 constexpr std::string_view boot_parameters = "bootparams=";
-// runqemu's own NIC where its settings have none.
+// The NIC that runqemu adds if its settings have none.
 constexpr std::string_view default_network_device = "-device virtio-net-pci,netdev=net0";
 
 bool begins_with(std::string_view text, std::string_view beginning)
@@ -31,7 +31,7 @@ bool begins_with(std::string_view text, std::string_view beginning)
     return text.substr(0, beginning.size()) == beginning;
 }
 
-// The value of the argument, the last one of its key; a new one, empty, if there is none.
+// The last argument with this key. If there is none, adds one with an empty value.
 std::string &argument_of(std::vector<std::string> &arguments, std::string_view key)
 {
     const auto last = std::find_if(arguments.rbegin(), arguments.rend(),
@@ -48,7 +48,7 @@ void add_words(std::vector<std::string> &words, std::string_view text)
         words.push_back(word);
 }
 
-// The value of a key in the text of configparser's files; empty: it is not there.
+// The value of a key in a text that Python's configparser wrote. Empty: the key is absent.
 std::string_view value_of(std::string_view settings, std::string_view key)
 {
     constexpr std::string_view blanks = " \t";
@@ -66,15 +66,15 @@ std::string_view value_of(std::string_view settings, std::string_view key)
     return {};
 }
 
-// The kernel's own reader takes the last `ip=` and configures that device only: it must be eth0's, so runqemu's is
-// said again.
+// The kernel itself uses the last `ip=` and configures only the device in it. That device must be eth0, so runqemu's
+// word for eth0 is repeated.
 std::vector<std::string> boot_words(const LeaseGrant &lease, unsigned first_nic)
 {
     std::vector<std::string> words;
     const auto further = static_cast<unsigned>(lease.taps.size()) - 1;
     for (unsigned i = 0; i < further; ++i)
         words.push_back(ip_word(lease.taps[i + 1], first_nic + i, false));
-    // Where ours are the first, runqemu's own stands behind them.
+    // If the lease's further NICs are the first ones, runqemu's NIC follows them.
     words.push_back(ip_word(lease.taps.front(), first_nic == 0 ? further : 0, true));
     words.emplace_back(lasting_nic_names);
     return words;

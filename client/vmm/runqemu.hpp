@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Yocto's runqemu on a lease. It finds the lease's first tap by OE_TAP_NAME and connects its own NIC, eth0, to it;
-// the further taps come as further NICs through the arguments that it has for this: qemuparams= and bootparams=.
+// Prepares Yocto's runqemu for a lease. runqemu finds the lease's first tap by OE_TAP_NAME and connects its own NIC,
+// eth0, to it. The further taps become further NICs through runqemu's arguments qemuparams= and bootparams=.
 
 #pragma once
 
@@ -15,14 +15,14 @@
 
 namespace qemutap {
 
-// What OE_TAP_NAME is to be: runqemu takes the device of this name and a number.
+// The value for OE_TAP_NAME: runqemu takes the device whose name is this value and a number.
 std::string tap_name_prefix(const TapGrant &tap);
 
-// What runqemu locks of a tap. It leaves the file there, as others may have locked it meanwhile; of a name that only
-// one lease ever has nobody will.
+// The file that runqemu locks for a tap. runqemu does not remove it, because another process may have locked it in the
+// meantime. No process locks it after the lease: only one lease ever has the tap's name.
 std::string lock_file(const TapGrant &tap);
 
-// Throws TapError invalid_argument for an argument by which runqemu would use no tap.
+// Throws TapError invalid_argument for an argument that makes runqemu use no tap.
 void require_tap_network(const std::vector<std::string> &arguments);
 
 struct RunqemuArguments {
@@ -30,13 +30,13 @@ struct RunqemuArguments {
     std::optional<std::string> warning;
 };
 
-// QEMU's words in the text of a .qemuboot.conf, as far as they say which machine and which NICs there are.
+// Converts the text of a .qemuboot.conf to QEMU's words for the machine and its NICs.
 std::vector<std::string> qemu_words(std::string_view settings);
 
-// The caller's arguments with the lease's taps but the first. `settings` are those of the image that runqemu will
-// start, if they are known; a device that is not chosen is one that the guest finds behind runqemu's own. runqemu takes
-// the last qemuparams= and the last bootparams=, so ours are added to the caller's; a bootparams= that has an `ip=`
-// stays as it is, and the warning says so.
+// Adds all taps but the lease's first one to the caller's arguments. `settings` are those of the image that runqemu
+// will start, if they are known. If no device is chosen, picks a model that the guest finds after runqemu's own NIC.
+// runqemu uses only the last qemuparams= and the last bootparams=, so the words are added to the caller's. A
+// bootparams= that has its own `ip=` stays unchanged, and the warning says so.
 RunqemuArguments with_further_taps(std::vector<std::string> arguments, const LeaseGrant &lease, NicOptions options,
                                    const std::optional<std::string> &settings);
 
