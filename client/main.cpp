@@ -13,8 +13,9 @@
 
 namespace {
 
-// If the caller closed a standard descriptor, the next file that is opened gets its number, and a result would be
-// written into that file. The replacement is read-only, so that writing a result stays an error.
+// If the caller closed a standard descriptor, the next file that is opened would get its number, and the program would
+// write its result into that file. So this opens a replacement for each closed descriptor. The replacement is
+// read-only, so that writing a result still fails.
 void fill_standard_descriptors()
 {
     int fd = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reading dictionaries of variants, and dictionaries of columns, by the tables of fields.
+// Reads answers in two forms, a dictionary for each tap and columns for all leases, by the tables of fields.
 
 #include "client/bus/answers.hpp"
 
@@ -73,7 +73,7 @@ void require_rows(const char *key, std::size_t values, std::uint64_t rows)
         refuse_answer(std::to_string(values) + " of " + key + " for " + std::to_string(rows));
 }
 
-// The columns of one table of fields.
+// One column for each field of a table.
 template <typename Fields>
 class Columns;
 template <typename... Fields>
@@ -85,7 +85,7 @@ public:
         : fields_{fields}
     {}
 
-    // Returns false, and reads nothing, if the table has no such key.
+    // Reads the column with this key. Returns false and reads nothing if the table has no such key.
     bool read(sdbus::Message &message, const std::string &key)
     {
         bool known = false;
@@ -98,16 +98,16 @@ public:
         return known;
     }
 
-    // The length of the first column.
+    // The number of rows, as the first column has it.
     std::size_t rows() const { return std::get<0>(values_).size(); }
 
-    // Refuses the answer unless each column has this length.
+    // Throws TapError failed unless each column has this length.
     void require(std::uint64_t rows)
     {
         each([rows](const auto &field, const auto &values) { require_rows(field.key, values.size(), rows); });
     }
 
-    // Moves one row out of the columns.
+    // Moves the values of one row out of the columns and returns them as a grant.
     Grant take(std::size_t row)
     {
         Grant grant;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What qemu-tapd's answers say, read strictly: dbus/org.qemutap1.xml is the law. All of it throws TapError failed
-// where an answer is not as promised.
+// Reads qemu-tapd's answers strictly, as dbus/org.qemutap1.xml defines them. Every function here throws TapError failed
+// if an answer differs from that definition.
 
 #pragma once
 
@@ -18,11 +18,11 @@ using Dictionary = std::map<std::string, sdbus::Variant>;
 
 [[noreturn]] void refuse_answer(const std::string &what);
 
-// At least one.
+// Reads one tap from each dictionary. Returns at least one tap.
 std::vector<TapGrant> read_taps(const std::vector<Dictionary> &dictionaries);
 
-// List's answer in columns. Read straight from the message: a variant around each value of thousands of leases takes
-// ten times as long as the rest.
+// List's answer in columns. It is read directly from the message: a variant around each value of thousands of leases
+// takes ten times as long as all other work.
 struct LeaseList {
     std::vector<LeaseGrant> leases;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The generated proxy, what it is asked for, and the client's one translator of bus errors.
+// The generated proxy, the arguments of its calls, and the only place where the client translates bus errors.
 
 #include "client/bus/manager_proxy.hpp"
 
@@ -55,12 +55,12 @@ public:
     }
 };
 
-// Half of what the bus lets one connection have open (dbus-daemon's max_replies_per_connection).
+// Half of the pending calls that the bus allows one connection (dbus-daemon's max_replies_per_connection).
 constexpr std::size_t most_calls_at_once = 64;
 
 constexpr const char *start_the_daemon = "start it with `systemctl start qemu-tapd`, or qemu-tapd as root";
 
-// What the bus itself answers when there is no daemon behind the name.
+// Translates an error that the bus itself answers, because no daemon owns the name.
 TapError unreachable(const std::string &name, const std::string &message)
 {
     constexpr std::array<std::pair<std::string_view, const char *>, 5> causes{{
@@ -75,7 +75,7 @@ TapError unreachable(const std::string &name, const std::string &message)
     for (const auto &[error, text] : causes)
         if (name == error)
             cause = text;
-    // Who starts it for the bus, the bus itself or systemd, has names of its own for what went wrong.
+    // The bus itself or systemd starts the daemon. Each has error names of its own for a failed start.
     if (name == "org.freedesktop.DBus.Error.TimedOut" || name.rfind("org.freedesktop.DBus.Error.Spawn.", 0) == 0 ||
         name.rfind("org.freedesktop.systemd1.", 0) == 0) {
         cause = "qemu-tapd could not be started";
@@ -119,7 +119,7 @@ Dictionary options_of(const TapRequest &request, bool interactive)
     return options;
 }
 
-// The daemon puts them into the socket's queue before it answers, so they are there or will never be.
+// The daemon puts the descriptors into the socket's queue before it answers, so a missing descriptor will never arrive.
 std::vector<UniqueFd> receive_from(const UniqueFd &hand_over)
 {
     try {
@@ -157,7 +157,7 @@ Acquired read_answer(const TapRequest &request, const std::string &lease, const 
     return acquired;
 }
 
-// Longer than polkit may take: its answer must find us waiting.
+// Longer than polkit's own limit, so that the client is still waiting when polkit's answer arrives.
 std::chrono::seconds waiting_for_polkit(std::uint64_t seconds)
 {
     constexpr std::chrono::seconds margin{10};
@@ -192,7 +192,7 @@ ManagerProxy::~ManagerProxy() = default;
 void ManagerProxy::let_polkit_ask()
 {
     interactive_ = true;
-    constexpr std::uint64_t questions = 2; // for the taps, and for vhost
+    constexpr std::uint64_t questions = 2; // polkit may ask for the taps and for vhost
     bus_->connection->setMethodCallTimeout(waiting_for_polkit(questions * interactive_authorization_seconds));
 }
 
@@ -203,7 +203,7 @@ Acquired ManagerProxy::acquire(const TapRequest &request)
     try {
         return read_answer(request, lease, taps, take_descriptors(request, std::move(descriptors)));
     } catch (const TapError &) {
-        release(lease); // what can't be understood can't be used
+        release(lease); // the client can't use a lease whose answer it can't read
         throw;
     }
 }

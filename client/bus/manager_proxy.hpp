@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The daemon, as seen from the client: calls over the system bus, answers read strictly, errors translated to
-// TapError with what to do about them.
+// Calls the daemon over the system bus, reads its answers strictly, and translates errors to TapError with advice on
+// what to do.
 
 #pragma once
 
@@ -18,17 +18,20 @@ namespace qemutap {
 
 class ManagerProxy {
 public:
-    // Throws TapError service_unavailable where there is no system bus.
+    // Connects to the system bus. Throws TapError service_unavailable if there is none.
     ManagerProxy();
     ~ManagerProxy();
 
-    // From now on polkit may ask the user for a password, and has minutes to get it.
+    // Lets polkit ask the user for a password in later calls, and extends the time limit of those calls to several
+    // minutes.
     void let_polkit_ask();
 
-    // Each throws TapError with the daemon's code and text, or service_unavailable.
+    // Each call throws TapError with the daemon's code and text, or service_unavailable. acquire() also throws TapError
+    // failed for an answer that it can't read, after it has released the lease.
     Acquired acquire(const TapRequest &request);
     void release(const std::string &lease);
-    // Many at once, which the daemon ends together; all are tried, and what is thrown is the first refusal.
+    // Releases many leases at once, and the daemon ends them together. Tries every lease, then throws the first
+    // refusal.
     void release_all(const std::vector<std::string> &leases);
     std::vector<LeaseGrant> list(bool all);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The agent reads the password with the terminal's echo off. However it or this process ends, the echo is back on
-// before the caller's shell has the terminal again; so the signals that end us are caught while it runs, by
-// functions that signal-safety(7) allows. It can't outlive us: the kernel ends it with us where no handler can.
+// The agent turns the terminal's echo off while it reads the password. The echo must be on again before the caller's
+// shell gets the terminal, in whatever way the agent or this process ends. So this process catches the signals that
+// would end it while the agent runs; the handlers use only functions that signal-safety(7) allows. If this process ends
+// without a handler, such as by SIGKILL, the kernel ends the agent too.
 
 #include "client/bus/password_agent.hpp"
 
@@ -28,11 +29,11 @@ namespace qemutap {
 
 namespace {
 
-constexpr int registration_ms = 20'000; // polkit's own limit for a question that nobody is asked
+constexpr int registration_ms = 20'000; // polkit's own limit for a question without an agent
 constexpr int farewell_ms = 1'000;
 constexpr std::array ending_signals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 
-// What a signal handler must know. Changed only while the signals are blocked.
+// The state that the signal handlers read. It changes only while the signals are blocked.
 struct Running {
     pid_t agent = -1;
     int pidfd = -1;
@@ -42,7 +43,8 @@ struct Running {
 };
 Running running;
 
-// A terminal's settings are written by its foreground only: SIGTTOU would stop us.
+// The signals to block while the state changes. SIGTTOU is among them because it stops a background process that sets
+// the terminal's modes.
 sigset_t held_signals()
 {
     sigset_t signals;
@@ -83,7 +85,7 @@ void end_agent()
     if (running.agent < 0)
         return;
     ::kill(running.agent, SIGTERM);
-    ::kill(running.agent, SIGCONT); // it may have been stopped with us
+    ::kill(running.agent, SIGCONT); // the agent may have been stopped together with this process
     pollfd ended{running.pidfd, POLLIN, 0};
     if (::poll(&ended, 1, farewell_ms) != 1)
         ::kill(running.agent, SIGKILL);
@@ -97,9 +99,9 @@ void end_with_agent(int signal)
 {
     end_agent();
     if (in_foreground())
-        ::tcflush(STDIN_FILENO, TCIFLUSH); // half a password is nothing for the shell to read
+        ::tcflush(STDIN_FILENO, TCIFLUSH); // the shell must not read half a password
     std::signal(signal, SIG_DFL);
-    ::raise(signal); // it comes when this handler returns
+    ::raise(signal); // the signal arrives when this handler returns
 }
 
 void catch_signals()
@@ -120,8 +122,9 @@ void restore_signals()
         ::sigaction(ending_signals[i], &running.before[i], nullptr);
 }
 
-// polkit looks for a desktop's agent in the caller's login session, else in the one on its user's display. Where it
-// finds neither it overlooks an agent that is registered as a fallback (seen in polkit 122).
+// polkit searches for a desktop's agent in the caller's login session, else in the session on the display of the
+// caller's user. If there is neither session, polkit ignores an agent that is registered as a fallback (seen in polkit
+// 122).
 bool desktop_may_answer()
 {
     char *session = nullptr;
@@ -132,13 +135,15 @@ bool desktop_may_answer()
     return found;
 }
 
-// In the child. `registered` is closed by the agent once polkit knows it, or by its end.
+// Executes the agent in the child. The agent closes `registered` when polkit has accepted it; its end closes
+// `registered` too.
 [[noreturn]] void become_agent(int registered, bool as_fallback, pid_t parent, const sigset_t &mask)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent)
         ::_exit(EXIT_FAILURE);
-    // Standard output is for results, and no descriptor is for the agent but the three and this one.
+    // Standard output carries results only, so the agent writes to standard error. It inherits no other descriptor than
+    // the standard ones and `registered`.
     ::dup2(STDERR_FILENO, STDOUT_FILENO);
     ::close_range(STDERR_FILENO + 1, UINT_MAX, CLOSE_RANGE_CLOEXEC);
     ::fcntl(registered, F_SETFD, 0);
@@ -157,7 +162,7 @@ bool somebody_to_ask()
 
 PasswordAgent::PasswordAgent()
 {
-    // A background job would be stopped by its first look at the keyboard.
+    // The kernel stops a background job that reads from the terminal.
     std::array<int, 2> ends{-1, -1};
     if (!in_foreground() || ::pipe2(ends.data(), O_CLOEXEC) != 0)
         return;

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: MIT
 //
-// polkit asks for a password where an agent is registered for the asking process. A desktop has one; on a bare
-// terminal the client brings polkit's own text agent, pkttyagent(1), for as long as one call takes.
+// polkit asks for a password through an agent that is registered for the calling process. A desktop has an agent. On a
+// bare terminal the client starts polkit's own text agent, pkttyagent(1), for as long as one call takes.
 
 #pragma once
 
 namespace qemutap {
 
-// Root is never asked, and where there is no terminal there is nobody to type a password.
+// True if polkit can ask for a password at this terminal. polkit never asks root, and without a terminal no password
+// can be typed.
 bool somebody_to_ask();
 
-// One at a time: signals that would end this process end the agent first, and the terminal echoes again.
+// Runs the text agent for as long as the object exists. Only one object may exist at a time. A signal that would end
+// this process ends the agent first and restores the terminal's echo.
 class PasswordAgent {
 public:
-    // Returns when the agent is registered, or can't be: polkit then has nobody to ask but the desktop's agent,
-    // which also stays in charge where there is one.
+    // Starts the agent and waits until polkit accepts it, until it ends, or for 20 s at most. Starts no agent if this
+    // process is in the terminal's background. Without an agent polkit can ask only a desktop's agent. A desktop's
+    // agent keeps precedence over this one.
     PasswordAgent();
     PasswordAgent(const PasswordAgent &) = delete;
     PasswordAgent &operator=(const PasswordAgent &) = delete;
-    // The agent is gone when this returns.
+    // Ends the agent and waits for its end.
     ~PasswordAgent();
 };
 

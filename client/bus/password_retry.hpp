@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A call that polkit may want a password for.
+// Makes a call for which polkit may require a password.
 
 #pragma once
 
@@ -10,8 +10,8 @@
 
 namespace qemutap {
 
-// Makes the call without a password first: most users need none, and starting an agent takes time. Where polkit wants
-// one, asks for it and makes the call again.
+// Makes the call without a password first: most users need none, and the start of an agent takes time. If polkit
+// requires a password, starts an agent and makes the call again.
 template <typename Call>
 auto with_password_retry(ManagerProxy &manager, bool ask_password, Call call)
 {

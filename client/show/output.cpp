@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The forms, one function each.
+// Each format has one function.
 
 #include "client/show/output.hpp"
 
@@ -21,7 +21,7 @@ namespace qemutap {
 namespace {
 
 constexpr int json_indent = 2;
-const std::string none = "-"; // in a table: an empty cell would shift the columns for awk
+const std::string none = "-"; // for tables: awk would skip an empty cell and shift the columns
 
 constexpr std::array<std::pair<Format, std::string_view>, 6> formats{{
     {Format::text, "text"},
@@ -34,7 +34,7 @@ constexpr std::array<std::pair<Format, std::string_view>, 6> formats{{
 
 using Row = std::vector<std::string>;
 
-// Columns as wide as their widest cell, two spaces between them.
+// Each column is as wide as its widest cell. Two spaces separate columns.
 std::string table(const std::vector<Row> &rows)
 {
     std::vector<std::size_t> widths(rows.front().size());
@@ -56,7 +56,7 @@ bool has_addresses(const LeaseGrant &lease)
                        [](const TapGrant &tap) { return tap.prefix_length != 0; });
 }
 
-// Without addresses there is nothing to tell a guest.
+// The `ip=` words, or an empty text if a tap of the lease has no addresses.
 std::string cmdline_of(const LeaseGrant &lease, const NicOptions &options)
 {
     return has_addresses(lease) ? kernel_cmdline(lease, options.first_nic.value_or(0)) : "";
@@ -87,7 +87,7 @@ std::string as_text(const LeaseGrant &lease, const NicOptions &options)
            cmdline_of(lease, options) + "'\nEnd the lease with\n  qemu-tapctl down " + name + "\n";
 }
 
-// With room for the members of a lease or of a tap.
+// An empty object with memory reserved for the members of a lease or a tap.
 nlohmann::ordered_json object_of()
 {
     constexpr std::size_t most_members = 10;
@@ -122,8 +122,8 @@ nlohmann::ordered_json json_of(const LeaseGrant &lease, const NicOptions &option
     return object;
 }
 
-// In double quotes, with a backslash before what stays special in them: sh(1) and EnvironmentFile= of
-// systemd.exec(5) read that alike.
+// Quotes the value with double quotes and puts a backslash before each character that is special in them. sh(1) and
+// EnvironmentFile= of systemd.exec(5) read this form alike.
 std::string env_line(const std::string &name, const std::string &value)
 {
     std::string escaped;
@@ -135,7 +135,7 @@ std::string env_line(const std::string &name, const std::string &value)
     return "QEMU_TAP_" + name + "=\"" + escaped + "\"\n";
 }
 
-// No <cctype>: the names must not depend on a locale.
+// The variable's name for a field's key. Without <cctype>, because names must not depend on a locale.
 std::string env_name(std::string_view key)
 {
     std::string name;
@@ -166,7 +166,7 @@ std::string as_env(const LeaseGrant &lease, const NicOptions &options)
            env_line("CMDLINE", cmdline_of(lease, options));
 }
 
-// runqemu puts QB_NETWORK_DEVICE and QB_TAP_OPT on QEMU's command line and QB_CMDLINE_IP_TAP on the kernel's.
+// runqemu copies QB_NETWORK_DEVICE and QB_TAP_OPT to QEMU's command line and QB_CMDLINE_IP_TAP to the kernel's.
 std::string as_yocto(const LeaseGrant &lease, const NicOptions &options)
 {
     std::vector<std::string> devices;

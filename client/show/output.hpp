@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A lease in the forms that people, shells, units and recipes read. Every form ends with a newline and needs
-// no other to be understood.
+// Formats a lease for people, shells, units and recipes. Each format ends with a newline and is complete without the
+// others.
 
 #pragma once
 
@@ -16,7 +16,7 @@
 namespace qemutap {
 
 enum class Format {
-    text,    // a table, then what to start QEMU with
+    text,    // a table, then the arguments to start QEMU with
     json,    // one object
     qemu,    // the -netdev and -device words, quoted for sh(1)
     cmdline, // the ip= words
@@ -27,12 +27,14 @@ enum class Format {
 std::string_view text_of(Format format);
 std::optional<Format> parse_format(std::string_view text);
 
-// A lease held by name.
+// Formats a lease held by name.
 std::string formatted(const LeaseGrant &lease, Format format, const NicOptions &options);
 
-// Any leases. Of those held by descriptors there are no QEMU arguments: their numbers are the holder's.
+// Formats leases of any hold. A lease held by descriptors gets no QEMU arguments, because its descriptors are open only
+// in the holder.
 std::string list_as_text(const std::vector<LeaseGrant> &leases);
-// A line for each lease.
+// Formats leases of any hold as a JSON array with one line for each lease. A lease held by descriptors gets no QEMU
+// arguments, because its descriptors are open only in the holder.
 std::string list_as_json(const std::vector<LeaseGrant> &leases);
 
 } // namespace qemutap

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// qemu-tap-helper --use-vnet --fd=N --br=LABEL: called by QEMU where it wants a tap (`helper=`), by libvirt too. It
-// gets a lease of one tap, as whoever called, and hands its descriptor over; from then on the tap is QEMU's and ends
-// with it. QEMU takes whatever is there when the status is 0, so 0 means that the descriptor has been sent, and nothing
-// else does. polkit never asks for a password here: QEMU may have a terminal, but the guest has it.
+// qemu-tap-helper --use-vnet --fd=N --br=LABEL: QEMU (`helper=`) and libvirt execute it to get a tap. It acquires a
+// lease of one tap as the calling user and sends the tap's descriptor to QEMU. From then on QEMU owns the tap, and the
+// tap ends with QEMU. After exit status 0 QEMU takes whatever it finds in the socket, so status 0 always means that the
+// descriptor has been sent. polkit never asks for a password here: QEMU may have a terminal, but the guest uses it.
 
 #include "client/bus/manager_proxy.hpp"
 #include "client/programs/tap_helper/options.hpp"
@@ -27,7 +27,7 @@ namespace {
 
 using namespace qemutap;
 
-// Before anything is asked for: nobody need get a tap that can't be handed over.
+// Checks the socket before the lease is acquired, so that no tap is made that can't be sent.
 void require_caller(int socket)
 {
     sockaddr_storage peer{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The protocol's three options, by CLI11. The protocol has one descriptor for its answer and one word for us, the
-// bridge, and in our world that is a label.
+// Reads the three options of QEMU's helper protocol with CLI11. The protocol gives the helper one descriptor for its
+// answer and one free word, the bridge's name. This helper takes that word as the lease's label.
 
 #include "client/programs/tap_helper/options.hpp"
 
@@ -21,7 +21,7 @@ namespace qemutap {
 
 namespace {
 
-// What QEMU says where its user said nothing: no name, and two such QEMUs are not each other's.
+// The word that QEMU passes when its user gave none. It can't be a label: two such QEMUs would share it.
 constexpr std::string_view bridge_by_default = "br0";
 
 [[noreturn]] void refuse(const std::string &text)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What QEMU says to the program that it lets open its taps (`helper=`), read into a value. libvirt says the same.
+// Reads the command line that QEMU passes to its helper (`helper=`). libvirt passes the same one.
 
 #pragma once
 
@@ -10,12 +10,12 @@
 namespace qemutap {
 
 struct HelperOptions {
-    int socket;        // of the caller's pair, where the descriptor is to go
+    int socket;        // a connected Unix socket of the caller, which receives the descriptor
     std::string label; // empty: none
 };
 
-// nullopt: the text asked for (--help, --version) was printed to stdout and there is nothing else to do.
-// Throws TapError invalid_argument.
+// Reads the options. nullopt: the requested text (--help, --version) is printed to stdout and no work is left. Throws
+// TapError invalid_argument.
 std::optional<HelperOptions> parse_helper_options(int argc, const char *const *argv);
 
 } // namespace qemutap

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// qemu-vm-powerdown SOCKET: presses the power button of the guest whose QEMU listens for QMP on SOCKET, and
-// ends when that QEMU has. ExecStop= of qemu-vm@.service: how long a guest may take is the unit's to say, and what
-// becomes of one that does not react. Root becomes the owner of the socket's folder before the socket is touched: a
-// VM's user has no say in what root connects to, and who that user is stands in no file that may have changed since.
+// qemu-vm-powerdown SOCKET: presses the power button of the guest whose QEMU listens for QMP on SOCKET, and ends when
+// that QEMU has ended. It is ExecStop= of qemu-vm@.service. The unit, not this program, limits the time that a guest
+// may take and handles a guest that does not react. Root becomes the owner of the socket's folder before it touches the
+// socket, so a VM's user can't make root connect to another socket. The folder itself names the owner: any file could
+// have changed since the VM started.
 
 #include "client/launch/become_user.hpp"
 #include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
@@ -37,7 +38,8 @@ namespace {
 using namespace qemutap;
 using Clock = std::chrono::steady_clock;
 
-// A guest that boots misses what comes before its driver is there, and one that shuts down ignores the rest.
+// Presses are repeated. A booting guest misses those that come before its driver is loaded; a guest that shuts down
+// ignores further ones.
 constexpr std::chrono::seconds between_presses{5};
 
 void note(const std::string &text)
@@ -50,7 +52,7 @@ void note(const std::string &text)
     throw std::system_error{errno, std::generic_category(), "QMP socket " + quote(path) + ": " + call};
 }
 
-// The folder lies in one of root's, so that nobody can put another in its place.
+// Becomes the owner of the socket's folder. The folder is in a folder of root's, so only root can replace it.
 void become_owner_of_folder(const std::string &path)
 {
     const auto folder = path.substr(0, path.rfind('/') + 1);
@@ -65,7 +67,7 @@ void become_owner_of_folder(const std::string &path)
     become_user(find_user(owner->pw_name), EnvironmentRule::login);
 }
 
-// Empty where nobody listens: QEMU is gone, or was not yet there.
+// Connects to the socket. The result is empty if no process listens: QEMU has ended or has not yet started to listen.
 UniqueFd connected(const std::string &path)
 {
     sockaddr_un address{};
@@ -83,7 +85,7 @@ UniqueFd connected(const std::string &path)
     return {};
 }
 
-// False: QEMU is gone.
+// Sends the whole text. Returns false if QEMU has closed the connection.
 bool say(const UniqueFd &socket, std::string_view text, const std::string &path)
 {
     while (!text.empty()) {
@@ -98,7 +100,7 @@ bool say(const UniqueFd &socket, std::string_view text, const std::string &path)
     return true;
 }
 
-// Empty when QEMU has closed the socket.
+// Waits for text from QEMU. Returns an empty text if QEMU has closed the connection.
 std::string heard(const UniqueFd &socket, const std::string &path)
 {
     std::array<char, 4096> buffer{};
@@ -113,7 +115,7 @@ std::string heard(const UniqueFd &socket, const std::string &path)
     }
 }
 
-// Whether QEMU has something to say before `deadline`, or has gone.
+// True if QEMU sends text or closes the connection before `deadline`.
 bool wait_until(const UniqueFd &socket, Clock::time_point deadline, const std::string &path)
 {
     for (;;) {

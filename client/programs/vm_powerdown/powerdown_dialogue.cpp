@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Events come at any time and between an order and its answer; only those that matter here are read.
+// QEMU sends events at any time, also between a command and its answer. Only the events that matter here are read.
 
 #include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
 
@@ -33,7 +33,7 @@ json parsed(std::string_view line)
     return message;
 }
 
-// QEMU says in its `desc` what it has against an order.
+// Throws with the reason from `desc`, the field in which QEMU explains an error.
 [[noreturn]] void refuse_error(const json &error, std::string_view line)
 {
     const auto text = error.is_object() ? error.find("desc") : error.end();
@@ -76,7 +76,7 @@ std::string PowerdownDialogue::reply_to_line(std::string_view line)
         stage_ = Stage::negotiating;
         return order("qmp_capabilities");
     }
-    // The guest is off. QEMU ends with it, but for one that was started with -no-shutdown.
+    // The guest is off. QEMU usually ends then; after -no-shutdown it has to be asked.
     if (is_event(message, "SHUTDOWN") && stage_ != Stage::negotiating && stage_ != Stage::off) {
         stage_ = Stage::off;
         return order("quit");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What is said to QEMU on its QMP socket to have a guest power down, as QEMU's qmp-spec has it: it greets, we
-// negotiate, then its words are one JSON object a line. No I/O, so that each turn of it can be tested.
+// The client's side of the QMP dialogue that powers a guest down (QEMU's qmp-spec). QEMU sends a greeting, the client
+// negotiates capabilities, and after that each line is one JSON object. This class does no I/O, so that tests can check
+// each step.
 
 #pragma once
 
@@ -10,20 +11,20 @@
 
 namespace qemutap {
 
-// QEMU's greeting and events are some hundred bytes; who sends more without an end of line is not QEMU.
+// Bytes. QEMU's greeting and events have some hundred; a peer that sends more without an end of line is not QEMU.
 inline constexpr std::size_t max_qmp_line = 65'536;
 
 class PowerdownDialogue {
 public:
-    // Takes what came from QEMU and returns what to send back, whole lines or nothing. Throws TapError failed where
-    // it is not QMP, or QEMU refuses.
+    // Takes the bytes that came from QEMU and returns the answer, which is whole lines or nothing. Throws TapError
+    // failed if the bytes are not QMP, or if QEMU reports an error.
     std::string reply_to(std::string_view received);
 
-    // The button pressed again, as a guest that is still booting has missed the first time; nothing as long as
-    // QEMU has not taken the first.
+    // The command that presses the button again: a guest that is still booting missed the first press. Empty while QEMU
+    // has not confirmed the first press.
     std::string once_more() const;
 
-    // False: QEMU has not greeted, so it is serving another client.
+    // False: QEMU has sent no greeting, so it is serving another client.
     bool greeted() const { return stage_ != Stage::greeting; }
 
 private:
