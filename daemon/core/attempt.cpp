@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The order of work on a tap, and its reverse.
+// Makes the taps of one lease step by step, and takes every step back on failure.
 
 #include "daemon/core/attempt.hpp"
 
@@ -40,7 +40,8 @@ Attempt::~Attempt()
     try {
         take_back();
     } catch (const std::exception &) {
-        // What could not be deleted is of an incomplete lease, or ends with the descriptors of whoever has it.
+        // A tap that could not be deleted belongs to an incomplete lease, which a later sweep ends, or the kernel
+        // deletes it when the last process closes its descriptor.
     }
 }
 
@@ -49,7 +50,7 @@ std::optional<Setback> Attempt::add_tap()
     auto tap = create_next();
     if (!tap)
         return reservation() ? Setback::reserved_taken : Setback::exhausted;
-    // At once: an intruder never gets a device that has an address.
+    // Check before the tap gets an address: an intruder must never hold a device that has one.
     if (tap->entered || (terms_.request.queues > 1 && has_intruder(host_.ask_for_link(tap->ifindex), *tap)))
         return Setback::intruder;
     const auto &[tag, plan] = promised_.back();
@@ -92,7 +93,7 @@ std::optional<OpenTap> Attempt::create_next()
     return std::nullopt;
 }
 
-// Marked before the device is there for anybody to see.
+// Marks the name before the device exists, so that no program sees the device without its mark.
 std::optional<OpenTap> Attempt::create(const std::string &name)
 {
     const auto &request = terms_.request;
@@ -110,7 +111,7 @@ std::optional<OpenTap> Attempt::create(const std::string &name)
     }
 }
 
-// The reservation of the next tap. Only the first tap of a lease can have one.
+// The reservation for the next tap, or nullptr. Only the first tap of a lease can have one.
 const Reservation *Attempt::reservation() const
 {
     const bool may_have_one = taps_.empty() && rule_of(next_rule()).reservable && !terms_.request.label.empty();
@@ -144,7 +145,7 @@ std::optional<Attempt::Candidate> Attempt::next_free()
 bool Attempt::is_free(const PlannedTap &plan) const
 {
     const auto &state = host_.known_state();
-    // The view of the host does not have the lease's own taps yet.
+    // The known state of the host does not contain the lease's own taps yet.
     const auto is_own = [&](const Ipv4Prefix &prefix) {
         return std::ranges::any_of(promised_, [&](const PromisedTap &tap) {
             return std::ranges::any_of(tap.plan.network.prefixes,
@@ -196,7 +197,8 @@ void Attempt::persist()
             try {
                 creator_.set_persistent(tap, false);
             } catch (const std::exception &) {
-                // It is deleted by its ifindex then, or by the next sweep as part of an incomplete lease.
+                // A tap that stays persistent is deleted later: by its ifindex in take_back(), or by the next sweep as
+                // part of an incomplete lease.
             }
         }
         throw;
@@ -207,7 +209,7 @@ void Attempt::take_back()
 {
     if (made_.empty())
         return;
-    taps_.clear(); // with their last descriptors the kernel deletes them
+    taps_.clear(); // the kernel deletes each non-persistent tap with its last descriptor
     const auto &state = host_.take_in_events();
     unmark_gone(state);
     std::vector<int> left;

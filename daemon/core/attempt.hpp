@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One try at a lease: finds indexes, makes and configures a tap for each, and takes all of it back unless it
-// was handed over.
+// One attempt to give a lease. An Attempt finds free indexes, then creates and configures a tap for each. Its
+// destructor deletes everything that was not handed over.
 
 #pragma once
 
@@ -22,35 +22,36 @@
 
 namespace qemutap {
 
-// Why a try is given up although nothing was refused.
+// Why an attempt is given up although the kernel refused nothing.
 enum class Setback {
-    exhausted,      // no index is free, as far as is known
-    reserved_taken, // the label's reserved index is not free, as far as is known
-    intruder,       // somebody attached to a tap before it had an owner
-    collision,      // somebody else took a subnet while its tap was made
+    exhausted,      // no index is free in the known state of the host
+    reserved_taken, // the label's reserved index is not free in the known state of the host
+    intruder,       // another process attached to a tap before the tap had its owner
+    collision,      // another program took a subnet while the attempt made its tap
 };
 
-// What all taps of a lease have in common.
+// The values that all taps of a lease share.
 struct Terms {
     std::string lease;
     uid_t uid = 0;
     TapRequest request;
     bool vhost = false;
-    std::string attendant; // of an attended lease
+    std::string attendant; // empty: the lease is not attended
     Moment now{};
 };
 
 class Attempt {
 public:
-    // All must outlive this; the table must not change meanwhile.
+    // All references must outlive this object. The table must not change while taps are added.
     Attempt(const AddressPlan &plan, const LeaseTable &table, const RecentIndexes &recent, TapCreator &creator,
             HostLinks &host, NameMarks &marks, Terms terms);
     Attempt(const Attempt &) = delete;
     Attempt &operator=(const Attempt &) = delete;
-    // What was not handed over is deleted, also where others got hold of it.
+    // Deletes every tap that was not handed over, even if another process has it open.
     ~Attempt();
 
-    // Makes the next tap: created, configured, up. Throws what the ports throw.
+    // Creates the next tap, configures it and brings it up. Returns the reason if the attempt must be given up, else
+    // nullopt. Throws what the ports throw.
     std::optional<Setback> add_tap();
 
     // The address rule of the next tap.
@@ -60,11 +61,13 @@ public:
         return taps_.empty() ? first : rule_of(first).further_taps;
     }
 
-    // Looks at all taps in the kernel's words. Throws TapError host_refused if one is not as promised.
+    // Compares every tap with what the kernel reports. Returns the reason if the attempt must be given up, else
+    // nullopt. Throws TapError host_refused if a tap differs from its promise.
     std::optional<Setback> verify();
 
-    // The taps' descriptors in their order for hold `fd`; for hold `name` none, and the taps are persistent.
-    // Throws what the ports throw, and has then handed over nothing.
+    // Hands the taps over. With hold `fd` it returns the taps' descriptors in the order of the taps. With hold `name`
+    // it makes the taps persistent and returns no descriptors. If it throws what the ports throw, nothing is handed
+    // over.
     std::vector<UniqueFd> hand_over();
 
 private:
@@ -90,11 +93,11 @@ private:
     HostLinks &host_;
     NameMarks &marks_;
     const Terms terms_;
-    PerRule<std::optional<IndexSearch>> searches_; // begun when the first tap needs one
+    PerRule<std::optional<IndexSearch>> searches_; // each begins when a tap first needs it
     bool reservation_tried_ = false;
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap
-    std::map<int, std::string> made_;   // by ifindex the names of all that was created and not handed over
+    std::map<int, std::string> made_;   // names by ifindex of the taps that exist and are not handed over
 };
 
 } // namespace qemutap

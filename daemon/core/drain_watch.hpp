@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether what was written to a socket is read on its other side. dbus-daemon stops reading from a connection of which
-// too much is undelivered, and says nothing: then the service looks alive and answers no caller.
-// A second counts if it passed without any sign of reading. Seconds, and not one time of ten: a freezer that stops both
-// sides for a minute is no reason to end.
+// Detects that the peer of a socket no longer reads. dbus-daemon stops reading from a connection when too much output
+// of that connection is undelivered, and it reports nothing. The service then looks alive, but it answers no caller.
+//
+// The watch counts the seconds in which it saw no sign of reading. It does not measure one span of ten seconds: a
+// freezer may stop both processes for a minute, and that is no reason to end.
 
 #pragma once
 
@@ -13,7 +14,7 @@ class DrainWatch {
 public:
     static constexpr unsigned limit_seconds = 10;
 
-    // How many bytes are unread now, as often as there is occasion.
+    // Records how many bytes are unread now. Call it at every occasion.
     void observe(int unread)
     {
         if (unread < unread_)
@@ -21,7 +22,7 @@ public:
         unread_ = unread;
     }
 
-    // The same when a second has passed; call it as long as is_waiting().
+    // Records how many bytes are unread after one second has passed. Call it once a second while is_waiting() is true.
     void tick(int unread)
     {
         const bool quiet = unread_ > 0 && unread >= unread_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Looked up each time and kept nowhere, so that what is told is what the kernel has at that moment.
+// Builds each description when a caller asks and stores none, so that it shows the kernel's state of that moment.
 
 #include "daemon/core/grants.hpp"
 
@@ -39,7 +39,7 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
         auto own = std::find_if(addresses.begin(), addresses.end(),
                                 [&](const HostAddress &address) { return address.local == planned; });
         if (own == addresses.end())
-            own = addresses.begin(); // given under other settings
+            own = addresses.begin(); // the tap was given under other settings
         if (own != addresses.end() && own->local.length != 0) {
             tap.gateway = own->local.address;
             tap.guest = guest_address(tap.gateway);
@@ -53,7 +53,7 @@ LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const Host
 std::vector<LeaseGrant> grants_of(const AddressPlan &plan, const LeaseTable &table, const HostState &state,
                                   std::optional<uid_t> uid)
 {
-    // Two can have one index: by different rules, or of a lease under other settings.
+    // Two leases can have the same index: their address rules differ, or one was given under other settings.
     std::vector<std::tuple<unsigned, std::string_view, const Lease *>> wanted;
     for (const auto &[id, lease] : table.leases())
         if (const auto &tag = table.tag(lease); !uid || tag.uid == *uid)

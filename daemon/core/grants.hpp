@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What callers are told of the leases there are: the table knows whose taps they are, the host what they have.
+// Builds the lease descriptions that callers receive. The lease table says whose taps they are. The host state says
+// which addresses they have.
 
 #pragma once
 
@@ -17,12 +18,13 @@
 
 namespace qemutap {
 
-// The addresses are those that a tap really has: the plan's if it has it, else what it was given under other settings;
-// none of a tap that somebody with root took them from. `lease` is of the table.
+// Describes one lease. `lease` must be in the table. The addresses are the ones that a tap really has: the planned ones
+// if it has them, else the ones that it was given under other settings. They are empty if a program with root rights
+// removed them.
 LeaseGrant grant_of(const AddressPlan &plan, const LeaseTable &table, const HostState &state, const std::string &id,
                     const Lease &lease);
 
-// Of one owner, or of all; by their first taps' indexes.
+// Describes the leases of one owner, or of all owners if `uid` is nullopt, in the order of their first taps' indexes.
 std::vector<LeaseGrant> grants_of(const AddressPlan &plan, const LeaseTable &table, const HostState &state,
                                   std::optional<uid_t> uid);
 

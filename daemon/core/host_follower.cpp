@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One changed link after the other, and then the marks of names that no tap has any more.
+// Applies one changed link after the other, then removes the marks of names that no tap has any more.
 
 #include "daemon/core/host_follower.hpp"
 
@@ -22,7 +22,7 @@ HostFollower::HostFollower(HostLinks &host, NameMarks &marks, std::function<Mome
 
 void HostFollower::follow(const HostState &state)
 {
-    std::vector<EndedTap> left; // their names
+    std::vector<EndedTap> left; // taps that no longer have these names
     for (const int ifindex : host_.take_changed_links())
         follow_link(state, ifindex, left);
     unmark_free(left);
@@ -48,7 +48,7 @@ void HostFollower::follow_link(const HostState &state, int ifindex, std::vector<
         return;
     left.push_back(*before);
     if (after) {
-        marks_.mark(after->name); // a program of root's renamed the device
+        marks_.mark(after->name); // a program with root rights renamed the device
         return;
     }
     if (before->tag.lease != attempted_lease_)
@@ -56,7 +56,7 @@ void HostFollower::follow_link(const HostState &state, int ifindex, std::vector<
     ending_.note_removed(std::move(*before));
 }
 
-// The next tap may have the name already.
+// Keeps the mark if a new tap already has the name.
 void HostFollower::unmark_free(const std::vector<EndedTap> &left)
 {
     for (const auto &tap : left)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps what the daemon knows of its taps equal to the host: the lease table, the endings, the settings to put back,
-// and the marks on names. Each method asks the kernel for something and takes in all changes that came with the answer.
+// Keeps the daemon's knowledge of its taps equal to the host: the lease table, the endings, the settings to put back,
+// and the marks on names. Each method queries the kernel and applies all changes that arrived with the answer.
 
 #pragma once
 
@@ -23,13 +23,13 @@ public:
     HostFollower(const HostFollower &) = delete;
     HostFollower &operator=(const HostFollower &) = delete;
 
-    // Each asks by the method of HostLinks with the same name.
+    // Each of these calls the method of HostLinks with the same name and applies all changes.
     void take_in_events() { follow(host_.take_in_events()); }
     void ask_for_link(int ifindex) { follow(host_.ask_for_link(ifindex)); }
     void ask_for_down_taps() { follow(host_.ask_for_down_taps()); }
     void ask_for_all_taps() { follow(host_.ask_for_all_taps()); }
     void dump_again() { follow(host_.dump_again()); }
-    // Takes in what a change of the caller's has made known, without asking.
+    // Applies the changes that HostLinks already knows, without a query. Call it after a change made through HostLinks.
     void take_in_known() { follow(host_.known_state()); }
 
     const HostState &state() const { return host_.known_state(); }
@@ -39,11 +39,11 @@ public:
     SettingsKeeper &keeper() { return keeper_; }
     const SettingsKeeper &keeper() const { return keeper_; }
 
-    // A lease that is not given yet (empty: none). The end of its taps leaves no memory: the last end of another user's
-    // tap is what counts for their indexes.
+    // Names the lease that is attempted and not given yet; empty: none. The end of its taps is not recorded in
+    // recent(): for their indexes, the last end of another user's tap must keep counting.
     void set_attempted_lease(std::string lease) { attempted_lease_ = std::move(lease); }
 
-    // Marks the names of all taps of the table and no others.
+    // Marks the names of all taps of the table, and removes this service's marks on all other names.
     void restore_marks();
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Bookkeeping of links, addresses and routes, and the overlap query over all their prefixes.
+// Stores links, addresses and routes, and finds overlaps among all their prefixes.
 
 #include "daemon/core/host_state.hpp"
 
@@ -12,7 +12,7 @@ namespace qemutap {
 namespace {
 
 constexpr unsigned longest_default = 1;
-constexpr std::uint32_t local_table = 255; // RT_TABLE_LOCAL: what addresses bring along
+constexpr std::uint32_t local_table = 255; // RT_TABLE_LOCAL: the kernel adds routes to it with each address
 
 } // namespace
 
@@ -39,13 +39,13 @@ unsigned PrefixSet::count(const Ipv4Prefix &network) const
 
 bool PrefixSet::overlaps_without(const PrefixSet &left_out, const Ipv4Prefix &prefix) const
 {
-    // Within: prefixes that begin inside. Only those that begin at its first address can be broader, and they overlap
-    // too.
+    // Look at the prefixes that begin inside `prefix`. A prefix that begins at the same first address may be broader,
+    // and it overlaps too.
     for (auto inside = counts_.lower_bound({prefix.first(), 0});
          inside != counts_.end() && inside->first.address <= prefix.last(); ++inside)
         if (inside->second > left_out.count(inside->first))
             return true;
-    // Around: at most one candidate of each length in use.
+    // Look at the prefixes that contain `prefix`: at most one candidate of each length in use.
     for (unsigned length = 0; length < prefix.length; ++length) {
         const auto around = Ipv4Prefix{prefix.address, length}.network();
         if (per_length_[length] != 0 && count(around) > left_out.count(around))

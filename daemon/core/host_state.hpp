@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What the host's network looks like, as far as decisions need it: links with their names and aliases, IPv4
-// addresses, IPv4 routes of all tables. Fed with changes by the edge that hears the kernel; answers which
-// names and prefixes are taken in time that does not grow with what is present.
+// The host's network as far as decisions need it: links with their names and aliases, IPv4 addresses, and the IPv4
+// routes of all tables. The netlink code passes changes to it. It finds out whether a name or a prefix is taken, in
+// time that does not grow with the number of links, addresses and routes.
 
 #pragma once
 
@@ -34,14 +34,14 @@ struct Link {
     std::uint32_t group = 0;
     MacAddress mac;
     bool up = false;      // IFF_UP
-    bool carrier = false; // IFF_LOWER_UP: somebody has a queue open
+    bool carrier = false; // IFF_LOWER_UP: a process has a queue open
     LinkSettings settings;
 
-    // Of kind tun and type tap; what follows is of such links only.
+    // True for a link of kind tun and type tap. Only such links have the members below.
     bool is_tap = false;
     std::optional<uid_t> tun_owner;
     bool persistent = false;
-    // Only of multi-queue taps, where the kernel counts them.
+    // Set for multi-queue taps only, and only if the kernel counts their queues.
     std::optional<unsigned> queues;
     unsigned disabled_queues = 0;
 
@@ -51,7 +51,7 @@ struct Link {
 struct HostAddress {
     int ifindex = 0;
     Ipv4Prefix local; // the address itself, with the length of its subnet
-    Ipv4Prefix peer;  // of a point-to-point link; else the same as local
+    Ipv4Prefix peer;  // the other end of a point-to-point link; else equal to local
 
     friend auto operator<=>(const HostAddress &, const HostAddress &) = default;
 };
@@ -59,7 +59,7 @@ struct HostAddress {
 struct HostRoute {
     std::uint32_t table = 0;
     Ipv4Prefix destination;
-    int oif = 0; // 0: none, or several
+    int oif = 0; // 0: no outgoing link, or several
     std::uint8_t tos = 0;
     std::uint32_t priority = 0;
     std::uint8_t type = 0;
@@ -68,13 +68,14 @@ struct HostRoute {
     friend auto operator<=>(const HostRoute &, const HostRoute &) = default;
 };
 
-// A multiset of prefixes that answers overlaps in both directions.
+// A multiset of prefixes that finds overlaps in both directions: prefixes inside a prefix, and prefixes that contain
+// it.
 class PrefixSet {
 public:
     void add(const Ipv4Prefix &prefix);
     void remove(const Ipv4Prefix &prefix);
     bool overlaps(const Ipv4Prefix &prefix) const { return overlaps_without({}, prefix); }
-    // True if a prefix would overlap although those of `left_out` were removed.
+    // True if a prefix would still overlap after the prefixes of `left_out` were removed.
     bool overlaps_without(const PrefixSet &left_out, const Ipv4Prefix &prefix) const;
 
 private:
@@ -88,20 +89,21 @@ private:
 class HostState {
 public:
     void link_changed(Link link);
-    // With its link a host loses the addresses of it and the routes through it, also of a link not known yet.
+    // Removes the link, its addresses and the routes through it. Removes the addresses and routes of a link that is not
+    // known, too.
     void link_gone(int ifindex);
     void address_added(const HostAddress &address);
     void address_gone(const HostAddress &address);
-    // A default route occupies nothing and is not kept, nor are its two halves, 0.0.0.0/1 and 128.0.0.0/1, by
-    // which a VPN goes before it (openvpn(8), --redirect-gateway def1).
+    // Ignores default routes: they occupy nothing. Also ignores the two halves of a default route, 0.0.0.0/1 and
+    // 128.0.0.0/1, which a VPN adds to take precedence over it (openvpn(8), --redirect-gateway def1).
     void route_added(const HostRoute &route);
     void route_gone(const HostRoute &route);
     void drop_routes();
 
-    // True if a route leaves through the link, or may: those through several links count for each.
+    // True if a route leaves through the link or may do so: a route through several links counts for every link.
     bool may_route_through(int ifindex) const;
 
-    // Of whoever: the taps that are down, of which the kernel does not tell everything.
+    // All taps that are down, of any owner. The kernel does not announce all changes of such taps.
     const std::set<int> &down_taps() const { return down_taps_; }
 
     const Link *link(int ifindex) const;
@@ -109,21 +111,22 @@ public:
     std::vector<HostAddress> addresses(int ifindex) const;
     const std::set<HostRoute> &routes() const { return routes_; }
 
-    // A device has this name, or this alternative name.
+    // True if a device has this name or this alternative name.
     bool name_taken(const std::string &name) const { return names_.count(name) != 0; }
-    // A name of a device is this and a number.
+    // True if a device has a name that is `prefix` followed by a number.
     bool numbered_name_taken(std::string_view prefix) const;
     bool has_route(const Ipv4Prefix &destination, int oif) const;
-    // An address or a route destination overlaps the prefix.
+    // True if an address or a route destination overlaps the prefix.
     bool occupied(const Ipv4Prefix &prefix) const { return prefixes_.overlaps(prefix); }
-    // An address on another link, or a destination of a route through another, overlaps the prefix.
+    // True if an address on another link, or the destination of a route through another link, overlaps the prefix.
     bool occupied_by_others(int ifindex, const Ipv4Prefix &prefix) const;
-    // What overlaps the prefix, in words for an error message: at most `most` of the broadest.
+    // Describes the addresses and routes that overlap the prefix, for an error message: at most `most`, the broadest
+    // first.
     std::vector<std::string> occupants(const Ipv4Prefix &prefix, std::size_t most) const;
 
-    // The links that changed, came or went since the last call, each once.
+    // Returns the links that were added, changed or removed since the last call, each once.
     std::set<int> take_changed() { return std::exchange(changed_, {}); }
-    // Takes the place of this state, as after a fresh dump: every link of either counts as changed.
+    // Replaces this state with a fresh dump. Every link of the old and of the new state counts as changed.
     void replace_with(HostState fresh);
 
 private:
