@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Two rounds: the second is over what the first put off.
+// Searches in two rounds: the second round returns the indexes that the first one put off.
 
 #include "daemon/core/index_search.hpp"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The order in which a lease's indexes are tried: from the label's start (the lowest without a label) once round the
-// range, and last those that another user had a short while ago, the one that ended first before the others. Reserved
-// indexes are not in it. Whether an index is free the caller decides.
+// The order in which a lease tries indexes. The search begins at the label's start index, or at the lowest index
+// without a label, and passes once through the range. It puts off the indexes that another user had a short while ago,
+// and returns them last, in the order in which their taps ended. It skips reserved indexes. The caller decides whether
+// an index is free.
 
 #pragma once
 
@@ -26,7 +27,7 @@ public:
     IndexSearch(const AddressPlan &plan, const RecentIndexes &recent, Profile profile, uid_t uid,
                 std::string_view label, Moment now);
 
-    // Each index once; nullopt: all were tried.
+    // Returns each index once, then nullopt.
     std::optional<unsigned> next();
 
 private:
@@ -38,7 +39,7 @@ private:
     IndexRange range_;
     unsigned start_;
     unsigned looked_at_ = 0;
-    std::vector<std::pair<Moment, unsigned>> put_off_; // when each ended, and the index
+    std::vector<std::pair<Moment, unsigned>> put_off_; // when its tap ended, and the index
     std::size_t put_off_tried_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Leases put together from tags, and the deadlines of idle ones.
+// Builds leases from the tags of taps, and keeps the deadlines of idle leases.
 
 #include "daemon/core/lease_table.hpp"
 
@@ -40,7 +40,8 @@ void LeaseTable::place(int ifindex, HeldTap tap, Moment now)
     if (taps_.count(ifindex) == 0) {
         const auto lease = leases_.find(tap.tag.lease);
         if (lease != leases_.end() && lease->second.taps.count(tap.tag.position) != 0) {
-            // Whatever this is, it is not the tap that was handed out, for as long as that one is there.
+            // Another tap has this position of the lease. While that tap exists, this link is not the tap that was
+            // handed out.
             turned_away_.emplace(ifindex, std::move(tap));
             return;
         }

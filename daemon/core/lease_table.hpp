@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The leases, read off the tags of the links. The table is derived: it is told of each link that changed, and a
-// fresh table, told of all links, would know the same leases. Only how long a lease has been idle it would count
-// from its own beginning.
+// The leases, as read from the tags of the links. The table is derived: the caller passes each changed link to it, and
+// a new table that received all links would contain the same leases. Only the idle times of leases would start again.
 
 #pragma once
 
@@ -21,10 +20,10 @@
 
 namespace qemutap {
 
-// A reading of CLOCK_BOOTTIME, which goes on during suspend: a laptop's leases end when they are due.
+// A reading of CLOCK_BOOTTIME. This clock runs during suspend, so a laptop's leases end when they are due.
 using Moment = std::chrono::nanoseconds;
 
-// Of live taps of ours: a static firewall table can match `iifgroup` with it.
+// The link group of this service's live taps. A static firewall table can match it with `iifgroup`.
 inline constexpr std::uint32_t live_group = 0x71746170;
 
 struct HeldTap {
@@ -34,29 +33,31 @@ struct HeldTap {
     bool persistent = false;
     bool up = false;
     std::uint32_t group = 0;
-    unsigned queues = 0; // attached, also those that are disabled; 0: the kernel does not count them
+    unsigned queues = 0; // attached queues, including disabled ones; 0: the kernel does not count them
 };
 
-// The tag of a link that is ours (I3): a tap, tagged, and the tag was written to this very link.
+// The tag of a link that belongs to this service (I3): the link is a tap, it has a tag, and the tag was written to this
+// very link. Else nullopt.
 std::optional<TapTag> own_tag(const Link &link);
 
 struct Lease {
     std::map<unsigned, int> taps;   // ifindex by position
-    std::optional<Moment> deadline; // when it ends if it stays idle; nullopt: it is in use, or has no timeout
+    std::optional<Moment> deadline; // when the lease ends if it stays idle; nullopt: it is in use, or has no timeout
 };
 
 class LeaseTable {
 public:
-    // `link` is nullptr when the link is gone.
+    // Takes in a link that changed. `link` is nullptr if the link no longer exists.
     void update(int ifindex, const Link *link, Moment now);
 
     const Lease *find(const std::string &id) const;
-    // Of a link that a lease of the table has.
+    // The tap with this ifindex. A lease of the table must have it.
     const HeldTap &tap(int ifindex) const { return taps_.at(ifindex); }
-    // nullptr: the link is no tap of ours.
+    // The tap with this ifindex; nullptr: no lease of the table has it.
     const HeldTap *find_tap(int ifindex) const;
     const std::unordered_map<std::string, Lease> &leases() const { return leases_; }
-    // The tag that all taps of a lease share but for position, index, ifindex and mac: that of its first tap.
+    // The tag of the lease's first tap. All taps of a lease share its fields, except position, profile, index, ifindex
+    // and mac.
     const TapTag &tag(const Lease &lease) const { return tap(lease.taps.begin()->second).tag; }
 
     bool index_leased(Profile profile, unsigned index) const
@@ -68,19 +69,20 @@ public:
     std::size_t tap_count(uid_t uid) const;
 
     bool has_attended() const { return !attended_.empty(); }
-    // The taps of the leases that end with this attendant.
+    // The taps of the leases that end when this attendant leaves the bus.
     std::set<int> attended_by(const std::string &attendant) const;
-    // The taps of attended leases whose attendant is none of these.
+    // The taps of the attended leases whose attendant is not in `present`.
     std::set<int> deserted(const std::set<std::string> &present) const;
 
-    // The leases whose idle timeout is over.
+    // The leases whose idle timeout has expired.
     std::set<std::string> idle_since_deadline(Moment now) const;
-    // When the next idle timeout is over without any link changing; nullopt: never.
+    // When the next idle timeout expires if no link changes before; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
 private:
-    // How many taps have each index, up to the highest that any had. A search asks for thousands in a row, which a
-    // vector answers out of a few cache lines; a tag's index has 16 bits.
+    // The number of taps with each index, up to the highest index that a tap has had. A search reads thousands of
+    // entries in a row, and a vector keeps them in a few cache lines. An index in a tag has 16 bits, which limits the
+    // size.
     using Indexes = std::vector<unsigned>;
 
     void place(int ifindex, HeldTap tap, Moment now);
@@ -90,7 +92,7 @@ private:
     void set_deadline(const std::string &id, Lease &lease, std::optional<Moment> deadline);
 
     std::unordered_map<int, HeldTap> taps_;
-    std::map<int, HeldTap> turned_away_; // their tags claim places that other taps have
+    std::map<int, HeldTap> turned_away_; // taps whose tags claim positions that other taps have
     std::unordered_map<std::string, Lease> leases_;
     PerRule<Indexes> indexes_;
     std::unordered_map<uid_t, std::size_t> taps_of_;

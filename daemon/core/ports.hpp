@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The two doors through which the core reaches the kernel: one creates taps, one sees and changes links.
-// Both throw std::system_error with the call and the device in the text when the kernel refuses, unless
-// said otherwise, and have then changed nothing that outlives the tap's descriptors. A third leads to programs
-// that choose among the host's taps.
+// The ports of the core. TapCreator creates taps. HostLinks reads and changes the host's links. NameMarks reaches other
+// programs that choose among the host's taps. If the kernel refuses a call, the methods of TapCreator and HostLinks
+// throw std::system_error with the call and the device in the text, unless their comments say otherwise. After such an
+// exception no change remains that outlives the tap's descriptors.
 
 #pragma once
 
@@ -22,25 +22,26 @@
 
 namespace qemutap {
 
-// Of the taps that we make. The ifindex is what can be chosen before a device exists, and so the only thing by
-// which udev, whose first look at a new device may come before its alias is written, can tell ours from others
-// (systemd/70-qemu-tapd.rules). The kernel counts up from 1 and never comes here. Decimal: udev's rules match text.
+// The range of the ifindexes of this service's taps. A program can choose an ifindex before the device exists. udev may
+// look at a new device before the service writes its alias. At that moment only the ifindex distinguishes this
+// service's taps from others (systemd/70-qemu-tapd.rules). The kernel counts up from 1 and never reaches this range.
+// The bounds are decimal because udev's rules match text.
 inline constexpr int first_own_ifindex = 1'700'000'000;
 inline constexpr int last_own_ifindex = 1'799'999'999;
 
-// A tap that exists while this does; closing the queues of one that is not persistent deletes it, with its
-// addresses and routes.
+// A tap that exists as long as this object. When the queues of a tap that is not persistent close, the kernel deletes
+// the tap with its addresses and routes.
 struct OpenTap {
     std::string name;
     int ifindex = 0;
     std::vector<UniqueFd> queues;
-    bool entered = false; // somebody else attached to it before it had its owner
+    bool entered = false; // another process attached to the tap before it had its owner
 };
 
-// How a tap is made.
+// The properties with which a tap is created.
 struct TapShape {
     unsigned queues = 1;  // above 1: IFF_MULTI_QUEUE
-    bool open_all = true; // a descriptor for each queue, else one
+    bool open_all = true; // true: a descriptor for each queue; false: one descriptor
     bool vnet = true;     // IFF_VNET_HDR
 };
 
@@ -48,18 +49,18 @@ class TapCreator {
 public:
     virtual ~TapCreator() = default;
 
-    // A new tap that is down and belongs to `owner` alone (I4). nullopt: the name is in use, by whatever it may be.
-    // Throws TapError tun_unavailable where there is no usable /dev/net/tun.
+    // Creates a tap that is down and belongs to `owner` alone (I4). Returns nullopt if the name is in use by any
+    // device. Throws TapError tun_unavailable if there is no usable /dev/net/tun.
     virtual std::optional<OpenTap> create(const std::string &name, uid_t owner, const TapShape &shape) = 0;
 
-    // Throws TapError vhost_unavailable where there is no usable /dev/vhost-net.
+    // Opens /dev/vhost-net `count` times. Throws TapError vhost_unavailable if there is no usable /dev/vhost-net.
     virtual std::vector<UniqueFd> open_vhost(unsigned count) = 0;
 
     virtual void set_persistent(const OpenTap &tap, bool persistent) = 0;
 };
 
-// A deletion that has begun and that the kernel does not end while a process uses one of its links. The links are gone
-// from the host, but not from the kernel's memory.
+// A deletion that has begun, and that the kernel does not finish while a process uses one of the links. The links are
+// removed from the host, but still occupy the kernel's memory.
 struct Undeleted {
     uid_t owner = 0;
     std::size_t links = 0;
@@ -70,65 +71,70 @@ class HostLinks {
 public:
     virtual ~HostLinks() = default;
 
-    // All of these return the same object, which is valid as long as this port.
+    // All methods that return a HostState return the same object. It is valid as long as this port.
 
-    // The host as it was at the last call of another method. Asks nothing.
+    // The host as of the last call of another method. Queries nothing.
     virtual const HostState &known_state() const = 0;
 
-    // Takes in all events that the kernel has queued: every change whose effect a call of ours could have seen.
+    // Takes in all events that the kernel has queued. The state then contains every change whose effect an earlier
+    // system call of this process could have seen.
     virtual const HostState &take_in_events() = 0;
 
-    // Takes in all events, then asks for one link.
+    // Takes in all events, then queries one link.
     virtual const HostState &ask_for_link(int ifindex) = 0;
 
-    // Takes in all events, then asks for every tap that is down: the kernel announces no change of such a tap's alias,
-    // group or alternative names.
+    // Takes in all events, then queries every tap that is down: the kernel does not announce changes of such a tap's
+    // alias, group or alternative names.
     virtual const HostState &ask_for_down_taps() = 0;
 
-    // Takes in all events, then asks for every tap: the kernel announces no change of most settings.
+    // Takes in all events, then queries every tap: the kernel does not announce changes of most settings.
     virtual const HostState &ask_for_all_taps() = 0;
 
-    // Takes in all events, then replaces the state by a fresh dump, unless the last dump is very recent.
+    // Takes in all events, then replaces the state with a fresh dump, unless the last dump is very recent.
     virtual const HostState &dump_again() = 0;
 
-    // The links that changed, came or went since the last call of this method, each once.
+    // Returns the links that were added, changed or removed since the last call, each once.
     virtual std::set<int> take_changed_links() = 0;
 
-    // The tag as alias, host-side MAC, and the settings of its profile (tap_settings); all before the link is up.
+    // Sets the tag as alias, the host-side MAC, and the settings of the tag's profile (tap_settings). Call it before
+    // the link is up.
     virtual void configure(const OpenTap &tap, const TapTag &tag, const MacAddress &mac) = 0;
-    // Puts back the settings that a tap of ours has by its profile, and asks for the tap again. Does nothing if the tap
-    // is gone.
+    // Puts back the settings that the profile of this service's tap requires, then queries the tap. Does nothing if the
+    // tap no longer exists.
     virtual void restore_settings(int ifindex) = 0;
-    // What the host has now. Does not throw.
+    // Returns the present values of the host-wide settings. Does not throw.
     virtual HostWideValues host_wide_values() = 0;
     virtual void add_address(const OpenTap &tap, const Ipv4Prefix &address) = 0;
-    // Up, and in the group live_group, in one step.
+    // Sets the tap up and moves it into the group live_group, in one step.
     virtual void bring_up(const OpenTap &tap) = 0;
-    // Of a tap that is up; it goes with the tap, and also when somebody sets that down. false: somebody has a route to
-    // this destination.
+    // Adds a route through a tap that is up. The kernel deletes the route with the tap, and also when a program sets
+    // the tap down. Returns false if a route to this destination exists.
     virtual bool add_route(const OpenTap &tap, const Ipv4Prefix &destination) = 0;
 
-    // Returns when the links are gone from the host, whatever their holders do (I6). All are taps of one owner: one
-    // that can't be deleted delays the end of the others. The caller has made sure that they are ours (I3).
+    // Deletes links and returns when they are removed from the host, whatever their holders do (I6). All must be taps
+    // of one owner, because a link that can't be deleted delays the end of the others. The caller must have checked
+    // that they belong to this service (I3).
     virtual void remove(const std::vector<int> &ifindexes, uid_t owner) = 0;
 
-    // The deletions that had not ended when events were last taken in.
+    // The deletions that had not finished when events were last taken in.
     virtual std::vector<Undeleted> undeleted() const = 0;
 };
 
-// Marks on the names of our taps, by which programs that take any tap whose name they like pass over them. Nothing
-// here throws, and no lease fails for want of a mark.
+// Marks on the names of this service's taps. Some programs take any tap whose name they accept, and the marks make them
+// skip these taps. No method throws, and no lease fails because a mark is missing.
 class NameMarks {
 public:
     virtual ~NameMarks() = default;
 
-    // Before a device of ours has the name. A second time it changes nothing.
+    // Marks a name. Call it before a device of this service has the name. A second call with the same name changes
+    // nothing.
     virtual void mark(const std::string &name) noexcept = 0;
 
-    // No device of ours has the name any more. Marks of others stay.
+    // Removes this service's mark from a name. Call it when no device of this service has the name any more. Marks of
+    // other programs stay.
     virtual void unmark(const std::string &name) noexcept = 0;
 
-    // Of our marks, those on these names and no others.
+    // Marks these names, and removes this service's marks from all other names.
     virtual void mark_only(const std::set<std::string> &names) noexcept = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Each index has the last end of a tap with it.
+// Keeps the last end of a tap for each index.
 
 #include "daemon/core/recent_indexes.hpp"
 

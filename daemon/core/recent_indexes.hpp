@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The last owner of each index, for a short while after its tap ended. A guest that restarts finds its address free,
-// although every user can compute a label that leads to it. This is memory and not state: after a restart of the
-// service it is empty, and nothing depends on it but the order in which free indexes are tried.
+// Remembers the last owner of each index for a short while after the end of its tap. A guest that restarts then finds
+// its address free, although every user can compute a label that leads to this address. The memory is empty after a
+// restart of the service. Only the order in which free indexes are tried depends on it.
 
 #pragma once
 
@@ -18,15 +18,16 @@
 
 namespace qemutap {
 
-// Long enough for a VM to restart, and for a host's update of QEMU.
+// Long enough for a VM to restart, and for an update of QEMU on the host.
 inline constexpr Moment recent_index_time = std::chrono::minutes{10};
 
 class RecentIndexes {
 public:
-    // A tap of this user's with this index ended. Each index has one entry, that of its last owner.
+    // Records the end of a tap of this user with this index. Each index has one entry, for its last owner.
     void note_end(Profile profile, unsigned index, uid_t uid, Moment now);
 
-    // When the tap ended, if another user than `uid` had the index within recent_index_time.
+    // When the index's tap ended, if its last owner is another user than `uid` and it ended within recent_index_time;
+    // else nullopt.
     std::optional<Moment> ended_of_another(Profile profile, unsigned index, uid_t uid, Moment now) const;
 
 private:
@@ -36,7 +37,7 @@ private:
     };
     using Ends = std::unordered_map<unsigned, End>;
 
-    PerRule<Ends> ends_; // the same index is another address by another rule
+    PerRule<Ends> ends_; // separate for each rule: the same index gives another address by another rule
 };
 
 } // namespace qemutap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One text for each reason.
+// Writes one text for each reason to refuse a lease.
 
 #include "daemon/core/refusal.hpp"
 

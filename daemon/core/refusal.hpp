@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What a caller is told who gets no lease, in words that say what stands in the way.
+// The errors for a caller that gets no lease. Each text names the reason.
 
 #pragma once
 
@@ -17,27 +17,28 @@
 
 namespace qemutap {
 
-// What counts against a limit.
+// The taps that count against a limit.
 struct TapCount {
     std::size_t held = 0;
-    std::size_t undeleted = 0; // gone from the host, but kept in the kernel by a process that uses them
+    std::size_t undeleted = 0; // removed from the host, but kept in the kernel by a process that uses them
 };
 
 TapError over_own_limit(uid_t uid, const TapCount &taps, unsigned limit, unsigned asked);
 TapError over_common_limit(const TapCount &taps, unsigned limit, unsigned asked);
-// So many deletions of the user's taps have begun and not ended.
+// `under_way` deletions of the user's taps have begun and not finished.
 TapError over_deletion_limit(uid_t uid, std::size_t under_way);
 
-// Others were in the way each time, at the devices or at their subnets.
+// In every attempt, another process attached to a new device, or another program took its subnet.
 TapError entered_each_time(int attempts);
 TapError collided_each_time(int attempts);
 
-// No index is left. `rule` is the address rule of the tap that there is no room for, `occupants` are some of what else
-// is there.
+// No index is free. `rule` is the address rule of the tap that needs an index. `occupants` describes some of the
+// addresses and routes in the rule's block.
 TapError pool_exhausted(const AddressPlan &plan, Profile rule, unsigned asked, std::size_t leased,
                         const std::vector<std::string> &occupants);
 
-// The index that is reserved for the caller's label is not free. `occupants` are of its subnet.
+// The index that is reserved for the caller's label is not free. `occupants` describes the addresses and routes in its
+// subnet.
 TapError reserved_index_taken(const AddressPlan &plan, const Reservation &reservation,
                               const std::vector<std::string> &occupants);
 

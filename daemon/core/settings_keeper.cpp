@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Rates and counts.
+// Limits how often settings are put back, and how often that is reported.
 
 #include "daemon/core/settings_keeper.hpp"
 
@@ -11,11 +11,11 @@ namespace qemutap {
 
 namespace {
 
-// One tap: ten times a second, and always once after the last change.
+// A tap is put back at most ten times a second, and always once after the last change.
 constexpr auto put_back_distance = std::chrono::milliseconds{100};
 constexpr auto retry_distance = std::chrono::seconds{1};
 constexpr auto report_distance = std::chrono::seconds{10};
-// Callers wait for the rest of a turn: switching IPv6 off takes the kernel a while where it was on.
+// Callers wait until the turn ends, and the kernel takes a while to switch IPv6 off on a tap.
 constexpr std::size_t most_in_a_turn = 64;
 
 } // namespace
@@ -61,7 +61,7 @@ void SettingsKeeper::put_back(const KeptTap &tap, const LinkSettings &found, con
     const bool mendable =
         std::any_of(still.begin(), still.end(), [&](std::size_t row) { return !is_tolerable(row, left); });
     if (mendable)
-        broken_[tap.ifindex].not_before = now + put_back_distance; // changed again meanwhile
+        broken_[tap.ifindex].not_before = now + put_back_distance; // another program has changed it again
     else if (!still.empty())
         unmendable_[tap.ifindex] = left;
     const auto rows = broken_settings(found, tap.profile);

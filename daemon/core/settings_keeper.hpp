@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Decides when the settings of which taps are put back, and what is reported of it (I10). A program that changes a
-// setting in a loop gets it put back some times a second and at its end, and a line of the log now and then.
+// Decides when each tap's settings are put back, and what is reported about it (I10). If a program changes a setting in
+// a loop, the setting is put back some times a second and once at the end, and the log gets a line now and then.
 
 #pragma once
 
@@ -17,16 +17,16 @@
 
 namespace qemutap {
 
-// Another program had changed a setting of a tap, and it is put back.
+// Another program changed a setting of a tap, and the service put it back.
 struct PutBack {
-    std::size_t row = 0; // of tap_settings
+    std::size_t row = 0; // the row of tap_settings
     std::string device;
     int promised = 0;
     int found = 0;
-    std::size_t more = 0; // other times that this setting was put back, on any tap, since the last report of it
+    std::size_t more = 0; // how many other times this setting was put back, on any tap, since its last report
 };
 
-// A tap as its settings are kept.
+// A tap whose settings are kept.
 struct KeptTap {
     int ifindex = 0;
     std::string name;
@@ -35,29 +35,29 @@ struct KeptTap {
 
 class SettingsKeeper {
 public:
-    // The settings of a tap as they are now.
+    // Records the present settings of a tap.
     void saw(const KeptTap &tap, const LinkSettings &settings);
     void forget(int ifindex);
 
-    // The taps whose turn it is to be put back, some at most; others follow.
+    // The taps to put back in this turn. Their number is limited; the others follow in later turns.
     std::vector<int> due(Moment now) const;
 
-    // One tap was put back. `found` is what it had before, `left` what it has now. `quietly`: not reported if the tap
-    // only lacked settings that version 0.1 did not know.
+    // Records that one tap was put back. `found` are its settings before, `left` its settings afterwards. With
+    // `quietly`, no report is made if the tap only lacked settings that version 0.1 did not know.
     void put_back(const KeptTap &tap, const LinkSettings &found, const LinkSettings &left, bool quietly, Moment now);
-    // One tap could not be put back.
+    // Records that one tap could not be put back.
     void failed(int ifindex, Moment now);
 
-    // When due() or take_reports() next has something; nullopt: not without news of a tap.
+    // When due() or take_reports() next returns something if no tap changes before; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
-    // Of each setting one at most in ten seconds.
+    // Returns the reports that are due: at most one in ten seconds for each setting.
     std::vector<PutBack> take_reports(Moment now);
 
 private:
     struct Broken {
         Moment not_before{};
-        bool given_up = false; // until something else wakes the daemon
+        bool given_up = false; // has no deadline: the next try comes when another event wakes the daemon
     };
     struct Reports {
         std::optional<PutBack> pending;
@@ -65,15 +65,16 @@ private:
     };
 
     std::map<int, Broken> broken_;
-    std::map<int, Moment> not_before_; // of taps that were put back a short while ago
+    std::map<int, Moment> not_before_; // for taps that were put back a short while ago
     std::map<int, LinkSettings> unmendable_;
     std::array<Reports, tap_settings.size()> reports_;
 };
 
-// Decides which harmful host-wide settings are reported: each when it is first seen, and again after it was good.
+// Decides which harmful host-wide settings are reported. Each is reported when it is first seen, and again when it
+// becomes harmful after it was good.
 class HostWideWatch {
 public:
-    // The rows of host_wide_settings to warn of.
+    // Returns the rows of host_wide_settings to warn about.
     std::vector<std::size_t> news(const HostWideValues &values);
 
 private:

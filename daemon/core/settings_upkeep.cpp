@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The rate of looks, and one tap put back after the other.
+// Limits how often all taps are queried, and puts back one tap after the other.
 
 #include "daemon/core/settings_upkeep.hpp"
 
@@ -12,8 +12,9 @@ namespace qemutap {
 
 namespace {
 
-// A look at the settings of a thousand taps takes ten milliseconds, and more where links come and go meanwhile. Looks
-// get a twentieth of all time, and after each event that wakes the daemon one comes within this distance.
+// A query of a thousand taps' settings takes ten milliseconds, and more while links are added and removed. These
+// queries get a twentieth of all time. After each event that wakes the daemon, a query follows within
+// longest_look_distance.
 constexpr int look_share = 20;
 constexpr Moment longest_look_distance = std::chrono::milliseconds{800};
 constexpr auto problem_distance = std::chrono::seconds{10};
@@ -26,7 +27,8 @@ SettingsUpkeep::SettingsUpkeep(HostFollower &follower, HostLinks &host, std::fun
       clock_{std::move(clock)}
 {}
 
-// If the last look is too recent, a later turn looks; after that one there is no look until an event wakes the daemon.
+// If the last query is too recent, a later turn makes the query. After that, none follows until an event wakes the
+// daemon.
 bool SettingsUpkeep::look_at_all()
 {
     const auto before = clock_();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps the settings of taps as promised (I10): looks at all taps as often as the time for it allows, puts back what
-// other programs changed, and collects what there is to report. SettingsKeeper decides which tap's turn it is.
+// Keeps the settings of taps as promised (I10). It queries all taps as often as the cost of the query allows, puts back
+// what other programs changed, and collects the reports. SettingsKeeper decides which taps are put back in a turn.
 
 #pragma once
 
@@ -17,7 +17,7 @@
 
 namespace qemutap {
 
-// What there is to report of the settings of taps and of the host.
+// The reports about the settings of taps and of the host.
 struct SettingsReport {
     std::vector<PutBack> put_back;
     std::vector<std::string> problems;
@@ -26,16 +26,16 @@ struct SettingsReport {
 
 class SettingsUpkeep {
 public:
-    // All must outlive this; `clock` reads CLOCK_BOOTTIME.
+    // All references must outlive this object; `clock` reads CLOCK_BOOTTIME.
     SettingsUpkeep(HostFollower &follower, HostLinks &host, std::function<Moment()> clock);
 
     SettingsReport keep();
 
-    // When keep() is due without any event; nullopt: never.
+    // When keep() is due if no event comes before; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
 private:
-    bool look_at_all(); // false: not now
+    bool look_at_all(); // false: no tap exists, or the last query is too recent
     void note_inherited();
     void put_back(int ifindex);
 
@@ -45,9 +45,9 @@ private:
     HostWideWatch host_wide_watch_;
     bool look_owed_ = false;
     bool first_look_ = true;
-    std::set<int> inherited_;      // taps of a predecessor that were not as promised at the first look
-    Moment next_look_{};           // not before
-    Moment next_problem_report_{}; // not before
+    std::set<int> inherited_;      // taps of a predecessor that are not put back yet
+    Moment next_look_{};           // earliest time of the next query of all taps
+    Moment next_problem_report_{}; // earliest time of the next report of a problem
 };
 
 } // namespace qemutap

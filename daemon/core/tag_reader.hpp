@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads the text of a tag from left to right. After the first mismatch every further read fails, so that a codec reads
-// all fields in a row and checks once at the end.
+// Reads the text of a tag from left to right. After the first mismatch every further read fails. A codec therefore
+// reads all fields in a row and checks once at the end.
 
 #pragma once
 
@@ -25,7 +25,7 @@ public:
         rest_.remove_prefix(std::min(text.size(), rest_.size()));
     }
 
-    // The text up to `end` or to the end of the tag; `end` itself stays.
+    // Reads up to `end` or to the end of the tag. Does not consume `end` itself.
     std::string_view until(char end)
     {
         const auto text = rest_.substr(0, rest_.find(end));
@@ -33,7 +33,7 @@ public:
         return text;
     }
 
-    // The value of ` key=value`.
+    // Reads ` key=value` and returns the value.
     std::string_view value(std::string_view key, char end = ' ')
     {
         expect(" ");

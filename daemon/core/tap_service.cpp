@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The order of work: how a lease is given and how leases end.
+// The steps by which a lease is given, and the steps by which leases end.
 
 #include "daemon/core/tap_service.hpp"
 
@@ -20,18 +20,19 @@ namespace qemutap {
 
 namespace {
 
-// A racer that attaches to a multi-queue tap in the instant before it has an owner costs one attempt.
+// A process that attaches to a multi-queue tap in the instant before the tap has its owner costs one attempt.
 constexpr int max_attempts = 16;
 constexpr std::size_t occupants_named = 5;
-// Of each lease it takes two; somebody with root may put back what we delete.
+// Each lease needs two rounds. A program with root rights may put back what a sweep deletes, so the number is limited.
 constexpr int max_sweep_rounds = 4;
-// Only somebody with root sets a tap of ours down; what they do to it then is seen within a second.
+// Only a program with root rights can set a tap of this service down. The service sees within a second what the program
+// then does to the tap.
 constexpr auto down_tap_look_distance = std::chrono::milliseconds{500};
-// The kernel ends a deletion within 20 ms, or somewhat later on a busy machine. Only one that takes longer than this
-// counts against a limit, so that a user at the limit can have a tap again at once after its release.
+// The kernel finishes a deletion within 20 ms, or somewhat later on a busy machine. Only a deletion that takes longer
+// than this counts against a limit. A user at the limit can therefore have a tap again at once after a release.
 constexpr auto overdue_age = std::chrono::seconds{2};
-// Many times what a caller causes who releases one tap after the other: the bound of what is begun before it is
-// overdue.
+// Limits the deletions that have begun and are not overdue yet. It is many times what a caller causes by releasing one
+// tap after the other.
 constexpr std::size_t max_deletions_per_user = 128;
 
 std::vector<Undeleted> undeleted_of(std::vector<Undeleted> all, uid_t uid)
@@ -55,11 +56,11 @@ bool lacks_index(Setback setback)
 
 } // namespace
 
-// Of one try: a lease, or why there is none.
+// The result of one attempt: a lease, or the reason why there is none.
 struct TapService::Outcome {
     std::optional<Acquired> acquired;
     std::optional<Setback> setback;
-    Profile profile = Profile::standard; // of the tap that the setback is of
+    Profile profile = Profile::standard; // the address rule of the tap that caused the setback
 };
 
 TapService::TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
@@ -99,7 +100,7 @@ void TapService::check_common_limit(unsigned count) const
         throw over_common_limit(all, limits_.max_taps, count);
 }
 
-// Empty where vhost is not to be used, or can't be and need not.
+// Returns an empty list if the request wants no vhost, or if vhost is unavailable and not required.
 std::vector<UniqueFd> TapService::open_vhost(const TapRequest &request)
 {
     if (!wants_vhost(request))
@@ -137,8 +138,8 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
             return std::move(*outcome.acquired);
         }
         profile = outcome.profile;
-        // What was heard errs on the side of "taken": the kernel drops some routes without a word. One fresh
-        // look decides.
+        // The known state may contain routes that no longer exist: the kernel deletes some routes without an event. One
+        // fresh dump decides.
         const auto before = std::exchange(setback, outcome.setback);
         if (lacks_index(*setback) && before == setback)
             break;
@@ -179,7 +180,7 @@ TapService::Outcome TapService::try_acquire(const Terms &terms)
     return outcome;
 }
 
-// A lease that was never given does not end either, so that no end is reported.
+// Drops the removed taps of the attempt: a lease that was never given has no end to report.
 void TapService::forget_attempt(const std::string &lease)
 {
     follower_.take_in_events();
@@ -257,7 +258,8 @@ std::optional<Moment> TapService::next_deadline() const
 std::vector<EndedTap> TapService::sweep()
 {
     follower_.ask_for_down_taps();
-    // A tap that went may have been a part of a lease whose rest must go too, and no later event announces that.
+    // A removed tap may have belonged to a lease whose other taps must be deleted too, and no later event announces
+    // that.
     for (int round = 0; round < max_sweep_rounds && remove_condemned(); ++round) {
     }
     return follower_.ending().report();
@@ -276,7 +278,7 @@ bool TapService::remove_condemned()
     return true;
 }
 
-// One deletion for each owner: no holder delays the end of another user's taps.
+// Starts one deletion for each owner, so that no holder delays the end of another user's taps.
 void TapService::remove_each(const std::map<uid_t, std::vector<int>> &by_owner)
 {
     std::exception_ptr problem;

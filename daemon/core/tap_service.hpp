@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The one place that puts the plan, the table and the ports together: gives a lease, ends leases, tells
-// what there is. It never waits between choosing an index and creating its device, so that one thread is the
-// proof that no two leases get the same one (I2); against the rest of the world the exclusive create is.
+// Gives leases, ends leases and describes them, from the plan, the table and the ports. It never waits between choosing
+// an index and creating the device. Its single thread therefore guarantees that no two of its leases get the same index
+// (I2). The exclusive creation of the device guarantees the same against all other programs.
 
 #pragma once
 
@@ -29,58 +29,61 @@ namespace qemutap {
 
 class TapService {
 public:
-    // `new_lease_id` gives 16 hex digits, other ones at each call; `clock` reads CLOCK_BOOTTIME.
+    // `new_lease_id` returns 16 hex digits, different ones at each call; `clock` reads CLOCK_BOOTTIME.
     TapService(AddressPlan plan, Limits limits, TapCreator &creator, HostLinks &host, NameMarks &marks,
                std::function<std::string()> new_lease_id, std::function<Moment()> clock);
 
     const AddressPlan &plan() const { return plan_; }
 
-    // For leases given from now on; the others stay as they are.
+    // Applies to the leases given from now on. Existing leases stay as they are.
     void reconfigure(AddressPlan plan, Limits limits);
 
-    // The marks of what there is, whatever a predecessor left of them. Only for who is alone in giving leases: another
-    // one's mark on a name that has no device yet would go.
+    // Makes the marks fit the existing taps, whatever marks a predecessor left. Call it only if no other process gives
+    // leases: it would remove that process's mark from a name that has no device yet.
     void restore_marks() { follower_.restore_marks(); }
 
-    // Throws TapError limit_exceeded if `count` taps more are too many for this user.
+    // Throws TapError limit_exceeded if `count` more taps are too many for this user.
     void check_own_limit(uid_t uid, unsigned count);
 
-    // All taps or none (I9): if it throws, what was made is deleted, whoever got hold of it. Throws TapError of
-    // what is named in the request, the limits, the pool and the devices; std::system_error if the kernel refused
-    // a step. `attendant` is the caller, and needed for an attended lease only (tap_tag.hpp); TapError failed if it
-    // can't be written down.
+    // Gives a lease with all its taps or throws (I9). Before it throws, it deletes everything that it made, even if
+    // another process has it open. Throws TapError for problems with the request, the limits, the pool and the devices,
+    // and std::system_error if the kernel refused a step. `attendant` is the caller, and only an attended lease needs
+    // it (tap_tag.hpp). Throws TapError failed if a tag can't hold this name.
     Acquired acquire(uid_t uid, const TapRequest &request, const std::string &attendant = {});
 
-    // Of one owner, or of all; by their first taps' indexes.
+    // Describes the leases of one owner, or of all owners if `uid` is nullopt, in the order of their first taps'
+    // indexes.
     std::vector<LeaseGrant> leases(std::optional<uid_t> uid);
-    // nullopt: there is no such lease.
+    // The owner of a lease; nullopt: there is no such lease.
     std::optional<uid_t> owner_of(const std::string &lease);
 
-    // Whether this attendant's leaving would end the lease.
+    // True if the lease ends when this attendant leaves the bus.
     bool is_attended_by(const std::string &lease, const std::string &attendant) const;
 
-    // Marks the lease's taps for the next sweep().
+    // Condemns the lease's taps: the next sweep() deletes them.
     void release(const std::string &lease);
 
-    // Whether there are attended leases. Then who left must be told, and once, after such telling began, who is there.
-    // Each marks what is over for the next sweep().
+    // True if there are attended leases. As long as it is true, the caller must watch which clients leave the bus, and
+    // pass each to attendant_left(). After it began to watch, it must call attendants_are() once with all clients on
+    // the bus. Both condemn the taps of the leases that are over: the next sweep() deletes them.
     bool has_attended() const { return follower_.table().has_attended(); }
     void attendant_left(const std::string &attendant);
     void attendants_are(const std::set<std::string> &present);
 
-    // Deletes in one go what was released, is over or incomplete; call it once a turn of the event loop.
-    // Returns the taps of ours that went since the last call, whoever deleted them.
+    // Deletes the taps of all leases that are released, over or incomplete. Call it once in a turn of the event loop.
+    // Returns the taps of this service that were removed since the last call, whichever program deleted them.
     std::vector<EndedTap> sweep();
 
-    // Puts back what other programs changed of our taps' settings (I10); call it once a turn of the event loop. All
-    // taps are looked at as often as the time that this takes allows.
+    // Puts back the settings of this service's taps that other programs changed (I10). Call it once in a turn of the
+    // event loop. It queries all taps as often as the cost of the query allows.
     SettingsReport keep_settings() { return upkeep_.keep(); }
 
-    // When sweep() or keep_settings() is due without any event; nullopt: never.
+    // When sweep() or keep_settings() is due if no event comes before; nullopt: never.
     std::optional<Moment> next_deadline() const;
 
-    // Whether the taps that there are need the service: leases may end in ways that ask for a sweep(), and settings are
-    // kept. The same for a deletion that has not ended: a successor would not know whom it counts against.
+    // True as long as the process must stay. It must stay while there are taps: leases may end in ways that need a
+    // sweep(), and settings must be kept. It must also stay while a deletion has not finished: a successor would not
+    // know whose limit the deletion counts against.
     bool needs_watching() const;
 
 private:

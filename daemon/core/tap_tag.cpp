@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Version 2: `qemu-tap2 k=value ...` in one order with single spaces. Keys are one letter, since an alias holds only
-// 255 bytes and networks will need some of them. A field that a lease does not have is left out:
+// Version 2 of the tag is `qemu-tap2 k=value ...` in a fixed order with single spaces. A key is one letter, because an
+// alias holds only 255 bytes and networks will need some of them. The text leaves out a field that a lease does not
+// have:
 //
 //     i lease id   t tap's position/count   x index (r: by runqemu's rule)   d ifindex (device)   u uid
 //     h hold, f or n   m MAC without colons   q queues   v vhost, 1 or absent   s idle timeout in seconds
@@ -24,7 +25,7 @@ namespace qemutap {
 namespace {
 
 constexpr std::string_view magic = "qemu-tap2";
-// dbus-daemon's unique names are shorter; a longer one would not have fitted the longest tag of version 1.
+// dbus-daemon's unique names are shorter. A longer name would not have fitted into the longest tag of version 1.
 constexpr std::size_t max_unique_name = 14;
 constexpr std::size_t bus_digits = 8;
 constexpr std::uint64_t latest_birth = std::numeric_limits<std::uint32_t>::max(); // 136 years after boot
@@ -52,14 +53,14 @@ std::optional<MacAddress> mac_of(std::string_view hex)
     return MacAddress::parse(text);
 }
 
-// Rules that version 1 left to its writer: these fields belong to some holds alone.
+// Checks the fields that only some holds have. Version 1 left these rules to the writer of a tag.
 bool fits_hold(const TapTag &tag)
 {
     const auto &rule = rule_of(tag.hold);
     return (rule.gives_descriptors || !tag.vhost) && (rule.ended_by_service || tag.idle_timeout_seconds == 0);
 }
 
-// Fields that only some leases have.
+// Reads the fields that only some leases have.
 void read_optional_fields(TagReader &reader, TapTag &tag)
 {
     if (reader.is_next("v")) {

@@ -45,18 +45,18 @@ struct TapTag {
     friend bool operator==(const TapTag &, const TapTag &) = default;
 };
 
-// A caller as its bus knows it: the unique name, `@`, and the first 8 hex digits of the bus's id, as in
-// `:1.23@5f0c9a1e`. The id tells this bus's `:1.23` from the `:1.23` of an earlier bus.
+// True if the text is a caller as its bus knows it: the unique name, `@`, and the first 8 hex digits of the bus's id,
+// as in `:1.23@5f0c9a1e`. The id distinguishes `:1.23` of this bus from `:1.23` of an earlier bus.
 bool is_attendant(std::string_view text);
 
-// Version 2, at most 255 bytes for every tag whose values are in their ranges.
+// Writes version 2. The text has at most 255 bytes for every tag whose values are in their ranges.
 std::string encode(const TapTag &tag);
 
 // Reads version 2 exactly as encode() writes it, and version 1 exactly as its daemons wrote it: a tag has one text in
-// each version. nullopt for every other text.
+// each version. Returns nullopt for every other text.
 std::optional<TapTag> decode_tag(std::string_view alias);
 
-// Version 1 alone.
+// Reads version 1 exactly as its daemons wrote it. Returns nullopt for every other text.
 std::optional<TapTag> decode_tag_version1(std::string_view alias);
 
 // True if the values are in the ranges that both versions share.

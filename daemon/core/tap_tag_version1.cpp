@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Version 1, which daemons before version 2 wrote: `qemu-tap1 key=value ...` in one order with single spaces, with all
-// keys but `attended`, which only attended leases have. It is read and never written.
+// Reads version 1 of the tag, which daemons before version 2 wrote: `qemu-tap1 key=value ...` in a fixed order with
+// single spaces. It has all keys except `attended`, which only attended leases have. The daemon never writes it.
 
 #include "common/mac_address.hpp"
 #include "common/number.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Counting who is there, and choosing who is next.
+// Counts the requests of each user, and chooses the next request to admit.
 
 #include "daemon/core/turnstile.hpp"
 
@@ -15,7 +15,7 @@ namespace qemutap {
 
 Turnstile::~Turnstile()
 {
-    // Taken out first: what they hold may let a pass go as it is destroyed, and then nobody must be next.
+    // Empty the queue first: destroying a waiting request may release a pass, and then no other request may start.
     const auto dropped = std::exchange(state_->waiting, {});
 }
 
@@ -100,8 +100,8 @@ void Turnstile::leave(const std::shared_ptr<State> &state, uid_t uid)
     --state->passing;
     --state->users.at(uid).passing;
     forget(*state, uid);
-    // One who is over as soon as let in leaves within this loop, which then goes on: not on a stack as deep as the
-    // queue is long.
+    // A request that ends as soon as it starts calls leave() within this loop. The loop then continues instead of the
+    // nested call, so that the depth of the stack does not grow with the length of the queue.
     if (std::exchange(state->letting_in_next, true))
         return;
     let_in_next(state);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Requests on their way through something slow that takes only so many at once, polkit or the hand-over of
-// descriptors: everyone waits behind one's own, one user alone does not fill the way, and what can wait is bounded
-// too (I8).
+// Queues requests for a slow operation that takes only a few at once: polkit, or the hand-over of descriptors. A user's
+// requests pass in their order. One user alone can't take all places, and the number of waiting requests is limited too
+// (I8). A request is present from enter() until it is over, and it passes from its start until then.
 
 #pragma once
 
@@ -19,33 +19,33 @@
 namespace qemutap {
 
 struct TurnstileLimits {
-    // On the way and waiting; beyond it a request is refused.
+    // Requests that pass or wait. A request beyond this limit is refused.
     unsigned present_per_user;
     unsigned present;
-    // On the way.
+    // Requests that pass.
     unsigned passing_per_user;
     unsigned passing;
     const char *awaited = "their authorisation";
 };
 
-// The bus lets one connection, ours, have 128 calls without an answer (dbus-daemon's
-// max_replies_per_connection) and refuses the next, whosever it is. Questions that a program answers and those
-// that wait for somebody to type a password share this number, but not the way. polkit answers one question after
-// the other: several of one user's there at once would gain that user nothing and keep all others waiting. A user
-// sees one prompt at a time: of several nobody could tell which password is for what.
+// dbus-daemon allows a connection 128 calls without an answer (max_replies_per_connection). It refuses the service's
+// next call, whichever user caused that call. Questions that a program answers and questions that wait for a typed
+// password share this number, but each kind has its own turnstile. polkit answers one question after the other: several
+// questions of one user at once would gain that user nothing and delay all other users. A user sees one prompt at a
+// time, because several prompts would not show which password is for which request.
 inline constexpr TurnstileLimits question_limits{128, 1024, 1, 64};
 inline constexpr TurnstileLimits prompt_limits{128, 1024, 1, 48};
-// The bus stops reading from a connection, ours, of whom 64 descriptors are undelivered (dbus-daemon's
-// max_incoming_unix_fds). An answer that hands a lease's descriptors over carries one, and is on the way until its
-// caller has taken them.
+// dbus-daemon stops reading from a connection while 64 descriptors of that connection are undelivered
+// (max_incoming_unix_fds). An answer that hands over a lease's descriptors carries one descriptor. It passes until its
+// caller has received the lease's descriptors.
 inline constexpr TurnstileLimits hand_over_limits{128, 1024, 4, 48, "the descriptors of a lease"};
 
 class Turnstile {
 public:
-    // Whoever has it is on the way; letting it go is having passed, and lets the next one start.
+    // The holder of a pass is a request that passes. Releasing the pass ends the request and lets the next one start.
     using Pass = std::shared_ptr<void>;
     using Start = std::function<void(Pass)>;
-    // For how long a request may wait, and what becomes of it then; `refuse` must not throw.
+    // How long a request may wait, and the function to call when that time is over. `refuse` must not throw.
     struct Patience {
         Moment until;
         std::function<void()> refuse;
@@ -56,19 +56,19 @@ public:
     {}
     Turnstile(const Turnstile &) = delete;
     Turnstile &operator=(const Turnstile &) = delete;
-    // Nobody starts after its end: those who still wait are dropped.
+    // Drops the requests that still wait: they never start.
     ~Turnstile();
 
-    // Whether nobody is on the way or waits.
+    // True if no request passes or waits.
     bool empty() const { return state_->users.empty(); }
 
-    // Calls `start`, now or when others have passed; it must not throw. Those of one user start in their
-    // order. Throws TapError limit_exceeded. Without `patience` a request waits as long as it takes.
+    // Calls `start`, now or after other requests have passed. `start` must not throw. Requests of one user start in
+    // their order. Without `patience` a request waits without limit. Throws TapError limit_exceeded.
     void enter(uid_t uid, Start start, std::optional<Patience> patience = std::nullopt);
 
-    // Refuses each request that has waited for long enough.
+    // Refuses each waiting request whose patience is over.
     void refuse_overdue(Moment now);
-    // When the next one has; nullopt: none that waits has an end of its patience.
+    // When the patience of the next waiting request is over; nullopt: no waiting request has a limited patience.
     std::optional<Moment> next_refusal() const;
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The comparison of a tap with its promise, one line each.
+// Compares a tap with its promise, one property after the other.
 
 #include "daemon/core/verify.hpp"
 
@@ -14,7 +14,7 @@ namespace qemutap {
 
 namespace {
 
-// Empty: the settings are as promised.
+// Describes the first setting that is not as promised; empty: there is none.
 std::string broken_setting(const Link &link, Profile profile)
 {
     if (const auto &off = link.settings["disable_ipv6"]; off && *off == 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Whether a tap is what was promised, before its name or its descriptors leave the daemon (I5).
+// Checks that a tap is as promised before its name or its descriptors leave the daemon (I5).
 
 #pragma once
 
@@ -18,10 +18,10 @@ struct PromisedTap {
     PlannedTap plan;
 };
 
-// What the host shows otherwise than promised, in words; empty: nothing.
+// Describes the first property of the tap that is not as promised; empty: there is none.
 std::string broken_promise(const HostState &state, const OpenTap &tap, const PromisedTap &promised);
 
-// Somebody attached a queue of their own to a multi-queue tap before it had an owner (I4).
+// True if another process attached a queue to a multi-queue tap before the tap had its owner (I4).
 bool has_intruder(const HostState &state, const OpenTap &tap);
 
 } // namespace qemutap
