@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// sendmsg(2) and recvmsg(2) with one control message.
+// Sends with sendmsg(2) and receives with recvmsg(2), with one control message each.
 
 #include "common/descriptor_passing.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The one table of outcomes.
+// One table gives each code its name on the bus, its exit status and its meaning.
 
 #include "common/error.hpp"
 
@@ -14,7 +14,7 @@ struct Outcome {
     ErrorCode code;
     const char *bus_name;
     int exit_status;
-    const char *meaning; // of the exit status, in --help and in the manual page
+    const char *meaning; // of the exit status, for --help and the manual page
 };
 
 constexpr std::array outcomes{

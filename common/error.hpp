@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The outcomes that a caller must tell apart. One table joins the code, its name on the bus and the exit
-// status of the client; the text beside a code says what was tried, on what, and why it failed.
-// Everything else that goes wrong is a std::system_error or another exception to pass on.
+// The outcomes that a caller must be able to distinguish. Each outcome has a code, a name on the bus and an exit status
+// of the client. The text of a TapError says what was tried, on what, and why it failed. All other failures are a
+// std::system_error or another exception to pass on.
 
 #pragma once
 
@@ -18,7 +18,7 @@ namespace qemutap {
 enum class ErrorCode {
     failed,
     invalid_argument,
-    service_unavailable, // the client's own: the daemon could not be reached
+    service_unavailable, // only the client throws it: it can't reach the daemon
     not_authorized,
     authority_unavailable,
     limit_exceeded,
@@ -52,7 +52,7 @@ int exit_status(ErrorCode code);
 // Each exit status of an error with its meaning in a few words, in the order of the statuses.
 std::vector<std::pair<int, std::string>> exit_status_meanings();
 
-// Of `run`, when the command can't be started: as env(1) and the shell have it.
+// Exit statuses of `run` and `runqemu` if the command can't be started. env(1) and the shell use the same.
 inline constexpr int exit_status_not_executable = 126;
 inline constexpr int exit_status_not_found = 127;
 

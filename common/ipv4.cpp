@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The text forms and the arithmetic of IPv4 addresses and prefixes.
+// Implements the text forms and the arithmetic of IPv4 addresses and prefixes.
 
 #include "common/ipv4.hpp"
 
@@ -22,7 +22,7 @@ std::optional<Ipv4Address> Ipv4Address::parse(std::string_view text)
 
 std::string Ipv4Address::text() const
 {
-    // Lists of leases are mostly addresses, and inet_ntop(3) takes five times as long: it goes through sprintf(3).
+    // Not inet_ntop(3): it uses sprintf(3) and takes five times as long, and lists of leases are mostly addresses.
     std::string text;
     for (const unsigned shift : {24U, 16U, 8U, 0U})
         text += std::to_string((value >> shift) & 0xff) + (shift == 0 ? "" : ".");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// IPv4 addresses and prefixes as values. The address plan, the view of the host and the guest's `ip=` all
-// compute with them; text forms follow inet_pton(3) and CIDR notation (RFC 4632).
+// IPv4 addresses and prefixes as values. The address plan, the view of the host and the guest's `ip=` compute with
+// them. The text forms are those of inet_pton(3) and of CIDR notation (RFC 4632).
 
 #pragma once
 
@@ -22,12 +22,12 @@ struct Ipv4Address {
     friend auto operator<=>(const Ipv4Address &, const Ipv4Address &) = default;
 };
 
-// `address` may have bits beyond `length`: a host's address within its subnet is such a prefix too.
+// A prefix, or a host's address with the length of its subnet: `address` may have bits set beyond `length`.
 struct Ipv4Prefix {
     Ipv4Address address;
     unsigned length = 0; // 0 to 32
 
-    // "192.168.0.0/16". Without a length: nullopt.
+    // Reads a text such as "192.168.0.0/16". nullopt: the text is not valid, or it has no length.
     static std::optional<Ipv4Prefix> parse(std::string_view text);
     std::string text() const;
 
@@ -36,7 +36,7 @@ struct Ipv4Prefix {
     Ipv4Address last() const;  // the broadcast address
     bool is_network() const { return address == first(); }
     Ipv4Prefix network() const { return {first(), length}; }
-    // True where one of the two holds the other: prefixes can't overlap in any other way.
+    // True if one of the two prefixes contains the other. Prefixes can't overlap in any other way.
     bool overlaps(const Ipv4Prefix &other) const;
 
     friend auto operator<=>(const Ipv4Prefix &, const Ipv4Prefix &) = default;

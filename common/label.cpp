@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The alphabet of labels. No <cctype>: the answer must not depend on a locale.
+// Checks labels without <cctype>: the answer must not depend on a locale.
 
 #include "common/label.hpp"
 

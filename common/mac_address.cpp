@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The text form of Ethernet addresses.
+// Reads and writes the text form of Ethernet addresses.
 
 #include "common/mac_address.hpp"
 

@@ -16,7 +16,8 @@ namespace qemutap {
 struct MacAddress {
     std::array<std::uint8_t, 6> bytes{};
 
-    // Six pairs of lower-case hex digits with colons, the one spelling that text() gives.
+    // Reads six pairs of lower-case hex digits with colons between them, which is the only form that text() writes.
+    // nullopt: the text has another form.
     static std::optional<MacAddress> parse(std::string_view text);
     std::string text() const;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Whole decimal numbers from text that came from outside: no sign, no space, no leading zero, nothing
-// behind them, so that every number has exactly one spelling.
+// Reads whole decimal numbers from outside text. A sign, a space, a leading zero or trailing text makes the text
+// invalid, so every number has exactly one spelling.
 
 #pragma once
 

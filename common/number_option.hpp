@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Numbers on command lines and in configuration files, with the one spelling of common/number.hpp: CLI11 by
-// itself takes "" for 0, "010" for 8 and "0x10" for 16.
+// Declares number options for command lines and configuration files, with the one spelling of common/number.hpp.
+// CLI11's own reader accepts "" as 0, "010" as 8 and "0x10" as 16.
 
 #pragma once
 
@@ -14,7 +14,7 @@
 
 namespace qemutap {
 
-// `number` has the default and is changed when the option is given.
+// Declares an option for a number. `number` holds the default; CLI11 changes it when the option is given.
 inline CLI::Option *add_number(CLI::App &app, const std::string &name, unsigned &number, const std::string &description)
 {
     const auto read = [&number, name](const std::string &text) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Quoting for people.
+// Escapes bytes so that no text can control a terminal or forge a line of the log.
 
 #include "common/quote.hpp"
 

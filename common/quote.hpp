@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Text of unknown origin made fit for one line: for the log, for error messages and for a terminal.
+// Makes text of unknown origin safe for one line of the log, of an error message or of a terminal.
 
 #pragma once
 
@@ -9,12 +9,12 @@
 
 namespace qemutap {
 
-// In double quotes; control bytes, quotes, backslashes and everything that is not ASCII as \xNN, and cut
-// after 80 bytes with "..." behind the closing quote.
+// Returns the text in double quotes. Control bytes, quotes, backslashes and all bytes that are not ASCII become \xNN. A
+// text longer than 80 bytes is cut, and "..." follows the closing quote.
 std::string quote(std::string_view text);
 
-// A text that is a message already, such as a library's: line breaks and other control bytes become spaces, what is
-// not ASCII \xNN.
+// Prepares a text that is already a message, such as a library's error, without quotes around it. Line breaks and other
+// control bytes become spaces; bytes that are not ASCII become \xNN.
 std::string one_line(std::string_view text);
 
 } // namespace qemutap

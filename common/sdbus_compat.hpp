@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// sdbus-c++ 1.2 (Debian 12) and 2.x (Debian 13) through one spelling: the differences between them that this
-// project meets are in this file; only the loop that pumps the connection asks QEMUTAP_SDBUS_2 as well, for 2.x
-// has one more descriptor to watch.
+// One spelling for sdbus-c++ 1.2 (Debian 12) and 2.x (Debian 13). This file holds the differences that this project
+// meets. The only other place that asks for QEMUTAP_SDBUS_2 is the loop that processes the connection, because 2.x has
+// one more descriptor to poll.
 
 #pragma once
 
@@ -31,9 +31,9 @@ using BusMethodName = sdbus::MethodName;
 using BusErrorName = sdbus::Error::Name;
 using BusInterfaceName = sdbus::InterfaceName;
 using BusMethodName = sdbus::MethodName;
-using BusReplyError = std::optional<sdbus::Error>; // what a reply handler is given first
+using BusReplyError = std::optional<sdbus::Error>; // the first argument of a reply handler
 
-// Absolute, CLOCK_MONOTONIC; UINT64_MAX: never.
+// The time at which the connection must be processed again, in microseconds of CLOCK_MONOTONIC. UINT64_MAX: never.
 inline std::uint64_t bus_deadline_usec(const sdbus::IConnection::PollData &poll)
 {
     return poll.timeout == std::chrono::microseconds::max() ? UINT64_MAX
@@ -45,21 +45,22 @@ inline bool process_pending(sdbus::IConnection &connection)
     return connection.processPendingEvent();
 }
 
-// The message that the handler of `object` is being called for, given to `use`.
+// Calls `use` with the message that a handler of `object` is processing.
 template <typename Use>
 auto with_current_message(const sdbus::IObject &object, Use use)
 {
     return use(object.getCurrentlyProcessedMessage());
 }
 
-// Until the slot ends, `callback` is given each message that fits the rule and that nobody waits for.
+// Calls `callback` for each message that matches the rule and that no other handler or pending call takes, until the
+// slot is destroyed.
 template <typename Callback>
 sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, Callback callback)
 {
     return connection.addMatch(rule, std::move(callback), sdbus::return_slot);
 }
 
-// Sends a call of which only matters when it is answered, or fails.
+// Sends a call without waiting. `answered` runs when the call is answered or fails; it does not learn which.
 template <typename Answered>
 void call_async(sdbus::IProxy &proxy, const sdbus::MethodCall &call, Answered answered)
 {

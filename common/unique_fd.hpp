@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A file descriptor that closes itself. Every descriptor of a tap is a claim on it (a tap that is not
-// persistent lives exactly as long as its descriptors), so none is ever held as a bare int.
+// A file descriptor that its destructor closes. Every open descriptor of a tap keeps the tap: the kernel deletes a tap
+// that is not persistent with its last descriptor. So no code holds a descriptor as a bare int.
 
 #pragma once
 
@@ -36,7 +36,7 @@ public:
     int get() const noexcept { return fd_; }
     explicit operator bool() const noexcept { return fd_ >= 0; }
 
-    // The caller owns the descriptor from here on.
+    // Gives the descriptor to the caller, which must close it.
     int release() noexcept { return std::exchange(fd_, -1); }
 
     void swap(UniqueFd &other) noexcept { std::swap(fd_, other.fd_); }
