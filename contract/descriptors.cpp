@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The order of a lease's descriptors, joined and split.
+// Joins and splits a lease's descriptors by their order.
 
 #include "contract/descriptors.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The descriptors that come with a grant, and their order: for each tap its queues, then its vhost descriptors.
-// The daemon joins and the client splits by the two functions here.
+// Defines the order of the descriptors that come with a grant: for each tap its queues, then its vhost descriptors. The
+// daemon joins them and the client splits them, each with a function of this file.
 
 #pragma once
 
@@ -13,17 +13,17 @@
 
 namespace qemutap {
 
-// The most that one lease has. The kernel lets the unread messages of a process hold as many descriptors as the process
-// may open (unix(7); 1024 without a unit), so 48 hand-overs of this size fit.
+// The most descriptors of one lease. The unread messages of a process may hold as many descriptors as the process may
+// open (unix(7); 1024 outside a unit), so at least 48 unread hand-overs of this size are possible.
 inline constexpr unsigned max_descriptors = 16;
 
-// With vhost each queue comes with a vhost descriptor.
+// The number of descriptors of a lease. With vhost each queue has a vhost descriptor too.
 constexpr unsigned descriptor_count(unsigned count, unsigned queues, bool vhost)
 {
     return count * queues * (vhost ? 2 : 1);
 }
 
-// The number of descriptors that come with this grant; 0 for hold `name`.
+// The number of descriptors that come with this grant. 0 for hold `name`.
 std::size_t granted_descriptors(const LeaseGrant &grant);
 
 // A lease as its caller receives it.
@@ -32,16 +32,17 @@ struct Acquired {
     std::vector<UniqueFd> descriptors{}; // in this file's order, closed on exec; none for hold `name`
 };
 
-// `queues` has the queues of one tap after the other, `per_tap` of each; `vhost` has as many descriptors, or none.
+// Puts the descriptors into this file's order. `queues` holds the queues tap by tap, `per_tap` for each tap. `vhost`
+// holds the same number of descriptors, or none.
 std::vector<UniqueFd> join_descriptors(std::vector<UniqueFd> queues, std::vector<UniqueFd> vhost, unsigned per_tap);
 
 // The descriptors of one tap, by their numbers in this process.
 struct TapDescriptors {
     std::vector<int> queues{};
-    std::vector<int> vhost{}; // as many as queues, or none
+    std::vector<int> vhost{}; // one for each queue, or none
 };
 
-// An element for each tap; none for hold `name`. The lease must have all descriptors of its grant.
+// Returns one element for each tap, and none for hold `name`. The lease must have all descriptors of its grant.
 std::vector<TapDescriptors> split_descriptors(const Acquired &acquired);
 
 } // namespace qemutap

@@ -19,12 +19,12 @@
 namespace qemutap {
 
 struct FieldRule {
-    // Of a number.
+    // The range of a field that is a number.
     std::uint64_t least = 0;
     std::uint64_t most = UINT64_MAX;
     // A second key that carries the same value. The client does not read it: older daemons do not write it.
     const char *second_key = nullptr;
-    bool in_environment = true; // `env` output has it
+    bool in_environment = true; // the `env` format has a variable for it
 };
 
 template <typename GrantType, typename ValueType>
@@ -39,7 +39,7 @@ struct Field {
 
     Wire get(const Grant &grant) const { return to_wire(grant.*member); }
 
-    // Returns false, and leaves the grant as it is, if `form` is no value that this field can have.
+    // Returns false and leaves the grant unchanged if `form` is not a valid value of this field.
     bool set(Grant &grant, Wire form) const
     {
         if constexpr (std::unsigned_integral<Wire> && !std::same_as<Wire, bool>)
@@ -66,7 +66,7 @@ inline constexpr std::tuple tap_fields{
     field(key_vhost, &TapGrant::vhost, {.in_environment = false}),
 };
 
-// A lease has its taps besides, under key_taps.
+// The fields of a lease without its taps, which are under key_taps.
 inline constexpr std::tuple lease_fields{
     field("lease", &LeaseGrant::lease),
     field(key_label, &LeaseGrant::label),

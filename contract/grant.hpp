@@ -21,7 +21,7 @@ namespace qemutap {
 struct TapGrant {
     std::string name{}; // of the host's device
     unsigned index = 0;
-    Ipv4Address gateway{}; // the host's address on the device; 0.0.0.0 after another program removed it
+    Ipv4Address gateway{}; // the host's address on the device; 0.0.0.0 if another program removed it
     Ipv4Address guest{};   // 0.0.0.0 if the gateway is
     unsigned prefix_length = 0;
     MacAddress mac{}; // the guest's

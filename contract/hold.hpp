@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of holds. A hold is how a lease is held: by descriptors of its taps, or by the names of their devices. Code
-// asks the row; a new hold is a new row.
+// The table of holds. A hold is the way in which a lease is held: by descriptors of its taps, or by the names of their
+// devices. Code reads the row of a hold; a new hold is a new row.
 
 #pragma once
 
@@ -17,13 +17,13 @@ struct HoldRule {
     Hold hold;
     std::string_view word;       // on the bus, on command lines and in tags of version 1
     std::string_view tag_letter; // in tags of version 2
-    // The caller gets the taps' descriptors, with vhost's where it asks for them. Else it gets names alone, and the
-    // program that opens a tap by its name chooses the frames' header.
+    // True: the caller gets the taps' descriptors, and vhost descriptors if it asks for them. False: the caller gets
+    // names only, and the program that opens a tap by its name chooses the header of frames.
     bool gives_descriptors;
-    // The devices outlive all descriptors. Else the kernel deletes a device with its last descriptor.
+    // True: the devices outlive all descriptors. False: the kernel deletes a device with its last descriptor.
     bool persistent;
-    // The service ends the lease: when it is released, after its idle timeout, when its attendant leaves the bus, and
-    // when one of its taps is gone. Else every tap ends by itself.
+    // True: the service ends the lease when a client releases it, when its idle timeout is over, when its attendant
+    // leaves the bus, or when one of its taps is gone. False: every tap ends by itself.
     bool ended_by_service;
 };
 

@@ -23,7 +23,7 @@ void require_range(const char *what, std::uint64_t value, std::uint64_t first, s
                std::to_string(last));
 }
 
-// A program that opens a tap by its name chooses by itself.
+// Refuses vhost "yes" and vnet off for hold `name`: a program that opens a tap by its name chooses both itself.
 void require_no_frame_choice(const TapRequest &request)
 {
     if (request.vhost == VhostChoice::required)

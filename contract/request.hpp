@@ -38,11 +38,11 @@ struct TapRequest {
     friend bool operator==(const TapRequest &, const TapRequest &) = default;
 };
 
-// Throws TapError invalid_argument that names the value and its range. Does not check the label: each reader of a
-// label does.
+// Throws TapError invalid_argument that names the value and its range. Does not check the label: each program that
+// reads a label checks it.
 void validate(const TapRequest &request);
 
-// True if the request asks for vhost descriptors, with "yes" or "auto", and one answer can carry them.
+// True if the request asks for vhost descriptors ("yes" or "auto") and one answer can carry them.
 bool wants_vhost(const TapRequest &request);
 
 } // namespace qemutap

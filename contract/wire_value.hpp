@@ -13,9 +13,10 @@
 
 namespace qemutap {
 
-// A string of D-Bus is UTF-8. Root may give a device a name that is not; such a name travels in quotes.
+// D-Bus strings are UTF-8, but root may give a device any bytes as its name. A text that is not ASCII gets the form of
+// quote().
 std::string to_wire(const std::string &text);
-// 0.0.0.0 is the empty string: another program removed the address from the device.
+// 0.0.0.0 becomes the empty string: another program removed the address from the device.
 std::string to_wire(const Ipv4Address &address);
 std::string to_wire(const MacAddress &mac);
 std::string to_wire(const Hold &hold);
@@ -32,7 +33,7 @@ inline bool to_wire(const bool &truth)
     return truth;
 }
 
-// Each returns false, and leaves `value` as it is, if the form is of no value.
+// Each returns false and leaves `value` unchanged if `form` is no valid text or number of that type.
 bool from_wire(std::string form, std::string &value);
 bool from_wire(const std::string &form, Ipv4Address &value);
 bool from_wire(const std::string &form, MacAddress &value);
