@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Networks, ports and taps of the plan, exclusions and reservations.
+// Computes the networks, ports and taps of the plan, and checks exclusions and reservations.
 
 #include "plan/address_plan.hpp"
 
@@ -16,7 +16,8 @@ namespace qemutap {
 
 namespace {
 
-// FNV-1a, 64 bit (draft-eastlake-fnv): spreads labels. Nothing depends on it being hard to invert.
+// FNV-1a, 64 bit (draft-eastlake-fnv). It spreads labels over the indexes. No guarantee depends on it being hard to
+// invert.
 std::uint64_t fnv1a(std::string_view text)
 {
     std::uint64_t hash = 0xcbf29ce484222325;

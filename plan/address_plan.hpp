@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The address plan: an index N names a network, its device, its addresses and its MACs. Everything here is a fixed
-// function of the settings, of an address rule and of N, so that no address is stored or negotiated.
+// The address plan: an index N determines a network, its device, its addresses and its MACs. All results depend only on
+// the settings, the address rule and N, so no address is stored or negotiated.
 
 #pragma once
 
@@ -23,20 +23,20 @@
 
 namespace qemutap {
 
-// A tap alone on an unnamed network, at port 0.
+// A tap that is alone on an unnamed network, at port 0.
 struct PlannedTap {
     std::string device;
-    std::string own_prefix{}; // the device's name without its number, where no other device may have it; else empty
+    std::string own_prefix{}; // the device's name without its number, if it belongs to this device only; else empty
     Network network{};
     Port port{};
-    std::optional<Ipv4Prefix> route{}; // to the guest, where the gateway's prefix does not hold it
+    std::optional<Ipv4Prefix> route{}; // to the guest, if the gateway's prefix does not contain it
 };
 
 class AddressPlan {
 public:
-    // `machine_byte` tells this machine's MACs from another's on the same bridge.
-    // Throws TapError invalid_argument that names the setting if no index is usable under the settings, or if a
-    // reservation has no usable index, or an index or a label that another reservation has.
+    // `machine_byte` keeps this machine's MACs different from those of other machines on the same bridge. Throws
+    // TapError invalid_argument that names the setting if no index is usable under the settings, if a reservation's
+    // index is not usable, or if another reservation has the same index or label.
     AddressPlan(PlanSettings settings, std::uint8_t machine_byte);
 
     const PlanSettings &settings() const { return settings_; }
@@ -49,7 +49,7 @@ public:
 
     Network network(Profile rule, unsigned index) const;
     Port port(const Network &network, unsigned position) const;
-    // `lease` is the id of the lease that the tap is for: some rules name devices by it.
+    // The tap at this index for the lease with the id `lease`: some rules put the id into device names.
     PlannedTap tap(Profile rule, unsigned index, std::string_view lease) const;
 
     bool is_excluded(const Network &network) const;
@@ -57,11 +57,11 @@ public:
     {
         return rule_of(rule).reservable && reserved_indexes_.contains(index);
     }
-    // nullptr: this user has no reservation with this label.
+    // The user's reservation for this label. nullptr: the user has none.
     const Reservation *reservation_of(uid_t uid, std::string_view label) const;
 
-    // Where the search for a free index begins: the same index for the same owner and label on every run, and the first
-    // one without a label.
+    // The index at which the search for a free one begins. It is the same for the same owner and label on every run.
+    // Without a label it is the first index.
     unsigned search_start(Profile rule, uid_t uid, std::string_view label) const;
 
 private:

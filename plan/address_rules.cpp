@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The rows, one for each value of Profile in its order.
+// The table's rows, one for each value of Profile in the order of the values.
 
 #include "plan/address_rules.hpp"
 
@@ -10,7 +10,8 @@ namespace qemutap {
 
 namespace {
 
-// Pairs of addresses in runqemu's network: the host's and the guest's, each with a prefix of its own.
+// The number of address pairs in runqemu's network. A pair is the host's address and the guest's, each with a prefix of
+// 32 bits.
 constexpr unsigned runqemu_pairs = 127;
 
 Ipv4Prefix runqemu_gateway(const Pool &, unsigned index)
@@ -18,17 +19,18 @@ Ipv4Prefix runqemu_gateway(const Pool &, unsigned index)
     return {.address = {runqemu_network.address.value + 2 * index + 1}, .length = 32};
 }
 
-// runqemu takes a prefix (OE_TAP_NAME) and finds the number after it, so the prefix ends in a letter. With a number of
-// three digits the name fits IFNAMSIZ. It is the lease's own, as runqemu takes any tap with the prefix.
+// runqemu takes a prefix (OE_TAP_NAME) and looks for a device with that prefix and a number, so the prefix ends in a
+// letter. The prefix belongs to one lease, because runqemu takes any tap with the prefix. With a number of three digits
+// the name fits IFNAMSIZ.
 std::string runqemu_device_prefix(const PlanSettings &, std::string_view lease)
 {
     constexpr std::size_t digits_of_lease = 8;
     return "rq" + std::string{lease.substr(0, digits_of_lease)} + "t";
 }
 
-// runqemu's guests take all of 192.168.7.0/24 for their own network, and each has a tap to itself: they reach each
-// other only where the host answers for the others (scripts/runqemu-ifup), which the kernel does only where it
-// forwards.
+// runqemu's guests treat all of 192.168.7.0/24 as their own network, but each guest is alone on its tap. They reach
+// each other only if the host answers ARP requests for the others (scripts/runqemu-ifup). The kernel answers only if it
+// forwards between the taps.
 constexpr std::array runqemu_settings{SettingOverride{.name = "proxy_arp", .value = 1}};
 
 constexpr std::array<AddressRule, address_rule_count> rules{{

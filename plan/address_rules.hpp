@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of address rules. A rule says how an index becomes a device name and addresses: `standard` is the rule of
-// qemu-tapd itself, `runqemu` the one that Yocto's runqemu demands of its taps (openembedded-core, scripts/runqemu and
-// scripts/runqemu-ifup). Code asks the row; a new rule is a new row.
+// The table of address rules. A rule derives a device name and addresses from an index. `standard` is qemu-tapd's own
+// rule. `runqemu` is the rule that Yocto's runqemu requires of its taps (openembedded-core, scripts/runqemu and
+// scripts/runqemu-ifup). Code reads the row of a rule; a new rule is a new row.
 
 #pragma once
 
@@ -26,7 +26,7 @@ struct IndexRange {
     unsigned size;
 };
 
-// A value that a tap setting has by this rule only.
+// A tap setting's value for this rule only, instead of the value in tap_settings.
 struct SettingOverride {
     std::string_view name;
     int value;
@@ -34,24 +34,24 @@ struct SettingOverride {
 
 struct AddressRule {
     Profile profile;
-    std::string_view tag_key;          // of the index in a tag
-    std::string_view tag_key_version1; // the same in a tag of version 1
-    unsigned highest_index;            // under any settings
-    Profile further_taps;              // the rule of a lease's other taps
-    bool reservable;                   // reservations and the pool's settings concern it
-    std::uint8_t mac_byte;             // the third byte of MACs at port 0
-    // Networks are cut from this block and not from the pool. An exclusion of exactly this block keeps other networks
-    // out of it and not these.
+    std::string_view tag_key;          // the key of the index in tags
+    std::string_view tag_key_version1; // the key of the index in tags of version 1
+    unsigned highest_index;            // the greatest index that any settings allow
+    Profile further_taps;              // the rule for the lease's taps after the first
+    bool reservable;                   // reservations and the pool's settings apply to this rule
+    std::uint8_t mac_byte;             // the third byte of the MACs at port 0
+    // This rule's networks are cut from this block instead of the pool. An exclusion of exactly this block keeps other
+    // networks out of the block, but allows this rule's.
     std::optional<Ipv4Prefix> own_block;
-    // No other device may have this rule's device prefix and a number.
+    // True: no other device may have a name of this rule's device prefix and a number.
     bool owns_device_prefix;
     std::span<const SettingOverride> settings;
 
     IndexRange (*indexes)(const Pool &pool);
     Ipv4Prefix (*gateway)(const Pool &pool, unsigned index);
-    std::vector<Ipv4Prefix> (*prefixes)(const Pool &pool, unsigned index); // of a network
+    std::vector<Ipv4Prefix> (*prefixes)(const Pool &pool, unsigned index); // the prefixes that a network takes
     std::string (*device_prefix)(const PlanSettings &settings, std::string_view lease);
-    // Why no index is free for a lease of `asked` taps.
+    // The text that says why no index is free for a lease of `asked` taps.
     std::string (*no_free_index)(const Pool &pool, unsigned asked);
 };
 
@@ -60,7 +60,7 @@ inline constexpr std::size_t address_rule_count = 2;
 const AddressRule &rule_of(Profile profile);
 std::span<const AddressRule, address_rule_count> address_rules();
 
-// One value for each rule.
+// Holds one value for each rule.
 template <typename T>
 class PerRule {
 public:
@@ -71,7 +71,7 @@ private:
     std::array<T, address_rule_count> values_{};
 };
 
-// "1 tap", "2 taps".
+// Returns "1 tap", "2 taps" and so on.
 std::string taps_in_words(std::size_t count);
 
 } // namespace qemutap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Lines into words, and words into settings.
+// Splits the file's lines into words, and reads settings from the words.
 
 #include "plan/configuration.hpp"
 
@@ -39,7 +39,7 @@ Words words_of(std::string_view text)
     }
 }
 
-// Small letters, digits and dashes, beginning with a letter: CLI11 gives other keys meanings of its own.
+// True for small letters, digits and dashes after a first letter. CLI11 gives special meanings to other keys.
 bool is_key(std::string_view text)
 {
     return text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-_") == std::string_view::npos &&

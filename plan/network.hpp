@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A network: what taps are attached to, with the host's address on it. An unnamed network has one port and no bridge:
-// the tap itself carries the gateway.
+// A network is what taps are attached to; the host has an address on it, the gateway. An unnamed network has one port
+// and no bridge: the tap itself carries the gateway's address.
 
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The limits within which the settings of the pool make sense.
+// Checks the pool's settings against the limits within which they are usable.
 
 #include "plan/pool.hpp"
 
@@ -15,7 +15,7 @@ namespace qemutap {
 
 namespace {
 
-constexpr unsigned longest_prefix = 30; // a gateway and a guest between network and broadcast address
+constexpr unsigned longest_prefix = 30; // it leaves a gateway and a guest between the network and broadcast addresses
 constexpr std::size_t index_digits = 5;
 
 [[noreturn]] void refuse(const std::string &text)

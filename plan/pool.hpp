@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The pool: the block of addresses that subnets are cut from, each with an index.
+// The pool is the block of addresses that subnets are cut from. Each subnet has an index.
 
 #pragma once
 
@@ -11,18 +11,19 @@
 
 namespace qemutap {
 
-// Two bytes of a MAC hold the index.
+// A MAC has two bytes for the index.
 inline constexpr unsigned highest_index = 0xffff;
 
 class Pool {
 public:
-    // Throws TapError invalid_argument that names the setting if no index is usable under the settings.
+    // Takes the pool's part of the settings. Throws TapError invalid_argument that names the setting if no index is
+    // usable.
     explicit Pool(const PlanSettings &settings);
 
     const Ipv4Prefix &block() const { return block_; }
     unsigned prefix_length() const { return prefix_length_; }
 
-    // Both are usable. The last subnet of the block is not used: its broadcast address is the block's.
+    // The first and the last usable index. The block's last subnet is not usable: its broadcast address is the block's.
     unsigned first_index() const { return first_index_; }
     unsigned last_index() const { return last_index_; }
     unsigned size() const { return last_index_ - first_index_ + 1; }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The bytes of MACs: 52:54:PP:MM:NN:NN. MM is a byte of the machine id, NN:NN the network's index. PP is the address
-// rule's byte at port 0 (0 by the standard rule, 1 by runqemu's) and P + 1 at a further port P, so that no port of a
-// standard network meets a tap of runqemu's.
+// Makes MACs of the form 52:54:PP:MM:NN:NN for guests; the host's MAC has fe instead of 52. MM is a byte of the machine
+// id, NN:NN is the network's index. At port 0, PP is the address rule's byte (0 for the standard rule, 1 for
+// runqemu's). At a further port P, PP is P + 1, so no port of a standard network has the MAC of a runqemu tap.
 
 #include "plan/port.hpp"
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint8_t guest_byte = 0x52;
 constexpr std::uint8_t host_byte = 0xfe;
-constexpr std::uint8_t reserved_machine_byte = 0x12; // 52:54:00:12:34:xx are QEMU's and runqemu's own
+constexpr std::uint8_t reserved_machine_byte = 0x12; // QEMU and runqemu use 52:54:00:12:34:xx by default
 
 MacAddress mac(std::uint8_t first_byte, const MacSource &source)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A port: the place of one tap in a network. The position gives the guest's address and both MACs.
+// A port is the place of one tap in a network. Its position determines the guest's address and both MACs.
 
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace qemutap {
 
-// The third byte of a MAC has room for so many.
+// The third byte of a MAC has room for this many ports.
 inline constexpr unsigned max_ports = 253;
 
 struct Port {
@@ -21,14 +21,14 @@ struct Port {
     MacAddress host_mac{};
 };
 
-// The guest's address follows the gateway's: .2 at port 0 of a network whose gateway is .1.
+// The address of the guest at this port. It follows the gateway's: .2 at port 0 if the gateway is .1.
 Ipv4Address guest_address(Ipv4Address gateway, unsigned position = 0);
 
-// How many guests fit between the gateway and the broadcast address; 1 where the gateway has a prefix of its own.
+// The number of guests that fit between the gateway and the broadcast address. 1 if the gateway has a prefix of 32
+// bits.
 unsigned port_count(const Ipv4Prefix &gateway);
 
-// What a MAC is made from: `first_byte` 0x52 is the guest's and 0xfe the host's, which is above every address that a
-// bridge would take for its own (a bridge takes its lowest port's). `rule_byte` is the address rule's own.
+// The values that determine a MAC. `rule_byte` is the address rule's mac_byte.
 struct MacSource {
     std::uint8_t machine_byte = 0;
     std::uint8_t rule_byte = 0;
@@ -36,7 +36,9 @@ struct MacSource {
     unsigned position = 0;
 };
 
-// Injective on a host. Never 52:54:00:12:..., which QEMU and runqemu hand out.
+// Different sources on a host give different MACs. The guest's MAC begins with 0x52 and is never 52:54:00:12:..., which
+// QEMU and runqemu use. The host's MAC begins with 0xfe: a bridge takes the lowest MAC of its ports as its own, and
+// this one is above all usual MACs.
 MacAddress make_guest_mac(const MacSource &source);
 MacAddress make_host_mac(const MacSource &source);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of settings, and the text of each value.
+// The table of settings, with the reader and the writer of each value.
 
 #include "plan/settings.hpp"
 
@@ -41,7 +41,7 @@ unsigned require_number(std::string_view key, const std::string &text)
     return *number;
 }
 
-// A number is a uid, also one that the host does not know.
+// Returns the uid of a user's name or of a number. A number is valid even if the host has no user with this uid.
 uid_t require_user(const std::string &text)
 {
     if (const auto uid = parse_number<uid_t>(text); uid && *uid != static_cast<uid_t>(-1))
@@ -90,7 +90,7 @@ void set_reservations(const SettingRow &row, ServiceSettings &settings, const Wo
         settings.plan.reservations.push_back(require_reservation(words[i], words[i + 1], words[i + 2]));
 }
 
-// A row of one number, the `member` of a `group` of settings.
+// A row for a setting that is one number, the `member` of a `group` of settings.
 template <auto group, auto member>
 constexpr SettingRow number_row(std::string_view key, std::string_view help)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The comparison of a link's settings with the table.
+// Compares a link's settings with the table.
 
 #include "plan/tap_settings.hpp"
 

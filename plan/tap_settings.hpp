@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a guest may do to the host (I10), as one table: each per-device setting of a tap, its value, and how the kernel
-// shows it. A second table has the settings of the whole host that overrule a device's.
-// Documentation/networking/ip-sysctl.rst explains each.
+// Limits what a guest may do to the host (I10 of doc/promises.md). One table has each per-device setting of a tap, its
+// value, and how the kernel shows it. A second table has the settings of the whole host that overrule a device's.
+// Documentation/networking/ip-sysctl.rst explains each setting.
 
 #pragma once
 
@@ -19,28 +19,31 @@
 namespace qemutap {
 
 enum class SettingKind {
-    ipv4,          // IFLA_INET_CONF, to read and to write
-    ipv6,          // IFLA_INET6_CONF to read, /proc/sys to write
-    addr_gen_mode, // IFLA_INET6_ADDR_GEN_MODE, to read and to write
+    ipv4,          // read and written as IFLA_INET_CONF
+    ipv6,          // read as IFLA_INET6_CONF, written in /proc/sys
+    addr_gen_mode, // read and written as IFLA_INET6_ADDR_GEN_MODE
     multicast,     // the flag IFF_MULTICAST
 };
 
 struct TapSetting {
     SettingKind kind;
-    std::string_view name; // sysctl's, below the device
-    int value;             // where the tap's address rule has no other (AddressRule::settings)
-    // Taps of version 0.1 have it too; a tap that lacks only others comes from there.
+    std::string_view name; // the name in sysctl's folder of the device
+    int value;             // the promised value; the tap's address rule may have another (AddressRule::settings)
+    // Taps that version 0.1 made have this setting too. A tap that lacks only other settings was made by version 0.1.
     bool in_first_version = false;
-    // A tap is as promised without it while IPv6 is off there: a container's /proc/sys is often read-only.
+    // A tap without this setting is still as promised while its IPv6 is off: a container's /proc/sys is often
+    // read-only.
     bool optional_without_ipv6 = false;
 };
 
-// rp_filter keeps a guest to its subnet's addresses, arp_ignore from other taps' addresses; redirects would let it
-// steer the host; ignore_routes_with_linkdown keeps a dead tap's route from eating replies; route_localnet, proxy_arp,
-// accept_local and accept_source_route would let it reach what listens on 127.0.0.1, other networks of the host, and
-// send under the host's address. IPv6 is off: a Router Advertisement would take the host's default route. The two other
-// IPv6 settings hold if another program switches it on, until it is off again. Programs that ask all networks for names
-// (mDNS, LLMNR) leave devices without the flag MULTICAST alone; the kernel itself does not look at it.
+// rp_filter restricts a guest to addresses of its subnet. arp_ignore hides other taps' addresses from it. Redirects
+// would let it change the host's routes. ignore_routes_with_linkdown stops the route of a dead tap from taking replies.
+// route_localnet would let it reach services on 127.0.0.1, and proxy_arp other networks of the host. accept_local would
+// let it send under the host's address; accept_source_route would let it choose the route of its packets.
+// IPv6 is off: a Router Advertisement could replace the host's default route. The two other IPv6 settings protect the
+// host after another program switches IPv6 on, until it is off again.
+// Programs that send name queries to all networks (mDNS, LLMNR) skip devices without the flag MULTICAST. The kernel
+// itself ignores the flag.
 inline constexpr std::array tap_settings{
     TapSetting{.kind = SettingKind::ipv4, .name = "rp_filter", .value = 1, .in_first_version = true},
     TapSetting{.kind = SettingKind::ipv4, .name = "arp_ignore", .value = 1, .in_first_version = true},
@@ -57,7 +60,7 @@ inline constexpr std::array tap_settings{
     TapSetting{.kind = SettingKind::multicast, .name = "multicast", .value = 0},
 };
 
-// The row of this name; it must be one of the table's.
+// The row of the setting with this name. The table must have it.
 constexpr std::size_t setting_row(std::string_view name)
 {
     std::size_t row = 0;
@@ -66,13 +69,14 @@ constexpr std::size_t setting_row(std::string_view name)
     return row;
 }
 
-// The value that the setting must have on a tap by the rule.
+// The value that the setting must have on a tap of this address rule.
 int promised_value(const TapSetting &setting, Profile rule);
 
-// As sysctl(8) names it on this device, or ip-link(8) the flag.
+// The setting's full name on this device, as sysctl(8) writes it, or the flag's as ip-link(8) does.
 std::string full_name(const TapSetting &setting, const std::string &device);
 
-// What a link has, row by row. nullopt: the link has no such setting, as with IPv6 in a kernel without it.
+// The values that a link has, in the order of the rows. nullopt: the link has no such setting, for example IPv6 in a
+// kernel without it.
 struct LinkSettings {
     std::array<std::optional<int>, tap_settings.size()> values;
 
@@ -88,12 +92,14 @@ LinkSettings promised_settings(Profile rule);
 // The rows in which a link differs from the promise.
 std::vector<std::size_t> broken_settings(const LinkSettings &settings, Profile rule);
 
-// True if a tap with these settings is as promised although this row differs.
+// True if a tap with these settings is as promised although it differs in this row.
 bool is_tolerable(std::size_t row, const LinkSettings &settings);
 
-// The kernel combines net.ipv4.conf.all with the device's setting (include/linux/inetdevice.h): the greater one counts,
-// or either. accept_source_route needs both and is harmless. A redirect counts only from the gateway of a route through
-// the device it came by, and send_redirects is about the guest: neither is a way to the host while rp_filter is 1.
+// A setting of net.ipv4.conf.all that can weaken a tap's. The kernel combines it with the device's setting
+// (include/linux/inetdevice.h): for some settings the greater value counts, for others either one suffices. Settings
+// that are missing here do no harm. accept_source_route needs both values. The kernel accepts a redirect only from the
+// gateway of a route through the device on which it arrived, and send_redirects affects only the guest: neither gives a
+// way to the host while rp_filter is 1.
 struct HostWideSetting {
     std::string_view name;
     int harmful_from; // this value and greater ones
@@ -105,7 +111,7 @@ inline constexpr std::array host_wide_settings{
     HostWideSetting{"proxy_arp", 1, "the host answers a guest's ARP requests for addresses of its other networks"},
     HostWideSetting{"accept_local", 1, "a guest can send under its gateway's address"},
 };
-// Row by row; nullopt: it can't be read.
+// The values in the order of the rows. nullopt: the value can't be read.
 using HostWideValues = std::array<std::optional<int>, host_wide_settings.size()>;
 
 } // namespace qemutap
