@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A lease that a program holds by descriptors has no arguments for a second program.
+// Refuses a lease that a program holds by descriptors: a second program can't use these, so it has no arguments to
+// print.
 
 #include "client/verbs/args.hpp"
 

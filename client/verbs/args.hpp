@@ -13,7 +13,7 @@
 namespace qemutap {
 
 struct ArgsOptions {
-    std::string name; // a lease, a label or a tap
+    std::string name; // a lease's id, a label or a tap's name
     NicOptions nic;
     Format format = Format::qemu;
 };

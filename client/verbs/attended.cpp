@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// If this program is killed instead, the daemon sees its bus connection end and ends the lease.
+// If a signal kills this program, the daemon sees the end of its bus connection and ends the lease.
 
 #include "client/verbs/attended.hpp"
 
@@ -17,7 +17,8 @@ int run_attended(ManagerProxy &manager, const LeaseGrant &lease, const std::vect
     try {
         manager.release(lease.lease);
     } catch (const TapError &error) {
-        // `down` may have ended the lease before; any other lease that stays ends with this program.
+        // The verb `down` may have ended the lease before. The daemon ends any other lease that stays when this program
+        // ends.
         if (error.code() != ErrorCode::no_such_lease)
             std::fprintf(stderr, "qemu-tapctl: can't end lease %s: %s\n", lease.lease.c_str(), error.what());
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A command with a lease that is held by name and ends with the command.
+// Runs a command with a lease that is held by name and ends with the command.
 
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace qemutap {
 
-// Runs the command to its end, then releases the lease. Returns the command's end as supervise() does.
+// Runs the command to its end, then releases the lease. Returns the command's wait status as waitpid(2) reports it.
 int run_attended(ManagerProxy &manager, const LeaseGrant &lease, const std::vector<std::string> &words);
 
 } // namespace qemutap

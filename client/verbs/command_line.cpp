@@ -49,7 +49,7 @@ std::string exit_statuses()
     return text + "\nOnce run or runqemu has started its command, the status is the command's own.";
 }
 
-// CLI11's view of all verbs, and the variables that it fills.
+// All verbs as CLI11 sees them, and the variables that CLI11 fills.
 struct Parser {
     CLI::App app{"Gets TAP network devices for QEMU from qemu-tapd, without privileges."};
     std::vector<std::unique_ptr<VerbOptions>> options;
@@ -116,7 +116,8 @@ std::size_t most_names(const CLI::App &app)
     return most;
 }
 
-// `of` is the verb, or empty for options before one.
+// Finds the option that `word` names. `of` is the verb, or empty for options before a verb. Throws TapError
+// invalid_argument with a hint if there is no such option.
 const CLI::Option &option_named(const CLI::App &app, const std::string &of, Rest rest, const std::string &word)
 {
     const auto name = word.substr(0, word.find('='));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The distance of Damerau and Levenshtein, in the variant that moves each letter once (optimal string alignment).
+// Computes the distance of Damerau and Levenshtein, in the variant that moves each letter at most once (optimal string
+// alignment).
 
 #include "client/verbs/did_you_mean.hpp"
 
@@ -15,14 +16,15 @@ namespace {
 constexpr std::size_t longest = 64; // a longer word is no mistyped verb or option
 constexpr std::size_t shortest_beginning = 4;
 
-// A mistyped word of few letters is near to many others.
+// The greatest distance of a hint. It grows with the word's length, because a short word is near to many others.
 unsigned tolerance(std::string_view word)
 {
     constexpr std::size_t few = 5;
     return word.size() <= few ? 1 : 2;
 }
 
-// 0 for the beginning of a longer word, such as --idle for --idle-timeout.
+// The distance between a mistyped word and a known one. 0 if the word is the beginning of the known one, such as --idle
+// for --idle-timeout.
 unsigned distance(std::string_view word, std::string_view known)
 {
     return word.size() >= shortest_beginning && known.starts_with(word) ? 0 : edit_distance(word, known);

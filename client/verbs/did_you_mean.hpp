@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A hint for a word that is mistyped.
+// Makes a hint for a mistyped word.
 
 #pragma once
 
@@ -10,10 +10,11 @@
 
 namespace qemutap {
 
-// The least number of letters to insert, delete, replace or swap with a neighbour that makes `from` of `to`.
+// The least number of changes that turn `from` into `to`. A change inserts, deletes or replaces a letter, or swaps two
+// neighbours.
 unsigned edit_distance(std::string_view from, std::string_view to);
 
-// "; did you mean "up"?" with the known words that are nearest; empty if none is near.
+// Returns a text such as "; did you mean "up"?" with the nearest known words. Empty if no known word is near.
 std::string did_you_mean(std::string_view word, const std::vector<std::string> &known);
 
 } // namespace qemutap

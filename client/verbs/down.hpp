@@ -12,7 +12,7 @@
 namespace qemutap {
 
 struct DownOptions {
-    std::vector<std::string> names; // leases, labels or taps; empty with `all`
+    std::vector<std::string> names; // lease ids, labels or tap names; empty with `all`
     bool all = false;
 };
 

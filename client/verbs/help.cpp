@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One page describes all verbs, so the page is the same for each. Containers often have neither man(1) nor pages.
+// Opens one manual page that describes all verbs. Containers often have neither man(1) nor pages, so --help is the
+// alternative.
 
 #include "client/verbs/help.hpp"
 
@@ -26,7 +27,7 @@ public:
 
     std::unique_ptr<VerbCall> read(std::vector<std::string> /*rest*/) const override
     {
-        help_text(given_.verb); // refuses an unknown verb
+        help_text(given_.verb); // throws for an unknown verb
         return std::make_unique<CallWith<HelpOptions>>(given_);
     }
 

@@ -11,12 +11,12 @@
 namespace qemutap {
 
 struct HelpOptions {
-    std::string verb; // empty: the whole program
+    std::string verb; // empty: help for the whole program
 };
 
 extern const Verb help_verb;
 
-// Where man(1) or the page is not installed, prints the text of --help.
+// Opens the manual page in place of this program. If man(1) or the page is not installed, prints the text of --help.
 int perform(const HelpOptions &options);
 
 } // namespace qemutap

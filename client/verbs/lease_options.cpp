@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// An option means the same with each verb that has it, because it is declared and checked here.
+// Declares and checks the options that several verbs share, so that an option means the same in each verb.
 
 #include "client/verbs/lease_options.hpp"
 
@@ -26,7 +26,7 @@ namespace {
     throw TapError{ErrorCode::invalid_argument, text};
 }
 
-constexpr unsigned highest_nic = 999; // no guest has more
+constexpr unsigned highest_nic = 999; // more NICs than any guest has
 
 } // namespace
 

@@ -22,7 +22,8 @@ namespace qemutap {
 
 void add_no_ask_password(CLI::App &app, bool &ask_password);
 
-// The words as given. The functions below check them when all are known and throw TapError invalid_argument.
+// The words of the options, unchecked. The functions below check them after all options are parsed and throw TapError
+// invalid_argument.
 struct LeaseOptions {
     unsigned count = 1;
     unsigned queues = 1;
@@ -45,7 +46,7 @@ struct LeaseOptions {
     Format chosen_format() const;
 };
 
-// "90", "90s", "15min", "2h" or "1d" in seconds. nullopt for any other text, for 0 and for more than
+// Reads "90", "90s", "15min", "2h" or "1d" and returns seconds. nullopt for any other text, for 0 and for more than
 // max_idle_timeout_seconds.
 std::optional<std::uint64_t> parse_idle_timeout(std::string_view text);
 

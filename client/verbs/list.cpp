@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// One line for each tap, or JSON.
+// Prints one line for each tap, or JSON.
 
 #include "client/verbs/list.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A lease's id is unique; labels are not, and one may look like a tap's name.
+// Finds leases by name. A lease's id is unique. Labels are not, and a label may look like a tap's name.
 
 #include "client/verbs/resolve.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Which lease a person means by a lease's id, a label, or a tap's name.
+// Finds the lease that a person means by a lease's id, a label or a tap's name.
 
 #pragma once
 
@@ -13,12 +13,14 @@
 
 namespace qemutap {
 
-// Throws TapError no_such_lease, or invalid_argument where the name fits several leases (they are named).
+// Returns the lease with this id, else the one lease that has this tap or label. Throws TapError no_such_lease if there
+// is none, and invalid_argument with their ids if there are several.
 const LeaseGrant &resolve(const std::vector<LeaseGrant> &leases, const std::string &name);
 
-// For root, who sees everybody's: an id is that lease; else a lease of `own` that has this label or tap; else the tap
-// of another user, as a device's name is one device's; else another user's label. Throws as resolve() does, and names
-// the owners too.
+// Finds the lease for root, which sees the leases of all users. Takes the first match of: the lease with this id; a
+// lease of the user `own` with this label or tap; another user's lease with this tap, because a device's name is
+// unique; another user's lease with this label. Throws TapError no_such_lease if there is none, and invalid_argument
+// with their ids and owners if there are several.
 const LeaseGrant &resolve_for_root(const std::vector<LeaseGrant> &leases, uid_t own, const std::string &name);
 
 } // namespace qemutap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A result that a full disk swallows must not look like success.
+// Checks that a result is written: a full disk must not look like success.
 
 #include "client/verbs/result.hpp"
 

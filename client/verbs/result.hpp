@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The text that a verb writes: results to stdout, warnings to stderr.
+// Writes the results of a verb to stdout and its warnings to stderr.
 
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace qemutap {
 
-// Throws TapError failed if not all of the text reaches stdout.
+// Writes the text to stdout. Throws TapError failed if a part of it can't be written.
 void print_result(const std::string &text);
 
 void warn(const std::optional<std::string> &warning);

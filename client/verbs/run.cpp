@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// All that can be refused is refused before the lease is asked for.
+// Checks everything that can be refused before it asks for the lease.
 
 #include "client/verbs/run.hpp"
 
@@ -79,8 +79,8 @@ private:
     bool keep_environment_ = false;
 };
 
-// Continues as the user, apart from root's terminal, session, descriptors and keys. Where a relay stays at root's
-// terminal, the relay's process gets the end of the program as waitpid(2) reports it, and the program's gets nullopt.
+// Continues as the user, separated from root's terminal, session, descriptors and keys. If a relay stays at root's
+// terminal, this returns the program's wait status (waitpid(2)) in the relay's process and nullopt in the program's.
 std::optional<int> continue_as(const std::string &name, bool keep_environment)
 {
     const auto user = find_user(name);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Facts about the caller's command, and the words that the taps need in it.
+// Reads the caller's command and adds the words that connect it to the taps.
 
 #include "client/verbs/run_command.hpp"
 
@@ -22,14 +22,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// True if a guest may boot in the command: it has a kernel, a QEMU, or a script, which may have both.
+// True if the command may boot a guest: it has a kernel, a QEMU, or a script, which may have both.
 bool may_boot(const Words &command, const CommandFacts &facts)
 {
     return facts.has_kernel || !facts.machine.architecture.empty() || has_script_word(command) ||
            has_script_file(command);
 }
 
-// True if the caller may have NICs in a place that is not read here: a file of options, or a script that starts QEMU.
+// True if the command may have NICs that are not visible here: in a file of options, or in a script that starts QEMU.
 bool may_hide_nics(const Words &command, const CommandFacts &facts)
 {
     return facts.may_hide_nics ||
@@ -85,7 +85,7 @@ Words command_with_taps(const RunOptions &options, const Acquired &acquired, boo
     const unsigned first_nic = options.nic.first_nic.value_or(order.first);
     if (has_any && !order.is_certain && !options.nic.first_nic)
         warn(order_warning(first_nic, lease.taps.front().name));
-    // {{name}} becomes {name} in a command without placeholders too.
+    // A command without placeholders is filled too, because {{name}} must become {name}.
     auto filled = options;
     filled.command = with_placeholders(options.command, lease, descriptors, first_nic);
     return has_any ? filled.command : with_arguments_for_qemu(filled, lease, descriptors, has_warned);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The command of `run` as it is started: with its placeholders filled, or with arguments for QEMU added.
+// Makes the command that `run` starts: fills its placeholders, or adds arguments for QEMU.
 
 #pragma once
 
@@ -13,11 +13,12 @@
 
 namespace qemutap {
 
-// A warning for a command that learns nothing of its taps. Throws TapError invalid_argument where the command can't
-// work without them.
+// Returns a warning if the command gets no word about its taps. Throws TapError invalid_argument if the command
+// certainly can't work without one.
 std::optional<std::string> unreached_taps(const RunOptions &options);
 
-// Warns of what the guest may not find. After a warning of unreached_taps() advice on the guest is of no use.
+// Returns the command with its taps. Warns on stderr of addresses that the guest may not use. `has_warned`:
+// unreached_taps() has returned a warning, so advice on the guest is of no use.
 std::vector<std::string> command_with_taps(const RunOptions &options, const Acquired &acquired, bool has_warned);
 
 } // namespace qemutap

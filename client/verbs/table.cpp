@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A new verb is one more line here and one more file beside this one.
+// A new verb needs one line here and one file beside this one.
 
 #include "client/verbs/table.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The one list of verbs: --help, the errors and the tests of pages and completions take it from here.
+// The only list of verbs. --help, the errors and the tests of pages and completions use it.
 
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace qemutap {
 
-// In the order of --help and of the manual page.
+// All verbs in the order of --help and of the manual page.
 std::span<const Verb *const> all_verbs();
 
 } // namespace qemutap

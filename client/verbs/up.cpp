@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The lease outlives this program, so its description must reach the caller.
+// The lease outlives this program, so the program releases it if its description does not reach the caller.
 
 #include "client/verbs/up.hpp"
 
@@ -48,8 +48,8 @@ private:
     bool json_ = false;
 };
 
-// While one exists, signals that would end this program wait, and a write to a reader that has gone is an error
-// instead of a signal.
+// As long as the object exists, signals that would end this program stay pending. From its construction on, a write to
+// a closed pipe fails with an error instead of raising SIGPIPE.
 class SignalsHeld {
 public:
     SignalsHeld()
@@ -81,7 +81,7 @@ int perform(const UpOptions &options)
     if (options.user)
         become_user(find_user(*options.user), EnvironmentRule::login);
     ManagerProxy manager;
-    // A password agent would be the user's process at root's terminal.
+    // polkit's password agent would run as the user at root's terminal.
     const bool ask_password = options.ask_password && !options.user;
     const auto acquired = with_password_retry(manager, ask_password, [&] { return manager.acquire(options.request); });
     const SignalsHeld until_printed;

@@ -18,13 +18,13 @@ struct UpOptions {
     TapRequest request;
     NicOptions nic;
     bool ask_password = true;
-    std::optional<std::string> user; // root becomes this user, and the lease is this user's
+    std::optional<std::string> user; // root becomes this user, who then owns the lease
     Format format = Format::text;
 };
 
 extern const Verb up_verb;
 
-// Releases the lease if its description can't be printed.
+// Acquires the lease and prints its description. Releases the lease if the description can't be printed.
 int perform(const UpOptions &options);
 
 } // namespace qemutap

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The form of a verb of qemu-tapctl. Each verb has a file of its own in this folder that holds its options, its checks
-// and its action; table.cpp lists the verbs.
+// The form of a verb of qemu-tapctl. Each verb has a file of its own in this folder with its options, checks and
+// action. table.cpp lists the verbs.
 
 #pragma once
 
@@ -21,7 +21,7 @@ namespace qemutap {
 enum class Rest {
     own,       // names that the verb declares, or nothing
     command,   // another program's command: the first word that is no option begins it
-    arguments, // another program's arguments, which begin in the same way
+    arguments, // another program's arguments: the first word that is no option begins them
 };
 
 // A verb whose options are read and checked.
