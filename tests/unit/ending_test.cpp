@@ -32,6 +32,7 @@ Link tap(int ifindex, unsigned position, unsigned count, const std::string &leas
                      .ifindex = ifindex,
                      .uid = uid,
                      .hold = Hold::name,
+                     .mac = {},
                      .attendant = {},
                      .born_seconds = {},
                      .label = {}};
