@@ -143,7 +143,7 @@ bool comes_first(const Places &places)
     return places.search != MmioSearch::from_first_place || places.theirs_has_bus;
 }
 
-// True if tests have shown that the guest finds devices of one driver as comes_first() says.
+// True if the guest is known to find devices of one driver as comes_first() says.
 bool is_known(const Places &places)
 {
     if (!places.ours_on_mmio && !places.theirs_on_mmio)

@@ -17,10 +17,11 @@ struct Departure {
     pid_t relay = 0;        // in the program: the relay's process; 0 if there is no relay
 };
 
-// Without a terminal this moves the calling process into a session of its own. With one it forks. In the program's
-// process it returns at once, in a session of its own. The other process becomes the relay and stays in the caller's
-// session; there it returns when the program has ended. The relay keeps every descriptor that is open at the call, so
-// call it before opening any that the relay must not keep. Throws std::system_error.
+// If there is no terminal, the calling process gets a session of its own and continues. Otherwise, and if the kernel
+// refuses that session to it (setsid(2)), the process forks. In the new process, the program's, the function returns at
+// once, in a session of its own. The calling process becomes the relay and stays in its session; there the function
+// returns when the program has ended. The relay keeps every descriptor that is open at the call, so call it before
+// opening any that the relay must not keep. Throws std::system_error.
 Departure leave_session(const User &user);
 
 // Makes the kernel send SIGTERM to this process when its relay ends. A change of the user id cancels this, so call it

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// CLI11 reads the options. This file finds the place where another program's command begins, as env(1), sudo(8) and
-// systemd-run(1) do, and names the one word that is wrong, where CLI11 would name all words that are left.
+// Reads the options with CLI11. Finds the place where another program's command begins, as env(1), sudo(8) and
+// systemd-run(1) do. Names the one word that is wrong: CLI11 would name every word that it did not parse.
 
 #include "client/verbs/command_line.hpp"
 
@@ -29,7 +29,7 @@ using Words = std::vector<std::string>;
     throw TapError{ErrorCode::invalid_argument, text};
 }
 
-// The exit statuses, in lines of at most 100 columns.
+// The exit statuses and their meanings, in lines of at most 100 columns.
 std::string exit_statuses()
 {
     constexpr std::size_t columns = 100;
@@ -166,7 +166,7 @@ Split split(const CLI::App &app, const Verb &verb, Words words)
     return {.own = std::move(words), .rest = {}};
 }
 
-// False if CLI11 printed a text that the words ask for.
+// Parses the words. Returns false if CLI11 printed a text that the words ask for.
 bool parse(CLI::App &app, Words words)
 {
     try {

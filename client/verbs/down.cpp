@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Names are looked up among the leases that the caller may see; the daemon decides which the caller may end.
+// Looks names up among the leases that the caller may see. The daemon decides which of them the caller may end.
 
 #include "client/verbs/down.hpp"
 
@@ -44,7 +44,8 @@ std::string lease_named(const std::vector<LeaseGrant> &leases, const std::string
     try {
         return (::geteuid() == 0 ? resolve_for_root(leases, ::geteuid(), name) : resolve(leases, name)).lease;
     } catch (const TapError &error) {
-        // The list of an ordinary user lacks other users' leases. The id of one is passed on: the daemon asks polkit.
+        // An ordinary user's list has no leases of other users. The daemon gets an unlisted id all the same, and asks
+        // polkit.
         if (error.code() != ErrorCode::no_such_lease || !is_lease_id(name))
             throw;
         return name;

@@ -18,7 +18,7 @@ struct DownOptions {
 
 extern const Verb down_verb;
 
-// Finds the lease of each name before it ends any.
+// Finds the leases of all names before it ends the first one.
 int perform(const DownOptions &options);
 
 } // namespace qemutap

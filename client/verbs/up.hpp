@@ -18,7 +18,7 @@ struct UpOptions {
     TapRequest request;
     NicOptions nic;
     bool ask_password = true;
-    std::optional<std::string> user; // root becomes this user, who then owns the lease
+    std::optional<std::string> user; // root becomes this user; the lease belongs to this user
     Format format = Format::text;
 };
 

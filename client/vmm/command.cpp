@@ -212,8 +212,8 @@ CommandFacts look_at(const std::vector<std::string> &command)
             std::find(options_without_value.begin(), options_without_value.end(), *option) !=
                 options_without_value.end())
             continue;
-        // A wrapper's option before QEMU may have no value. Skipping the next word does no harm to QEMU's options,
-        // because the word after such an option is QEMU's name, which has no dash.
+        // A wrapper's option before QEMU may have no value. Skipping a word does no harm then: the word is another
+        // wrapper's, or it is QEMU's name, which note_program() reads below.
         const std::string_view value = command[++i];
         note_program(value, facts.machine);
         if (*option == "kernel")

@@ -26,7 +26,7 @@ namespace qemutap {
 bool has_placeholders(const std::vector<std::string> &command, const TapRequest &request);
 
 // Checks a command with placeholders, to which `run` adds nothing. Returns a text that names a tap without a
-// placeholder. nullopt: each tap has a placeholder, or the lease has one, by which a program can find all taps.
+// placeholder. nullopt: each tap has a placeholder, or the command has {lease}, by which a program can find all taps.
 std::optional<std::string> carrier_problem(const std::vector<std::string> &command, const TapRequest &request);
 
 // Predicts for {cmdline} in which order the guest finds the NICs that the caller connected by placeholders. Assumes

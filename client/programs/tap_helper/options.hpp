@@ -11,7 +11,7 @@ namespace qemutap {
 
 struct HelperOptions {
     int socket;        // a connected Unix socket of the caller, which receives the descriptor
-    std::string label; // empty: none
+    std::string label; // empty: the lease has no label
 };
 
 // Reads the options. nullopt: the requested text (--help, --version) is printed to stdout and no work is left. Throws
