@@ -35,11 +35,12 @@ inline constexpr const char *key_columns = "columns";
 // taps.
 inline constexpr const char *key_taps = "taps";
 
-// The time that polkit has for an answer, with a question to a person and without one. A caller's own time limit must
-// be longer than the one that applies to its call.
+// The time that polkit has for an answer, in seconds. The first value applies if polkit may ask a person, the second if
+// not. A caller's own time limit must be longer than the value that applies to its call.
 inline constexpr std::uint64_t interactive_authorization_seconds = 300;
 inline constexpr std::uint64_t authorization_seconds = 20;
-// The time that a request for descriptors waits until earlier answers, of the same user or of all users, are received.
+// The time, in seconds, for which a request for descriptors waits until clients have received earlier answers of the
+// same user or of all users.
 inline constexpr std::uint64_t hand_over_seconds = 5;
 
 } // namespace qemutap

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The table of a tap's fields and the table of a lease's fields. A field that a caller sees has one row here; the
-// daemon's answers, the client's reading of them, JSON and shell variables follow the rows.
+// The table of a tap's fields and the table of a lease's fields. Each field that a caller sees has one row here. The
+// daemon's answers, the client's reader, JSON and shell variables all use the rows.
 // Tests compare doc/man/org.qemutap1.5 and dbus/org.qemutap1.xml with the rows.
 
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The form of a lease's id.
+// Checks the form of a lease's id.
 
 #include "contract/grant.hpp"
 

@@ -22,7 +22,7 @@ struct TapGrant {
     std::string name{}; // of the host's device
     unsigned index = 0;
     Ipv4Address gateway{}; // the host's address on the device; 0.0.0.0 if another program removed it
-    Ipv4Address guest{};   // 0.0.0.0 if the gateway is
+    Ipv4Address guest{};   // 0.0.0.0 if the gateway is 0.0.0.0
     unsigned prefix_length = 0;
     MacAddress mac{}; // the guest's
     unsigned queues = 1;
@@ -37,9 +37,9 @@ struct LeaseGrant {
     uid_t uid = 0;
     Hold hold = Hold::fd;
     std::uint64_t idle_timeout_seconds = 0; // 0: none
-    bool attended = false;                  // it ends with its caller's connection to the bus
+    bool attended = false;                  // the lease ends with its caller's connection to the bus
     std::vector<TapGrant> taps{};
-    std::optional<std::uint64_t> born_seconds{}; // CLOCK_BOOTTIME; nullopt: unknown
+    std::optional<std::uint64_t> born_seconds{}; // the time of its creation by CLOCK_BOOTTIME; nullopt: unknown
 
     friend bool operator==(const LeaseGrant &, const LeaseGrant &) = default;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The words for the address rules.
+// Converts address rules to words and back.
 
 #include "contract/profile.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The rules that give a lease's first tap its name and addresses. All other taps follow the standard rule.
+// The address rules. A rule gives a lease's first tap its name and addresses. All other taps follow the standard rule.
 
 #pragma once
 

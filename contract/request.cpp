@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The words of a request and the ranges of its values.
+// Converts a request's choices to words and back, and checks the ranges of its values.
 
 #include "contract/request.hpp"
 

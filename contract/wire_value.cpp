@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The text forms of values on the bus.
+// Converts values to their forms on the bus and back.
 
 #include "contract/wire_value.hpp"
 
