@@ -86,10 +86,10 @@ struct LinkSettings {
     friend bool operator==(const LinkSettings &, const LinkSettings &) = default;
 };
 
-// The settings of a tap that is as promised.
+// The settings that a tap of this address rule must have.
 LinkSettings promised_settings(Profile rule);
 
-// The rows in which a link differs from the promise.
+// The rows in which a link differs from promised_settings().
 std::vector<std::size_t> broken_settings(const LinkSettings &settings, Profile rule);
 
 // True if a tap with these settings is as promised although it differs in this row.
@@ -102,7 +102,7 @@ bool is_tolerable(std::size_t row, const LinkSettings &settings);
 // way to the host while rp_filter is 1.
 struct HostWideSetting {
     std::string_view name;
-    int harmful_from; // this value and greater ones
+    int harmful_from; // the least value that does harm
     std::string_view effect;
 };
 inline constexpr std::array host_wide_settings{
