@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The two sides of a lane: the daemon's, which never waits, and the child's, which does nothing else.
+// The two sides of a lane. The daemon's side never waits. The child's side does nothing but delete.
 
 #include "daemon/host/deletion_lane.hpp"
 
@@ -58,26 +58,26 @@ int result_of_deletion(std::optional<RouteRequests> &requests, std::uint32_t gro
     return 0;
 }
 
-// The daemon blocks the signals that it reads by descriptor, and so would its child.
+// The daemon blocks the signals that it reads by descriptor, and a child inherits the blocked set.
 void reset_signals()
 {
     struct sigaction usual {};
     usual.sa_handler = SIG_DFL;
     for (int number = 1; number < NSIG; ++number)
-        ::sigaction(number, &usual, nullptr); // of some it can't be changed
+        ::sigaction(number, &usual, nullptr); // fails for signals whose action can't be changed
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// false: the descriptors of the daemon's could not all be closed.
+// Closes all descriptors except `kept`. Returns false if it could not close all of them.
 bool keep_only(int kept)
 {
     return ::close_range(0, static_cast<unsigned>(kept) - 1, 0) == 0 &&
            ::close_range(static_cast<unsigned>(kept) + 1, ~0U, 0) == 0;
 }
 
-// Until the daemon closes its end, or is gone.
+// Deletes groups until the daemon closes its end of the socket or ends.
 void serve(int socket)
 {
     std::optional<RouteRequests> requests;
@@ -94,13 +94,13 @@ void serve(int socket)
     }
 }
 
-// By _exit(2): what the daemon does at its end is not the child's to do.
+// Ends by _exit(2): the child must not run what the daemon runs at its end.
 [[noreturn]] void be_child(int socket, pid_t daemon)
 {
     ::prctl(PR_SET_NAME, "qemu-tapd-del");
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     reset_signals();
-    // Above what a stray write to a standard stream could reach.
+    // Use a descriptor above the standard streams, so that a stray write to one of them can't reach the socket.
     const int kept = ::fcntl(socket, F_DUPFD_CLOEXEC, first_free_fd);
     if (kept < 0 || !keep_only(kept) || ::getppid() != daemon)
         ::_exit(1);
@@ -124,7 +124,8 @@ DeletionLane::DeletionLane()
     if (child_ == 0)
         be_child(childs.get(), daemon);
     end_ = UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, child_, 0U))};
-    // Without it the child's end would go unseen. Just started, it waits for its first order and ends for lack of one.
+    // Without a pidfd the daemon would not notice the child's end. The child waits for its first order, and ends when
+    // the daemon closes the socket.
     if (!end_) {
         const int error = errno;
         socket_ = UniqueFd{};
@@ -154,7 +155,7 @@ std::optional<int> DeletionLane::take_answer()
 
 bool DeletionLane::collect() const
 {
-    return ::waitpid(child_, nullptr, WNOHANG) != 0; // an error too: there is nothing to wait for
+    return ::waitpid(child_, nullptr, WNOHANG) != 0; // true after an error too: then there is no child to collect
 }
 
 } // namespace qemutap

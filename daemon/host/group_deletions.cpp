@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Lanes, busy and idle, and what each deletes for which owner.
+// Keeps the lanes, busy and idle, and the deletion and the owner that each busy lane works for.
 
 #include "daemon/host/group_deletions.hpp"
 
@@ -16,7 +16,7 @@ namespace qemutap {
 
 namespace {
 
-// Three releases in a row are deleted side by side without a fork. While more follow, those that are done are reused.
+// Three releases in a row are deleted in parallel without a fork. If more follow, lanes that are done are used again.
 constexpr std::size_t idle_lanes_kept = 3;
 
 } // namespace
@@ -72,7 +72,7 @@ std::shared_ptr<const GroupDeletions::Outcome> GroupDeletions::begin(std::uint32
     try {
         lane->child.order(group);
     } catch (...) {
-        retire(lane); // its child is gone; the next try gets another
+        retire(lane); // its child has ended; the next try uses another lane
         throw;
     }
     lane->deletion = std::move(deletion);
@@ -86,7 +86,7 @@ void GroupDeletions::take_answers()
         const auto answer = lane->child.take_answer();
         if (!answer)
             continue;
-        if (!lane->deletion) { // nothing was asked of it: it has ended
+        if (!lane->deletion) { // an idle lane can only report that its child has ended
             retire(lane);
             continue;
         }
@@ -98,7 +98,7 @@ void GroupDeletions::take_answers()
     retired_.remove_if([](const DeletionLane &child) { return child.collect(); });
 }
 
-// Never waited for: its end shows in events_, and the child is collected then.
+// Does not wait for the child. When the child ends, events_ becomes readable and take_answers() collects it.
 void GroupDeletions::retire(Lanes::iterator lane)
 {
     lane->child.dismiss();
@@ -107,7 +107,7 @@ void GroupDeletions::retire(Lanes::iterator lane)
     try {
         watch(retired_.back().end_fd());
     } catch (const std::system_error &) {
-        // It is collected with the next that shows.
+        // take_answers() collects this child when another event makes events_ readable.
     }
 }
 

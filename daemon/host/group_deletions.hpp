@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Deletes links by their group, in child processes. The kernel takes links out of the host in less than a millisecond,
-// says so (RTM_DELLINK) and frees its lock; it keeps the caller alone until no process uses them any more
-// (netdev_run_todo(), net/core/dev.c): 20 ms mostly, and for ever if a holder of a descriptor wants that. The daemon
-// neither waits for a child nor for its end. A busy child is never waited for either: the next deletion gets another.
+// Deletes links by their group, in child processes. The kernel removes the links from the host in less than a
+// millisecond, announces that (RTM_DELLINK) and releases its lock. Then it blocks only the requesting process until no
+// process uses the links (netdev_run_todo(), net/core/dev.c). This takes 20 ms in most cases, and for ever if a holder
+// of a descriptor wants that. The daemon waits neither for a child's answer nor for its end. If all children are busy,
+// the next deletion starts another.
 
 #pragma once
 
@@ -23,7 +24,7 @@ namespace qemutap {
 
 class GroupDeletions {
 public:
-    // The errno with which a deletion ended, 0 if it is done; nullopt: the kernel has not let its process go.
+    // The errno of a deletion, 0 on success; nullopt: the kernel still blocks its process.
     struct Outcome {
         std::optional<int> result;
     };
@@ -31,20 +32,20 @@ public:
     // Throws std::system_error.
     GroupDeletions();
 
-    // Starts the children that are kept for deletions to come, so that no deletion waits for a fork.
+    // Starts the children for future deletions, so that no deletion waits for a fork.
     void prepare();
 
-    // Begins the deletion of these links of one owner, which are all that is in the group. Throws std::system_error if
-    // it can't begin.
+    // Begins to delete these links of one owner. The group must contain these links and no others. Throws
+    // std::system_error if it can't begin.
     std::shared_ptr<const Outcome> begin(std::uint32_t group, uid_t owner, std::vector<int> ifindexes);
 
-    // Takes the answers that are here and collects the children that have ended.
+    // Takes the answers that have arrived and collects the children that have ended.
     void take_answers();
 
-    // Readable when there is something for take_answers().
+    // Readable when take_answers() has something to take.
     int fd() const { return events_.get(); }
 
-    // As of the last take_answers().
+    // Both report the state of the last take_answers().
     bool is_under_way(int ifindex) const;
     std::vector<Undeleted> undeleted() const;
 
@@ -67,7 +68,7 @@ private:
     void retire(Lanes::iterator lane);
     std::size_t idle_count() const;
 
-    UniqueFd events_; // epoll(7): the lanes' sockets, and the ends of the retired
+    UniqueFd events_; // epoll(7): the sockets of the lanes, and the pidfds of the retired children
     Lanes lanes_;
     std::list<DeletionLane> retired_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One request for what belongs together: alias, MAC and settings; the address; up and group; the route; the deletion of
-// many by their group.
+// Sends one request for each group of changes: alias, MAC and settings; the address; up and group; the route; the
+// deletion of many links by their group.
 
 #include "daemon/host/links.hpp"
 
@@ -37,7 +37,7 @@ namespace qemutap {
 
 namespace {
 
-// For thousands of links on a busy machine.
+// Enough for thousands of links on a busy machine.
 constexpr std::chrono::seconds longest_deletion{10};
 
 struct NlObjectDeleter {
@@ -115,7 +115,8 @@ void Links::restore_settings(int ifindex)
         return;
     const auto name = link->name;
     const auto broken = broken_settings(link->settings, tag->profile);
-    // A file opened under the name is that device's for good: a device that is renamed gets other ones.
+    // An open file of /proc/sys stays the file of the device that had the name when it was opened: a renamed device
+    // gets new files. So compare the name again after opening.
     const auto still_named = [&] {
         const auto *now = view_.ask_for_link(ifindex).link(ifindex);
         return now && now->name == name;
@@ -132,7 +133,7 @@ void Links::restore_settings(int ifindex)
     view_.ask_for_link(ifindex);
 }
 
-// Those that netlink has, with what else there is to change, in one request.
+// Sends the settings that netlink can change, together with `changes`, in one request.
 void Links::change_settings(int ifindex, rtnl_link &changes, Profile profile, const std::string &what)
 {
     for (std::size_t row = 0; row < tap_settings.size(); ++row)
@@ -149,8 +150,8 @@ void Links::change_settings(int ifindex, rtnl_link &changes, Profile profile, co
             requests_.perform(*change_request(ifindex, changes), what);
             return;
         } catch (const std::system_error &error) {
-            // Refused as a whole, before anything was changed: a kernel without IPv6, or a device with too small an
-            // MTU.
+            // The kernel refuses the whole request before it changes anything if it lacks IPv6 or the device's MTU is
+            // too small for IPv6.
             if (error.code() != std::errc::address_family_not_supported)
                 throw;
         }
@@ -158,8 +159,8 @@ void Links::change_settings(int ifindex, rtnl_link &changes, Profile profile, co
     requests_.perform(*without_ipv6, what);
 }
 
-// What can't be written to may be as it must be already: a container often has its /proc/sys to read only, and the
-// setting of its default device is how its host tells it that there is to be no IPv6.
+// A file that can't be written may have the right value already. In many containers /proc/sys is read-only, and the
+// host switches IPv6 off by the setting of the container's default device.
 void Links::write_ipv6_setting(const TapSetting &setting, const std::string &name, const StillNamed &still_named) const
 {
     const auto directory = proc_sys_ + "/net/ipv6/conf/" + name + "/";
@@ -168,7 +169,7 @@ void Links::write_ipv6_setting(const TapSetting &setting, const std::string &nam
     const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
     int error = file ? 0 : errno;
     if (error == ENOENT || !still_named())
-        return; // no IPv6 in this kernel; whether that is so is seen when the finished tap is looked at
+        return; // the kernel lacks IPv6 or the device was renamed; the check of the finished tap finds out
     if (file && ::write(file.get(), value.data(), value.size()) == static_cast<ssize_t>(value.size()))
         return;
     error = file ? errno : error;
@@ -202,7 +203,7 @@ void Links::add_address(const OpenTap &tap, const Ipv4Prefix &address)
     const auto request = require_object(rtnl_addr_alloc());
     rtnl_addr_set_ifindex(request.get(), tap.ifindex);
     require_libnl(rtnl_addr_set_local(request.get(), ipv4_object(address.address, address.length).get()), "an address");
-    // A lone address would be its own broadcast.
+    // A /32 would be its own broadcast address, and a /31 has none.
     if (address.length < 31)
         require_libnl(rtnl_addr_set_broadcast(request.get(), ipv4_object(address.last(), 32).get()), "an address");
     nl_msg *message = nullptr;
@@ -261,7 +262,8 @@ const HostState &Links::ask_for_down_taps()
     return view_.ask_for_down_taps();
 }
 
-// Those of the links that are then down and in the group; not those that are being deleted already, or are gone.
+// Sets links down and moves them into the group. Returns the ifindexes of these links. Skips links that are being
+// deleted or no longer exist.
 std::vector<int> Links::take_down(const std::vector<int> &ifindexes, std::uint32_t group)
 {
     std::vector<int> doomed;
@@ -279,8 +281,8 @@ std::vector<int> Links::take_down(const std::vector<int> &ifindexes, std::uint32
     return doomed;
 }
 
-// The kernel takes links out of the host, and says so, before it waits for those who use them: no holder of a
-// descriptor makes this wait. The deadline is for a kernel that does otherwise.
+// The kernel removes the links from the host and announces that before it waits for the processes that use them. So no
+// holder of a descriptor delays this function. The deadline covers a kernel that behaves differently.
 void Links::remove(const std::vector<int> &ifindexes, uid_t owner)
 {
     const auto group = unused_group();
@@ -294,14 +296,15 @@ void Links::remove(const std::vector<int> &ifindexes, uid_t owner)
         if (outcome->result && *outcome->result != 0)
             throw std::system_error{*outcome->result, std::generic_category(), what};
         if (outcome->result) {
-            view_.drain(); // what is left then somebody took out of the group; the next look finds it
+            view_.drain(); // another program took the remaining links out of the group; the next sweep finds them
             return;
         }
         if (std::chrono::steady_clock::now() >= deadline)
             throw std::system_error{ETIMEDOUT, std::generic_category(), what};
         wait_for_news(deadline);
     }
-    // The kernel says so before it takes their files out of /sys, and answers this when it has.
+    // The kernel announces a removal before it removes the link's files from /sys. It answers this query when it has
+    // removed them.
     view_.ask_for_link(doomed.front());
 }
 
@@ -321,7 +324,8 @@ bool Links::any_left(const std::vector<int> &ifindexes)
     return std::any_of(ifindexes.begin(), ifindexes.end(), [&](int ifindex) { return state.link(ifindex) != nullptr; });
 }
 
-// A group number that no link is in: what is deleted by it is what we put into it.
+// Returns a group number that no link has, so that a deletion by group deletes only the links that this service moved
+// there.
 std::uint32_t Links::unused_group()
 {
     const auto &links = view_.drain().links();

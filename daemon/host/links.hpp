@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Changes links by rtnetlink(7), and the settings of IPv6 that have no netlink by /proc/sys. rtnetlink is given
-// the ifindex, never a name or a pattern (I3); /proc/sys knows names only, which is why a tap is looked at
-// before it is handed over.
+// Changes links through rtnetlink(7), and through /proc/sys the IPv6 settings that rtnetlink can't change. Each
+// rtnetlink request has the ifindex, never a name or a pattern (I3). /proc/sys knows only names, so the daemon checks a
+// tap before it hands the tap over.
 
 #pragma once
 
@@ -46,11 +46,12 @@ public:
     void remove(const std::vector<int> &ifindexes, uid_t owner) override;
     std::vector<Undeleted> undeleted() const override { return deletions_.undeleted(); }
 
-    // Starts the processes in which links are deleted, so that no deletion waits for a fork. Call it when the daemon
-    // has the rights that it keeps: they are theirs too. Throws std::system_error; later deletions try again.
+    // Starts the processes that delete links, so that no deletion waits for a fork. Call it when the daemon has only
+    // the rights that it keeps, because the processes inherit them. Throws std::system_error; later deletions then try
+    // again.
     void prepare_deletions() { deletions_.prepare(); }
 
-    // Readable when there is something for take_in_events().
+    // Readable when take_in_events() has something to take in.
     int fd() const { return news_.get(); }
 
     View &view() { return view_; }
@@ -69,7 +70,7 @@ private:
     RouteRequests requests_;
     View view_;
     GroupDeletions deletions_;
-    UniqueFd news_; // epoll(7): the view's events, and the ends of deletions
+    UniqueFd news_; // epoll(7): the view's events, and the answers and ends of deletions
 };
 
 } // namespace qemutap

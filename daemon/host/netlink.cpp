@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One request, one answer. After anything but an answer of the kernel's the socket is replaced: a late
-// acknowledgement must never be taken for that of the next request.
+// Sends one request and reads one answer. If the exchange ends in any other way than by the kernel's answer, the code
+// replaces the socket: it must never take a late acknowledgement for the answer to the next request.
 
 #include "daemon/host/netlink.hpp"
 
@@ -19,14 +19,15 @@ namespace qemutap {
 namespace {
 
 constexpr int max_dump_attempts = 20;
-// No answer is longer: a part of a dump has at most 32 KiB (the kernel's netlink_dump()), and attributes are counted by
-// 16 bits. By default libnl looks at the length of each first.
+// No answer is longer: a part of a dump has at most 32 KiB (the kernel's netlink_dump()), and the length of an
+// attribute has 16 bits. A buffer of this size saves libnl's default extra call that peeks at the length of each
+// message.
 constexpr std::size_t answer_bytes = 65536;
 
 // MAX_ERRNO of the kernel's <linux/err.h>.
 constexpr int max_errno = 4095;
 
-// The kernel gives an errno as its negative; what is none is an error all the same.
+// Converts the kernel's negative errno to a positive one. A negative value that is no errno is an error too.
 int errno_of(int result)
 {
     if (result >= 0)
@@ -38,10 +39,10 @@ using Callbacks = std::unique_ptr<nl_cb, decltype(&nl_cb_put)>;
 
 } // namespace
 
-// What comes back of one request.
+// The answer to one request.
 struct RouteRequests::Answer {
     const EachMessage *each = nullptr;
-    std::exception_ptr problem; // that `each` threw: it must not pass through libnl
+    std::exception_ptr problem; // thrown by `each`; it must not pass through libnl's C code
     int kernel_errno = 0;
     bool ended = false;
     bool interrupted = false;
@@ -176,7 +177,7 @@ void RouteRequests::dump(int type, unsigned char family, const std::function<voi
     for (int attempt = 0; attempt < max_dump_attempts; ++attempt) {
         begin();
         auto message = make_message(type, NLM_F_DUMP);
-        // Long enough for each of the three families of requests, and what the kernel's own tools send.
+        // This header is long enough for all three kinds of dump requests, and the kernel's own tools send it too.
         ifinfomsg header{};
         header.ifi_family = family;
         require_libnl(nlmsg_append(message.get(), &header, sizeof header, NLMSG_ALIGNTO), "a dump's header");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Requests to the kernel over rtnetlink(7), one at a time, each answered before the next: libnl's sockets and
-// messages as owned values, and the kernel's own errno in what is thrown.
+// Sends requests to the kernel over rtnetlink(7), and waits for the answer to each before the next. libnl's sockets and
+// messages are owned values here, and exceptions carry the kernel's own errno.
 
 #pragma once
 
@@ -21,13 +21,13 @@ struct NlDeleter {
 using NlSocket = std::unique_ptr<nl_sock, NlDeleter>;
 using NlMessage = std::unique_ptr<nl_msg, NlDeleter>;
 
-// A NETLINK_ROUTE socket, connected. Throws std::system_error.
+// Returns a connected NETLINK_ROUTE socket. Throws std::system_error.
 NlSocket connect_route_socket();
 
-// A message of this type, for libnl's nlmsg_append() and nla_put(); throws std::bad_alloc.
+// Returns an empty message of this type, for libnl's nlmsg_append() and nla_put(). Throws std::bad_alloc.
 NlMessage make_message(int type, int flags);
 
-// Throws std::system_error with libnl's reason if its result says that it failed.
+// Throws std::system_error with libnl's reason if `result` is a libnl error, and std::bad_alloc if libnl lacked memory.
 void require_libnl(int result, const char *what);
 
 using EachMessage = std::function<void(nlmsghdr &)>;
@@ -36,14 +36,13 @@ class RouteRequests {
 public:
     RouteRequests();
 
-    // Returns when the kernel has done it, after `each` was called for every object that it answered. Throws
-    // std::system_error with the kernel's errno and `what`.
+    // Sends the request and returns when the kernel has executed it. Calls `each` for every object of the answer.
+    // Throws std::system_error with the kernel's errno and `what`.
     void perform(nl_msg &message, const std::string &what, const EachMessage &each = {});
 
-    // Calls `each` for every object of a dump of this request type and family, AF_INET or AF_UNSPEC. A dump
-    // that was interrupted by a change is begun again; `begin` is called first each time. One that the kernel
-    // broke off throws.
-    // `attributes` are put behind the request's header, to narrow it.
+    // Dumps the objects of this request type and family, AF_INET or AF_UNSPEC, and calls `each` for every object. If a
+    // change interrupts the dump, the dump starts again. `begin` is called first each time. `attributes` appends
+    // attributes to the request's header, which narrow the dump. Throws if the kernel broke the dump off.
     void dump(int type, unsigned char family, const std::function<void()> &begin, const EachMessage &each,
               const std::function<void(nl_msg &)> &attributes = {});
 
@@ -54,7 +53,7 @@ private:
     NlSocket socket_;
 };
 
-// The errno with which the kernel ended a dump (the payload of NLMSG_DONE), 0 for none: libnl does not look.
+// The errno with which the kernel ended a dump (the payload of NLMSG_DONE), 0 for success. libnl does not check it.
 int errno_of_done(const nlmsghdr &message);
 
 } // namespace qemutap

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The second way opens by O_PATH first, which asks no file system, compares the mount's number of
-// /proc/self/fdinfo (proc(5)) with that of the directory, and opens that same file again through /proc/self/fd.
+// open_by_mount_number() first opens by O_PATH, which does not call the file system. It compares the mount's number in
+// /proc/self/fdinfo (proc(5)) with the number of the directory's mount. Then it opens the same file again through
+// /proc/self/fd.
 
 #include "daemon/host/open_in.hpp"
 
@@ -44,7 +45,7 @@ UniqueFd failed(int error)
     return {};
 }
 
-// A descriptor that only names the file, if that is in the mount of the directory.
+// Returns an O_PATH descriptor of the file if the file is in the mount of the directory.
 UniqueFd locate(int directory, const std::string &name)
 {
     UniqueFd found{::openat(directory, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)};
@@ -67,7 +68,7 @@ UniqueFd open_in(int directory, const std::string &name, int flags, mode_t mode)
     return open_by_mount_number(directory, name, flags, mode);
 }
 
-// The C library has no function for it.
+// The C library has no function for openat2(2).
 UniqueFd open_by_openat2(int directory, const std::string &name, int flags, mode_t mode)
 {
     open_how how{};
@@ -79,7 +80,7 @@ UniqueFd open_by_openat2(int directory, const std::string &name, int flags, mode
 
 UniqueFd open_by_mount_number(int directory, const std::string &name, int flags, mode_t mode)
 {
-    // What is made anew has nothing mounted on it.
+    // A file that this call creates has nothing mounted on it.
     if ((flags & O_EXCL) != 0) {
         UniqueFd made{::openat(directory, name.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode)};
         if (made || errno != EEXIST)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Attribute by attribute, as <linux/if_link.h>, <linux/if_addr.h> and <linux/rtnetlink.h> have them.
+// Reads attribute by attribute, as <linux/if_link.h>, <linux/if_addr.h> and <linux/rtnetlink.h> define them.
 
 #include "daemon/host/parse.hpp"
 
@@ -19,7 +19,7 @@
 #include <cstring>
 #include <string_view>
 
-// <net/if.h> and <linux/if.h> can't be included together; only the latter has it.
+// <net/if.h> and <linux/if.h> can't be included together, and only <linux/if.h> defines it.
 #ifndef IFF_LOWER_UP
 #define IFF_LOWER_UP 0x10000
 #endif
@@ -31,7 +31,7 @@ namespace {
 template <int Max>
 using Attributes = std::array<nlattr *, Max + 1>;
 
-// libnl reads only, but was written without const.
+// libnl only reads the message, but its functions lack const.
 nlmsghdr *mutable_header(const nlmsghdr &message)
 {
     return const_cast<nlmsghdr *>(&message);
@@ -91,7 +91,7 @@ std::optional<Ipv4Address> ipv4(nlattr *attribute)
     return Ipv4Address{ntohl(*value)};
 }
 
-// One element of an array of s32, which is how both address families carry their settings; nullopt beyond its end.
+// Returns one element of an array of s32, the form in which IPv4 and IPv6 send their settings; nullopt beyond its end.
 std::optional<std::int32_t> element(nlattr *array, int position)
 {
     std::int32_t value = 0;
@@ -205,7 +205,7 @@ std::optional<HostAddress> parse_address(const nlmsghdr &message)
     const auto local = ipv4((*attributes)[IFA_LOCAL]);
     if (header.ifa_family != AF_INET || header.ifa_prefixlen > 32 || (!peer && !local))
         return std::nullopt;
-    // With a peer the length is the peer's, and the local address stands alone.
+    // If the message has a peer, the prefix length belongs to the peer, and the local address has no subnet.
     const Ipv4Address own = local.value_or(*(peer ? peer : local));
     const Ipv4Address other = peer.value_or(own);
     const unsigned length = header.ifa_prefixlen;

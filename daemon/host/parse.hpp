@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// rtnetlink(7) messages read into values. Pure: bytes in, values out; what is not about our families, or is
-// cut short, is nullopt.
+// Parses rtnetlink(7) messages into values. The functions are pure. They return nullopt for a message of another family
+// or type, and for a truncated message.
 
 #pragma once
 
@@ -13,16 +13,17 @@
 
 namespace qemutap {
 
-// RTM_NEWLINK and RTM_DELLINK: of the link itself, not the bridge's and other families' messages about it, nor those
-// that carry no name (wireless events).
+// True for an RTM_NEWLINK or RTM_DELLINK message of the link itself. False for messages about it from the bridge or
+// another family, and for messages without a name (wireless events).
 bool is_of_link_itself(const nlmsghdr &message);
-// nullopt where that is false.
+// Parses RTM_NEWLINK and RTM_DELLINK. Returns nullopt if is_of_link_itself() is false.
 std::optional<Link> parse_link(const nlmsghdr &message);
-// RTM_NEWNETCONF: of one setting that changed; with all of them the kernel announces a new device.
+// True for an RTM_NEWNETCONF message about one setting that changed. The kernel announces a new device with a message
+// about all settings.
 bool announces_one_setting(const nlmsghdr &message);
-// RTM_NEWADDR and RTM_DELADDR, IPv4.
+// Parses RTM_NEWADDR and RTM_DELADDR of IPv4.
 std::optional<HostAddress> parse_address(const nlmsghdr &message);
-// RTM_NEWROUTE and RTM_DELROUTE, IPv4, without cached exceptions.
+// Parses RTM_NEWROUTE and RTM_DELROUTE of IPv4, except cached exceptions.
 std::optional<HostRoute> parse_route(const nlmsghdr &message);
 
 } // namespace qemutap

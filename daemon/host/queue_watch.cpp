@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A socket in the kernel's group of announcements, and the one line of theirs that matters.
+// Reads the kernel's announcements from a socket and counts the ones about one device's queues.
 
 #include "daemon/host/queue_watch.hpp"
 
@@ -16,7 +16,7 @@ namespace qemutap {
 
 namespace {
 
-constexpr unsigned kernel_group = 1; // 2 is udev's own
+constexpr unsigned kernel_group = 1; // group 2 carries the events of udev
 constexpr std::size_t announcement_bytes = 4096;
 
 } // namespace

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Counts the queues that a new device gets while anybody may attach to it: who attached and left again is in no
-// count that can be asked for, but may have left a packet filter or a group behind. The kernel announces each
-// queue to udev (NETLINK_KOBJECT_UEVENT) in the call that adds it, so what has been heard after a call is all that
-// happened before.
+// Counts the queues that a new device gets while any process may attach to it. A process that attached and left is in
+// no count that the kernel reports, but it may have left a packet filter or a group on the device. The kernel announces
+// each queue to udev (NETLINK_KOBJECT_UEVENT) in the call that adds the queue. After a system call of this process, the
+// socket therefore holds the announcements of all queues that were added before.
 
 #pragma once
 
@@ -15,11 +15,11 @@ namespace qemutap {
 
 class QueueWatch {
 public:
-    // Hears from now on. Throws std::system_error.
+    // Receives announcements from now on. Throws std::system_error.
     QueueWatch();
 
-    // Whether the device of that name got more than the one queue it was made with. A kernel that announces nothing
-    // is believed; where announcements were lost, the answer is yes.
+    // True if the device of this name got more queues than the one that it was created with. False if the kernel
+    // announced nothing. True if announcements were lost.
     bool heard_of_another(const std::string &name) const;
 
 private:

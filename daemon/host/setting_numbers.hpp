@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The kernel's numbers of the settings in the core's table.
+// The kernel's numbers for the settings in the core's table.
 
 #pragma once
 
@@ -14,7 +14,8 @@
 
 namespace qemutap {
 
-// Row by row of tap_settings: IPV4_DEVCONF_* counts from 1, DEVCONF_* from 0; the other kinds have none.
+// One number for each row of tap_settings. IPV4_DEVCONF_* counts from 1 and DEVCONF_* from 0. Rows of other kinds have
+// no number.
 inline constexpr auto setting_numbers = [] {
     constexpr std::array numbered{
         std::pair{std::string_view{"rp_filter"}, static_cast<int>(IPV4_DEVCONF_RP_FILTER)},

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A file is ours if the service or root made it as only we do: in one step with a mode that nobody else gives, and with
-// our text, of which a maker that died has left out the end. What stands at a name is looked at through a descriptor
-// that was opened without following or waiting. A user may mount a file system whose program answers when it likes
-// (FUSE) on the directory or on a file of it: openat2(2) refuses each mount below the parent directory before the file
-// system is asked. If the name is given away before it is removed, then by somebody who could have removed it just as
-// well: in a sticky directory of root's nobody can.
+// A file belongs to the service if the service or root created it exactly as the service does: in one step, with a mode
+// that no other program uses, and with the service's text. A maker that died may have left out the end of the text. The
+// code checks an existing file through a descriptor that it opened without following a link and without waiting. A user
+// may mount a file system whose program answers when it likes (FUSE) on the directory or on a file in it. openat2(2)
+// refuses each mount below the parent directory before the kernel calls the file system. Between the check and the
+// removal another file may take the name. Only a process that could have removed the file itself can do that, and in a
+// sticky directory of root's no other user's process can.
 
 #include "daemon/host/skip_files.hpp"
 
@@ -32,16 +33,17 @@ constexpr mode_t directory_mode = S_ISVTX | 0777;
 constexpr mode_t file_mode = 0444;
 constexpr std::string_view text = "A tap of qemu-tapd, not for runqemu: see qemu-tapctl(1), list.\n";
 constexpr std::string_view suffix = ".skip";
-constexpr std::size_t most_entries = 200'000; // read at a start; more is no use of it but an attack on us
+constexpr std::size_t most_entries = 200'000; // read at a start; a directory with more entries is an attack
 
-// What runqemu takes for a tap unless it is told another prefix.
+// True if runqemu takes the name for a tap, unless it has another prefix as an option.
 bool is_runqemus(std::string_view name)
 {
     return name.substr(0, 3) == "tap" && name.size() > 3 &&
            name.find_first_not_of("0123456789", 3) == std::string_view::npos;
 }
 
-// Of these there are so many that all can be looked at, whatever somebody fills the directory with.
+// True for the names that this service may have marked. Their number is small enough to check all of them, whatever
+// other users put into the directory.
 bool may_be_of_ours(std::string_view name)
 {
     constexpr std::size_t most_digits = 5; // an index has 16 bits
@@ -53,7 +55,7 @@ std::string file_of(const std::string &name)
     return name + std::string{suffix};
 }
 
-// The service's umask would take from all others what they are to have.
+// Clears the umask while it exists: the service's umask would remove the rights that all users need.
 class NoUmask {
 public:
     NoUmask()
@@ -77,7 +79,7 @@ void quietly(Work work) noexcept
     try {
         work();
     } catch (const std::exception &) {
-        // Without memory: a mark less.
+        // Without memory one mark is missing.
     }
 }
 
@@ -145,7 +147,8 @@ void SkipFiles::remove_directory()
         warn_once("can't remove " + shown_ + ": " + std::strerror(errno));
 }
 
-// Each time anew: it is found at its path by everybody, and can be replaced there.
+// Opens the directory again for each use: every program finds it by its path, and the directory at this path can be
+// replaced.
 UniqueFd SkipFiles::open_directory(bool make_it)
 {
     constexpr int flags = O_PATH | O_DIRECTORY;
@@ -189,7 +192,7 @@ bool SkipFiles::is_usable(int directory)
     }
     const bool all_may_write = (status.st_mode & S_IWOTH) != 0;
     if (is_own(status.st_uid) && !all_may_write) {
-        // Of no use to those who run runqemu.
+        // Users who run runqemu could not use this directory.
         warn_once(shown_ + " is not everybody's; make it so (chmod 1777) or remove it, and restart the service");
         return false;
     }
@@ -203,8 +206,8 @@ bool SkipFiles::is_usable(int directory)
 
 bool SkipFiles::is_ours(int directory, const std::string &file) const
 {
-    // O_NONBLOCK: neither a fifo's other end nor a lease that its owner has on a file (fcntl(2), F_SETLEASE) is
-    // waited for.
+    // With O_NONBLOCK the call waits neither for the other end of a fifo nor for the owner of a file lease (fcntl(2),
+    // F_SETLEASE).
     const auto opened = open_in(directory, file, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     struct stat status {};
     if (!opened || ::fstat(opened.get(), &status) != 0 || !S_ISREG(status.st_mode))
@@ -223,7 +226,7 @@ void SkipFiles::make(int directory, const std::string &name)
     const auto file = file_of(name);
     const auto made = open_in(directory, file, O_WRONLY | O_CREAT | O_EXCL, file_mode);
     if (made) {
-        // Of a full disk it has no text. It is there all the same, and ours.
+        // On a full disk the file has no text. It still exists, and is_ours() accepts it.
         [[maybe_unused]] const auto written = ::write(made.get(), text.data(), text.size());
         return;
     }
@@ -235,7 +238,7 @@ void SkipFiles::make(int directory, const std::string &name)
         warn_once("can't make files in " + shown_ + ": " + std::strerror(errno));
         return;
     }
-    // Whoever made it, runqemu heeds it, unless it is a link that leads nowhere.
+    // runqemu obeys a file of any owner, except a symbolic link without a target.
     struct stat status {};
     const auto found = open_in(directory, file, O_PATH);
     if (found && ::fstat(found.get(), &status) == 0 && S_ISLNK(status.st_mode))

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The marks that Yocto's runqemu heeds (openembedded-core, scripts/runqemu): of all links named tap and a number it
-// takes the first that it can lock, unless there is a file NAME.skip in its lock directory. That directory is in /tmp
-// and everybody's, so whatever is found in it may be meant to harm: no link is followed, nothing of others is
-// written to or removed, no mount of theirs is entered, nothing is waited for, and what can't be done is told once and
-// costs no lease.
+// The marks that Yocto's runqemu obeys (openembedded-core, scripts/runqemu). runqemu takes the first link named tap and
+// a number that it can lock, unless its lock directory has a file NAME.skip. This directory is in /tmp and all users
+// can write to it, so everything in it may be an attack. The code follows no symbolic link, writes to and removes no
+// file of others, enters no mount of others, and never waits. It reports each failure once, and a failure costs no
+// lease.
 
 #pragma once
 
@@ -22,23 +22,24 @@ namespace qemutap {
 
 class SkipFiles : public NameMarks {
 public:
-    // `warn` gets each problem once, as a line for people; it must not throw. `service` is the uid that the service
-    // makes files as; those that it made as root, before it had a user, are its own too.
-    // `seen_at` is where this process sees the directory, if its view of the host has it elsewhere; the lines name it
-    // as people know it.
+    // `warn` receives each problem once, as a line for people, and must not throw. `service` is the uid with which the
+    // service creates files. Files that the service created as root, before it had a user, belong to it too. `seen_at`
+    // is the path at which this process sees the directory, if that differs from `directory`. The lines for people
+    // contain `directory`.
     SkipFiles(std::string directory, std::function<void(const std::string &)> warn, uid_t service = ::geteuid(),
               const std::string &seen_at = {});
 
-    // For a process that is root and gives that up: makes the directory, as everybody's, and removes the service's
-    // files of root's, which it could not remove later. The next mark_only() makes those that are missing.
+    // For a process that is root and will give up root. Creates the directory, writable for all users, and removes the
+    // service's files that root owns: the process could not remove them later. The next mark_only() creates the missing
+    // files.
     void hand_over() noexcept;
 
-    // Makes the directory if it is missing, as everybody's. A name that runqemu would not take gets no mark.
+    // Creates the directory, writable for all users, if it is missing. A name that runqemu would not take gets no mark.
     void mark(const std::string &name) noexcept override;
     void unmark(const std::string &name) noexcept override;
     void mark_only(const std::set<std::string> &names) noexcept override;
 
-    // Takes the directory away if it is root's or the service's and nobody has anything in it.
+    // Removes the directory if root or the service owns it and it is empty.
     void remove_directory();
 
 private:
@@ -53,7 +54,7 @@ private:
     void warn_once(const std::string &problem);
 
     std::string path_;
-    std::string shown_; // to people
+    std::string shown_; // the path in lines for people
     std::string parent_;
     std::string name_; // in the parent
     std::function<void(const std::string &)> warn_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tun driver's ioctls, each with its device and call named when it is refused.
+// Calls the tun driver's ioctls. If one fails, the exception names the device and the call.
 
 #include "daemon/host/tun.hpp"
 
@@ -30,7 +30,7 @@ namespace {
     throw std::system_error{errno, std::generic_category(), call + " on " + device};
 }
 
-// Says nothing about the device.
+// True for an error that says nothing about the device.
 bool is_shortage(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
@@ -86,7 +86,7 @@ int Tun::take_ifindex()
 std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, const TapShape &shape)
 {
     short flags = IFF_TAP | IFF_NO_PI;
-    // QEMU asks the descriptor for it; a further queue must have the same.
+    // QEMU asks the descriptor for this flag. Each further queue must have the same flags.
     if (shape.vnet)
         flags |= IFF_VNET_HDR;
     if (shape.queues > 1)
@@ -96,9 +96,9 @@ std::optional<OpenTap> Tun::create(const std::string &name, uid_t owner, const T
     const int first = tap.queues.front().get();
     if (::ioctl(first, TUNSETIFINDEX, &tap.ifindex) != 0)
         refused("TUNSETIFINDEX", name);
-    // A tap of one queue lets nobody in beside us.
+    // The kernel lets no second process attach to a tap with one queue, so only a multi-queue tap needs the watch.
     const auto watch = shape.queues > 1 ? std::optional<QueueWatch>{std::in_place} : std::nullopt;
-    // IFF_TUN_EXCL: without it root attaches to whatever persistent tap has the name.
+    // Without IFF_TUN_EXCL, root would attach to an existing persistent tap of this name.
     auto request = request_for(name, static_cast<short>(flags | IFF_TUN_EXCL));
     if (::ioctl(first, TUNSETIFF, &request) != 0) {
         if (errno == EBUSY || errno == EEXIST)

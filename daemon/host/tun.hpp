@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Creates taps through the tun driver (Documentation/networking/tuntap.rst). rtnetlink can't: it refuses to
-// create links of kind tun.
+// Creates taps through the tun driver (Documentation/networking/tuntap.rst), because rtnetlink refuses to create links
+// of kind tun.
 
 #pragma once
 
@@ -20,7 +20,8 @@ public:
     std::vector<UniqueFd> open_vhost(unsigned count) override;
     void set_persistent(const OpenTap &tap, bool persistent) override;
 
-    // Why /dev/vhost-net can't be opened, or nothing. It is not opened for that: to do so loads the module.
+    // The reason why /dev/vhost-net can't be opened; empty: it can. It does not open the device, because opening it
+    // loads the module.
     std::string vhost_problem() const;
 
 private:
@@ -29,7 +30,7 @@ private:
 
     std::string tun_path_;
     std::string vhost_path_;
-    int next_ifindex_; // from a random one on: those of a predecessor's time are not met again soon
+    int next_ifindex_; // counts from a random start, so that ifindexes of a predecessor do not return soon
 };
 
 } // namespace qemutap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Events and dumps into one state.
+// Applies events and dumps to one state.
 
 #include "daemon/host/view.hpp"
 
@@ -24,15 +24,17 @@ namespace qemutap {
 
 namespace {
 
-// A thousand taps going at once send some 6 MB. Only above this are events lost.
+// A thousand taps deleted at once cause some 6 MB of events. Only above this size are events lost.
 constexpr int receive_buffer_bytes = 16 * 1024 * 1024;
-// The kernel's largest multicast: one link with everything it can carry.
+// The size of the kernel's largest multicast: one link with all attributes that it can have.
 constexpr std::size_t datagram_bytes = 65536;
-// What a datagram takes of the receive buffer on top of its own length, at the least (the kernel's SKB_TRUESIZE).
+// The least number of bytes that a datagram takes of the receive buffer in addition to its own length (the kernel's
+// SKB_TRUESIZE).
 constexpr std::size_t least_overhead_bytes = 512;
-// At once; a lease of 32 taps that comes or goes has some 300.
+// So many datagrams in one call of drain() are a flood. A lease of 32 taps that begins or ends causes some 300.
 constexpr std::size_t flood_datagrams = 1000;
-// A program that changes settings in a loop is listened to more slowly.
+// More setting changes than this in a second are a flood: a program changes settings in a loop, and the loop of the
+// daemon then reads events less often.
 constexpr unsigned settings_in_a_second = 100;
 constexpr auto min_dump_distance = std::chrono::milliseconds{100};
 
@@ -63,8 +65,9 @@ int View::fd() const
 
 const HostState &View::drain()
 {
-    // Nobody can make us drain for ever: what is behind all that was queued came after the call began. Once events are
-    // lost the kernel drops all until the queue is empty, without saying so again: then it is emptied.
+    // Stop after the bytes that were queued when the call began: later events happened after the call, and a busy
+    // sender can't keep the daemon here. After a loss the kernel drops all events until the queue is empty, without
+    // another notice, so then empty the queue.
     const auto queued = queued_bytes();
     const auto floods_before = floods_;
     std::size_t datagrams = 0;
@@ -151,7 +154,8 @@ std::size_t View::queued_bytes() const
     return memory[SK_MEMINFO_RMEM_ALLOC];
 }
 
-// One datagram; its length in bytes, or 0 if there is none. What is no event counts as one byte.
+// Receives one datagram. Returns its length in bytes, 0 if there is none, and 1 if the call was interrupted or events
+// were lost.
 std::size_t View::receive()
 {
     static thread_local std::vector<char> buffer(datagram_bytes);
@@ -180,7 +184,7 @@ std::size_t View::receive()
         return length;
     }
     if (sender.nl_pid != 0)
-        return length; // not the kernel's word
+        return length; // another process sent it, not the kernel
     int rest = static_cast<int>(received);
     for (auto *header = reinterpret_cast<nlmsghdr *>(buffer.data()); nlmsg_ok(header, rest);
          header = nlmsg_next(header, &rest))
@@ -212,13 +216,13 @@ void View::apply(const nlmsghdr &message)
     }
 }
 
-// Of a link that came or changed only the last message counts, except for one thing: a link that goes or goes down
-// takes its routes with it, and the kernel does not tell which (for IPv4).
+// Keeps only the last message of a link that was added or changed. One fact of the earlier messages matters: a link
+// that is deleted or set down loses its routes, and the kernel does not announce which (for IPv4).
 void View::note_link(const nlmsghdr &message)
 {
     const auto &header = *reinterpret_cast<const ifinfomsg *>(reinterpret_cast<const char *>(&message) + NLMSG_HDRLEN);
     if (!is_of_link_itself(message)) {
-        // IPv6's own word on a device, when it was switched on there.
+        // IPv6 sends its own message about a device when it is switched on there.
         if (message.nlmsg_len >= NLMSG_LENGTH(sizeof header) && header.ifi_family == AF_INET6)
             note_setting();
         return;
@@ -246,7 +250,8 @@ void View::note_setting()
         settings_flood_ = true;
 }
 
-// Those of taps of ours are known: they go with the link or come back with it.
+// Marks the routes through a link as doubtful. Ignores this service's own taps: their routes disappear with the link or
+// return with it.
 void View::note_routes_of(int ifindex)
 {
     const auto *link = state_.link(ifindex);
@@ -272,7 +277,7 @@ void View::apply_address(const nlmsghdr &message)
         return;
     }
     state_.address_gone(*address);
-    // Routes with this source address go without an event.
+    // The kernel deletes routes with this source address without an event.
     note_routes_of(address->ifindex);
 }
 
@@ -281,8 +286,8 @@ void View::apply_route(const nlmsghdr &message)
     const auto route = parse_route(message);
     if (!route)
         return;
-    // A replaced route goes without an event; and those through several links look alike to us, so that the end
-    // of one would be that of all.
+    // The kernel replaces a route without an event about the old one. Routes through several links look equal here, so
+    // the end of one would remove all of them.
     if ((message.nlmsg_flags & NLM_F_REPLACE) != 0 || (message.nlmsg_type == RTM_DELROUTE && route->oif == 0))
         routes_doubtful_ = true;
     if (message.nlmsg_type == RTM_NEWROUTE)
@@ -300,8 +305,8 @@ void View::dump_all()
             if (auto link = parse_link(message))
                 fresh.link_changed(std::move(*link));
         });
-    // Addresses and routes are sets: what a dump begun again repeats changes nothing, and what it no longer
-    // has is told by an event.
+    // Addresses and routes are sets. If a dump starts again, repeated objects change nothing, and an event reports each
+    // object that no longer exists.
     requests_.dump(
         RTM_GETADDR, AF_INET, [] {},
         [&](nlmsghdr &message) {

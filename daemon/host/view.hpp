@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Keeps a HostState equal to the kernel's: a dump first, then what the kernel multicasts (rtnetlink(7),
-// RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, and three more that tell of settings). An event is queued to
-// our socket before any other call of ours can see its effect, so draining the queue before a decision equals a fresh
-// dump, at a cost that does not grow with what is present. What the kernel does not tell is asked for: routes that it
-// may have dropped, a link that is down, whose alias, group and alternative names change without an event, and most
-// settings.
+// Keeps a HostState equal to the kernel's state. It starts with a dump, then applies what the kernel multicasts
+// (rtnetlink(7): RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, and three more groups about settings). The
+// kernel queues an event to this socket before any other system call of this process can see its effect. Draining the
+// queue before a decision therefore equals a fresh dump, at a cost that does not grow with the number of objects. The
+// view queries what the kernel does not announce: routes that the kernel may have deleted; a link that is down, whose
+// alias, group and alternative names change without an event; and most settings.
 
 #pragma once
 
@@ -24,35 +24,35 @@ namespace qemutap {
 
 class View {
 public:
-    // `requests` is used for the dumps and must outlive this.
+    // `requests` sends the dump requests and must outlive this object.
     explicit View(RouteRequests &requests);
 
-    // Readable when there is something to drain.
+    // Readable when drain() has something to read.
     int fd() const;
 
-    // Drains the queue; dumps again if events were lost (ENOBUFS), and the routes if some may have gone
-    // without an event. Throws std::system_error; what was still to be dumped is then dumped by the next call.
+    // Drains the queue. Dumps everything again if events were lost (ENOBUFS), and the routes if some may have been
+    // deleted without an event. Throws std::system_error; the next call then makes the missing dumps.
     const HostState &drain();
 
-    // The state as of the last call of another method. Asks nothing.
+    // The state as of the last call of another method. Queries nothing.
     const HostState &state() const { return state_; }
 
-    // Drains, then asks for one link.
+    // Drains, then queries one link.
     const HostState &ask_for_link(int ifindex);
-    // Drains, then asks for each tap that is down.
+    // Drains, then queries each tap that is down.
     const HostState &ask_for_down_taps();
 
-    // Drains, then asks for all taps in one dump of taps alone.
+    // Drains, then queries all taps in one dump of taps alone.
     const HostState &ask_for_all_taps();
 
     // Drains, then dumps everything again unless the last dump is younger than a tenth of a second.
     const HostState &dump_again();
 
-    // The links that changed, came or went since the last call, each once.
+    // Returns the links that were added, changed or removed since the last call, each once.
     std::set<int> take_changed_links() { return state_.take_changed(); }
 
-    // How often so many events came at once that some were lost, or nearly. A holder of a descriptor can force it, so
-    // the loop listens more slowly then.
+    // How often events were lost, or so many came at once that they nearly were. A holder of a descriptor can cause
+    // this, so the loop then reads events less often.
     std::uint64_t floods() const { return floods_; }
 
 private:
@@ -72,8 +72,8 @@ private:
     RouteRequests &requests_;
     NlSocket monitor_;
     HostState state_;
-    // What was last heard of each link in this draining: a holder can make its tap send thousands of messages, and
-    // taking one apart costs ten times what receiving it does.
+    // The last message about each link in this call of drain(). A holder can make its tap send thousands of messages,
+    // and parsing a message costs ten times as much as receiving it.
     std::unordered_map<int, std::vector<char>> noted_links_;
     bool complete_ = false; // false: the state must be dumped before it is used
     bool routes_doubtful_ = false;
