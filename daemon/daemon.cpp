@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Beginning and end are the delicate part: a caller must never find nobody.
+// Starts and ends the service so that a caller always reaches a running service or makes the bus start one.
 
 #include "daemon/daemon.hpp"
 
@@ -76,7 +76,8 @@ std::string in_words(const HostWideSetting &setting)
            "=0` leaves each device its own value";
 }
 
-// By a call of the bus's own that starts whom nobody answers for; its reply would come after our end.
+// Asks the bus to activate a new instance (StartServiceByName). Does not wait for the reply, which would arrive after
+// this process ends.
 void ask_for_successor(sdbus::IConnection &connection)
 {
     const auto bus =
@@ -113,18 +114,19 @@ int Daemon::run()
     const int status = loop_.run();
     if (!retired_)
         notify_stopping();
-    take_turn(); // what was promised in the last turn is done
-    // A call that came while we left may have made a lease that must be watched.
+    take_turn(); // finish what the last turn promised
+    // A call that arrived while this process retired may have created a lease that a process must watch.
     if (retired_ && service_.needs_watching())
         ask_for_successor(*connection_);
     log_info(retired_ ? "idle: ending until the next call; leases stay" : "ending; leases stay");
-    // sd-bus waits as it closes a connection until it could write all, which it never can to a bus that reads nothing.
+    // When sd-bus closes a connection, it waits until it has written everything. A bus that no longer reads would make
+    // it wait for ever.
     if (!loop_.flush_bus())
         std::_Exit(status);
     return status;
 }
 
-// Without them a deletion starts its own process.
+// If this fails, each deletion starts its own process.
 void Daemon::prepare_deletions()
 {
     try {
@@ -134,14 +136,14 @@ void Daemon::prepare_deletions()
     }
 }
 
-// The process that took the name has asked us before whether we are there, and got no answer in time.
+// The other process asked this one whether it still serves before it took the name, and got no answer in time.
 void Daemon::end_displaced()
 {
     log_error(std::string{"another process has taken the bus name "} + bus_name + ": ending; leases stay");
     loop_.end(EXIT_FAILURE);
 }
 
-// One sweep for all that happened since the last, and the answers that waited for it.
+// Sweeps once for everything that happened since the last turn, and sends the answers that waited for the sweep.
 TurnResult Daemon::take_turn()
 {
     std::exception_ptr problem;
@@ -160,16 +162,16 @@ TurnResult Daemon::take_turn()
     for (const auto &next : {service_.next_deadline(), refusal})
         if (next)
             result.next_usec = std::min(result.next_usec.value_or(UINT64_MAX), to_usec(*next) + 1);
-    // Once retired we keep our successor from starting, and with it everybody who calls: nobody's password is waited
-    // for then, and who was asked for one is told that we are ending.
+    // While a retired process stays, no successor can start and serve new callers. So it does not wait for anyone to
+    // type a password. It reports its end to each caller that has such a prompt open.
     result.owes_answers = manager_.owes_answers() || (!retired_ && manager_.is_prompting());
     if (!problem && !result.owes_answers && !service_.needs_watching())
         result.leave_after_usec = leave_after_usec();
     return result;
 }
 
-// What of our taps' settings others changed is put back, and what of the host undoes them is reported. False: it
-// failed.
+// Puts back the settings of this service's taps that other programs changed, and reports the settings of the host that
+// override them. Returns false on failure.
 bool Daemon::keep_settings()
 {
     try {
@@ -202,7 +204,8 @@ void Daemon::reload()
         const auto changes = differences(options_, read);
         service_.reconfigure(std::move(plan), read.limits);
         options_ = read;
-        // At the level that was, or is, the wider: who asks for fewer lines is told so.
+        // Log the changes at the wider of the old and the new level, so that an administrator who asks for fewer lines
+        // still sees the change.
         if (options_.log_level == "debug" || options_.log_level == "info")
             set_log_level(options_.log_level);
         for (const auto &change : changes)
@@ -216,8 +219,9 @@ void Daemon::reload()
     notify_ready();
 }
 
-// The manager first: a call that comes once the name is nobody's makes it start us, and must find it knowing that
-// we are ending. A request to start what it takes for running would come to nothing.
+// Notifies the service manager before it gives the name back. A call that arrives when the name has no owner makes the
+// manager start a new process. The manager must know by then that this process is ending: it ignores a request to start
+// a service that it believes to be running.
 void Daemon::retire()
 {
     notify_stopping();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The running service: the parts put together, and what happens in a turn, on reload and at the end.
+// The running service: connects its parts, and defines the work of a turn, of a reload and of the end.
 
 #pragma once
 
@@ -22,13 +22,13 @@ namespace qemutap {
 
 class Daemon {
 public:
-    // Reads the options anew. Throws what parse_daemon_options() throws.
+    // Reads the options again. Throws what parse_daemon_options() throws.
     using ReadOptions = std::function<DaemonOptions()>;
 
-    // Throws std::runtime_error without a bus, std::system_error where the kernel refuses.
+    // Throws std::runtime_error if there is no bus, and std::system_error if the kernel refuses a step.
     Daemon(DaemonOptions options, ReadOptions read_options);
 
-    // Until its end; returns the exit status. Leases stay.
+    // Serves until the service ends, then returns the exit status. Leases stay.
     int run();
 
 private:

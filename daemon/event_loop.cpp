@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Sources and their callbacks. The bus is pumped by hand and not by sdbus-c++'s own attachment, which on loss
-// of the bus throws through sd-event's C frames.
+// Creates the event sources and their callbacks. The loop pumps the bus itself instead of using sdbus-c++'s own
+// attachment, which throws through sd-event's C frames when the bus is lost.
 
 #include "daemon/event_loop.hpp"
 
@@ -22,11 +22,13 @@ namespace qemutap {
 
 namespace {
 
-// So many messages at most are answered before the taps they released are deleted in one go.
+// At most so many messages are answered before the taps that they released are deleted together.
 constexpr int max_messages_per_turn = 64;
-// After a flood: a holder of a descriptor can cause tens of thousands of events a second, and wake us for each.
+// The pause after a flood. A holder of a descriptor can cause tens of thousands of events a second and wake the daemon
+// for each.
 constexpr std::uint64_t network_pause_usec = 100'000;
-// After a turn that the kernel did not let end: what it left unread must not wake us at once.
+// The pause after a turn that failed because of the kernel: the events that it did not read must not wake the daemon at
+// once.
 constexpr std::uint64_t retry_pause_usec = 1'000'000;
 constexpr std::uint64_t bus_accuracy_usec = 1'000;
 constexpr std::uint64_t drain_tick_usec = 1'000'000;
@@ -41,7 +43,7 @@ void require(int result, const char *what)
         throw std::system_error{-result, std::generic_category(), what};
 }
 
-// How much of what was written to a Unix socket has not been read; 0 where that can't be known.
+// How many bytes that were written to a Unix socket are unread; 0 if that is unknown.
 int unread_on(int socket)
 {
     int bytes = 0;
@@ -95,14 +97,14 @@ bool EventLoop::flush_bus()
             const bool is_writing = (bus.events & POLLOUT) != 0;
             if (!is_writing && unread_on(bus.fd) == 0)
                 return true;
-            // No descriptor says that the last byte has been read.
+            // No descriptor signals that the peer has read the last byte, so look at short intervals.
             pollfd writable{bus.fd, POLLOUT, 0};
             if (::poll(&writable, is_writing ? 1 : 0, flush_look_msec) > 0)
                 process_pending(connection_);
         }
         return false;
     } catch (const sdbus::Error &) {
-        return true; // there is no bus that could take anything
+        return true; // the bus is lost, so there is nothing to flush to
     }
 }
 
@@ -118,7 +120,7 @@ void EventLoop::watch_signals()
         sigaddset(&heard, signal);
         if (::sigprocmask(SIG_BLOCK, &heard, nullptr) != 0)
             throw std::system_error{errno, std::generic_category(), "sigprocmask"};
-        // Without a callback the signal ends the loop with its userdata as status.
+        // If the callback is null, sd-event ends the loop on the signal, with the userdata as exit status.
         const bool ending = signal != SIGHUP;
         require(sd_event_add_signal(event_.get(), nullptr, signal, ending ? nullptr : +reload, ending ? nullptr : this),
                 "sd_event_add_signal");
@@ -155,7 +157,8 @@ void EventLoop::watch_draining()
     require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "watching the bus");
 }
 
-// The next prepare_bus() sets the next tick, as long as there is something to wait for.
+// Counts one tick and ends the loop if the bus is stuck. The next prepare_bus() sets the next tick as long as bytes are
+// unread.
 int EventLoop::check_draining()
 {
     draining_.tick(unread_on(connection_.getEventLoopPollData().fd));
@@ -167,7 +170,7 @@ int EventLoop::check_draining()
     return sd_event_exit(event_.get(), EXIT_FAILURE);
 }
 
-// sd-bus says before each wait what it waits for: room to write, or a call's time limit.
+// Before each wait, sd-bus states what it waits for: room to write, or the time limit of a call.
 int EventLoop::prepare_bus()
 {
     try {
@@ -225,7 +228,7 @@ void EventLoop::watch_network()
     require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "watching the network");
 }
 
-// The events themselves are read by the turn that follows.
+// Does not read the events: the turn that follows reads them.
 int EventLoop::hear_network()
 {
     if (network_.floods() == std::exchange(floods_seen_, network_.floods()))
@@ -258,7 +261,7 @@ void EventLoop::watch_turns()
     const auto take_turn = [](sd_event_source *, void *loop) { return loop_of(loop)->take_turn(); };
     require(sd_event_add_post(event_.get(), &source, take_turn, this), "sd_event_add_post");
     turns_.reset(source);
-    // Dispatched once at the start, so that a turn follows it: what a predecessor left is swept then.
+    // Dispatch this source once at the start. The turn that follows sweeps what a predecessor left.
     require(sd_event_add_defer(
                 event_.get(), &source, [](sd_event_source *, void *) { return 0; }, nullptr),
             "sd_event_add_defer");
@@ -277,7 +280,7 @@ int EventLoop::take_turn()
         return sd_event_exit(event_.get(), EXIT_SUCCESS);
     if (!result.done) {
         set_leaving(std::nullopt);
-        return pause_network(retry_pause_usec); // and the end of the pause is followed by a turn
+        return pause_network(retry_pause_usec); // a turn follows the end of the pause
     }
     const int set = set_deadline(result.next_usec);
     return set < 0 || retired_ ? set : set_leaving(result.leave_after_usec);
@@ -305,7 +308,7 @@ void EventLoop::watch_silence()
     require(sd_event_add_time(event_.get(), &source, CLOCK_MONOTONIC, 0, silence_accuracy_usec, on_silence, this),
             "sd_event_add_time");
     silence_.reset(source);
-    // Behind the bus: a message that is here by then is a reason to stay.
+    // Use a lower priority than the bus: a message that has arrived by then is a reason to stay.
     require(sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE), "sd_event_source_set_priority");
     require(sd_event_source_set_enabled(source, SD_EVENT_OFF), "sd_event_add_time");
     last_message_usec_ = now_usec();
@@ -319,13 +322,14 @@ int EventLoop::set_leaving(std::optional<std::uint64_t> after_usec)
     return sd_event_source_set_enabled(silence_.get(), SD_EVENT_ONESHOT);
 }
 
-// The reply that the name is given back comes behind all calls made by that name, so they have been read by then.
+// The bus sends the reply to the release of the name after all calls that were sent to the name. So these calls have
+// been read when the reply arrives.
 int EventLoop::leave()
 {
     try {
         tasks_.retire();
         retired_ = true;
-        return pump_bus(); // the turn that follows ends the loop, or the one after the last answer
+        return pump_bus(); // the next turn ends the loop, or the turn after the last answer
     } catch (const std::exception &problem) {
         log_error(std::string{"the bus is lost: "} + problem.what());
         return sd_event_exit(event_.get(), EXIT_FAILURE);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The one thread: sd-event(3) with the bus pumped from it, the network's events, the signals, the service
-// manager's watchdog, a turn after everything that happened, and leaving when nothing does.
+// The loop of the daemon's only thread, on sd-event(3). It pumps the bus, watches the network's events and the signals,
+// serves the service manager's watchdog, takes a turn after every event, and leaves when no messages come.
 
 #pragma once
 
@@ -23,33 +23,33 @@ struct EventDeleter {
 };
 using EventSource = std::unique_ptr<sd_event_source, EventDeleter>;
 
-// What the loop needs to know of the network's events.
+// The part of the network's events that the loop needs.
 struct NetworkEvents {
     int fd = -1;
     std::function<std::uint64_t()> floods;
 };
 
-// A descriptor, and what to do when it is readable; must not throw.
+// A descriptor and the function to call when it is readable. The function must not throw.
 struct Watched {
     int fd = -1;
     std::function<void()> hear;
 };
 
-// What a turn came to.
+// The result of a turn.
 struct TurnResult {
-    bool done = true;                       // false: it failed and is to run again, after a pause
-    std::optional<std::uint64_t> next_usec; // when it wants to run again without being woken, CLOCK_BOOTTIME
-    bool owes_answers = false;              // callers wait
-    // After how much time without a message the loop may end; nullopt: it must go on.
+    bool done = true;                       // false: it failed and must run again after a pause
+    std::optional<std::uint64_t> next_usec; // when it must run again if no event comes, CLOCK_BOOTTIME
+    bool owes_answers = false;              // callers wait for answers
+    // The time without a message after which the loop may end; nullopt: it must continue.
     std::optional<std::uint64_t> leave_after_usec;
 };
 
-// What the loop calls; none may throw, but `retire` if the bus is lost.
+// The functions that the loop calls. None may throw, except `retire` if the bus is lost.
 struct LoopTasks {
-    std::function<TurnResult()> turn; // once after whatever woke the loop, however much it was
+    std::function<TurnResult()> turn; // once after the events that woke the loop, however many
     std::function<void()> reload;     // on SIGHUP
-    // Before the loop ends for want of messages: gives the bus name back, so that the bus keeps the next call for
-    // our successor. What came before is still answered.
+    // Called before the loop ends because no messages came. It gives the bus name back, so that the bus keeps the next
+    // call for a successor. The loop still answers earlier calls.
     std::function<void()> retire;
 };
 
@@ -58,14 +58,14 @@ public:
     // Throws std::system_error.
     EventLoop(sdbus::IConnection &connection, NetworkEvents network, Watched hand_overs, LoopTasks tasks);
 
-    // Until SIGTERM, SIGINT or for want of messages (EXIT_SUCCESS), or the bus is lost or reads nothing any more
-    // (EXIT_FAILURE).
+    // Runs until SIGTERM, SIGINT or a time without messages (returns EXIT_SUCCESS), or until the bus is lost or no
+    // longer reads (returns EXIT_FAILURE).
     int run();
 
-    // Makes it end with this status.
+    // Makes run() return this status.
     void end(int status);
 
-    // After run(): whether the bus has read all that was to be written. Waits some seconds at most.
+    // Call it after run(). Returns true if the bus has read everything, or is lost. Waits two seconds at most.
     bool flush_bus();
 
 private:
@@ -93,11 +93,11 @@ private:
     LoopTasks tasks_;
     std::uint64_t floods_seen_ = 0;
     std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
-    bool drained_ = true;                 // no message is read and not dealt with
-    DrainWatch draining_;                 // of the bus
+    bool drained_ = true;                 // no message that was read waits to be processed
+    DrainWatch draining_;                 // watches whether the bus reads
     bool retired_ = false;
     std::unique_ptr<sd_event, EventDeleter> event_;
-    // After event_: sources go first.
+    // Declared after event_, because the sources must be destroyed first.
     EventSource bus_io_;
     EventSource bus_more_io_;
     EventSource bus_time_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The only unit that knows spdlog: its headers cost seconds of compilation each.
+// The only translation unit that includes spdlog, because its headers cost seconds of compilation each time.
 
 #include "daemon/log.hpp"
 
@@ -18,7 +18,7 @@ namespace qemutap {
 
 namespace {
 
-// JOURNAL_STREAM names the stream that the service manager gave us (systemd.exec(5)); stderr may have been
+// JOURNAL_STREAM names the stream that the service manager connected to stderr (systemd.exec(5)). stderr may have been
 // redirected since.
 bool stderr_is_journal()
 {
@@ -34,7 +34,7 @@ void write(spdlog::level::level_enum level, std::string_view line) noexcept
     try {
         spdlog::log(level, "{}", line);
     } catch (...) {
-        // A line less in the log must not end anything.
+        // A failure to log must not end the process.
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The log: to the journal where stderr is the journal's, else to stderr. One line per change of state; text
-// that came from a user must be quote() by whoever writes the line. Nothing here throws.
+// Writes the log: to the journal if stderr is the journal's, else to stderr. Each change of state gets one line. The
+// caller must quote() text that came from a user. No function throws.
 
 #pragma once
 
@@ -10,9 +10,9 @@
 
 namespace qemutap {
 
-// `level` is one of debug, info, warning, error. Without a call: info and above to stderr.
+// `level` is debug, info, warning or error. Without this call, lines of level info and above are written to stderr.
 void open_log(const std::string &level);
-// From now on; the same words.
+// Changes the level for all later lines. `level` is debug, info, warning or error.
 void set_log_level(const std::string &level);
 
 void log_debug(std::string_view line) noexcept;

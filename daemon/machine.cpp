@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Three calls of the C library and of sd-id128(3).
+// Calls the C library and sd-id128(3).
 
 #include "daemon/machine.hpp"
 
@@ -18,7 +18,8 @@ namespace qemutap {
 
 namespace {
 
-// Of this application alone, as machine-id(5) asks: hashed with the machine's id, never the id itself.
+// The id of this application. As machine-id(5) asks, it is hashed with the machine's id, so that the machine's id
+// itself is never shown.
 constexpr sd_id128_t application_id = SD_ID128_MAKE(3c, 1a, 5d, 0e, 52, 1f, 4b, 6f, 9d, 1c, 7f, 22, 90, 8e, 41, d7);
 
 } // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the core takes from the machine without a port of its own: identity, chance and time.
+// The values that the core takes from the machine without a port: identity, random numbers and time.
 
 #pragma once
 
@@ -11,13 +11,14 @@
 
 namespace qemutap {
 
-// Tells this machine's guests from another's on the same bridge; 0 for a machine without an id.
+// A byte that distinguishes this machine's guests from those of another machine on the same bridge; 0 if the machine
+// has no id.
 std::uint8_t machine_byte();
 
-// 16 hexadecimal digits. Throws std::system_error.
+// Returns 16 random hexadecimal digits. Throws std::system_error.
 std::string new_lease_id();
 
-// CLOCK_BOOTTIME.
+// Reads CLOCK_BOOTTIME.
 Moment now();
 
 } // namespace qemutap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// qemu-tapd: options, one of two tasks, an exit status.
+// The main program of qemu-tapd: it reads the options, runs one of two tasks and returns an exit status.
 
 #include "common/error.hpp"
 #include "common/quote.hpp"
@@ -21,7 +21,8 @@ namespace qemutap {
 
 namespace {
 
-// Without the bus: for the package's removal, and for whoever stopped the service for good.
+// Ends all leases without the bus: for the removal of the package, and for an administrator who stopped the service for
+// good.
 int end_leases(const DaemonOptions &options)
 {
     Tun tun;
@@ -38,14 +39,15 @@ int end_leases(const DaemonOptions &options)
     return 0;
 }
 
-// Before the first message is read. All that only root can read or make is read and made by then.
+// Gives up root before the service reads its first message. By then it has read and made everything that only root can
+// read or make.
 void give_up_root(const DaemonOptions &options)
 {
     const auto choice = look_at_root(options.user);
     if (!choice.warning.empty())
         log_warning(choice.warning);
     if (choice.give_up) {
-        // Without a word: the service's own look at the directory, at its start, says what is wrong with it.
+        // Do not log problems here: the service checks the directory at its start and reports them.
         SkipFiles{options.runqemu_locks, [](const std::string &) {}, ::geteuid(), options.runqemu_locks_at}.hand_over();
         become_service_user(options.user.name);
     } else {
@@ -55,8 +57,9 @@ void give_up_root(const DaemonOptions &options)
         log_warning(warning);
 }
 
-// glibc raises this threshold to the largest block that was ever freed and keeps later ones that are smaller: after one
-// message of 30 MiB the service would keep 30 MiB for good.
+// Fixes the size from which glibc returns freed blocks to the kernel. Otherwise glibc raises this threshold to the
+// largest block that was ever freed, and keeps smaller ones: after one message of 30 MiB the service would keep 30 MiB
+// for good.
 void give_large_blocks_back()
 {
     constexpr int large_bytes = 1 << 20;
@@ -69,8 +72,8 @@ int serve(const DaemonOptions &options, const Daemon::ReadOptions &read_options)
     give_large_blocks_back();
     Daemon daemon{options, read_options};
     const int status = daemon.run();
-    // All is done: what a connection meets as it closes (sdbus-c++ 1.2 throws that out of its destructor) is a failure,
-    // but nothing to dump core for.
+    // All work is done. If the connection fails while it closes, sdbus-c++ 1.2 throws that out of its destructor: exit
+    // with a failure, but do not dump core.
     std::set_terminate([] { std::_Exit(exit_status(ErrorCode::failed)); });
     return status;
 }

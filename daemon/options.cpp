@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The option table, by CLI11, which reads `key = value` files into it too.
+// Defines the options with CLI11, which also reads `key = value` files into them.
 
 #include "daemon/options.hpp"
 
@@ -29,8 +29,8 @@ void require_absolute(const char *option, const std::string &path)
                        std::string{option} + " " + quote(path) + " is no path that begins with /"};
 }
 
-// CLI11's own reader knows sections, arrays and quotes that qemu-tapd.conf(5) does not, passes over what it does not
-// understand, and reads beyond the end of an empty name.
+// CLI11's own reader accepts sections, arrays and quotes that qemu-tapd.conf(5) does not have. It ignores text that it
+// does not understand, and it reads beyond the end of an empty name.
 class LineConfig : public CLI::ConfigBase {
 public:
     std::vector<CLI::ConfigItem> from_config(std::istream &input) const override
@@ -45,7 +45,7 @@ public:
     }
 };
 
-// The options of the settings that all services share, one for each row of their table.
+// The options for the settings that all services share, one option for each row of their table.
 class SharedOptions {
 public:
     explicit SharedOptions(const ServiceSettings &defaults)
@@ -60,7 +60,7 @@ public:
             add(app, row, entries_.emplace_back());
     }
 
-    // Throws TapError invalid_argument that names the setting.
+    // Throws TapError invalid_argument, with the name of the setting.
     void apply_to(ServiceSettings &settings) const
     {
         for (const auto &entry : entries_)
@@ -73,7 +73,7 @@ private:
         const SettingRow *row = nullptr;
         CLI::Option *option = nullptr;
         std::string word;
-        Words words; // where the row takes many
+        Words words; // used if the row takes many values
     };
 
     void add(CLI::App &app, const SettingRow &row, Entry &entry) const
@@ -139,7 +139,7 @@ std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *a
         app.exit(success, std::cout, std::cerr);
         return std::nullopt;
     } catch (const CLI::ParseError &error) {
-        // CLI11's own errors can take several lines, and repeat what they are about as it is.
+        // The texts of CLI11's errors can have several lines and repeat the user's text unquoted.
         throw TapError{ErrorCode::invalid_argument, one_line(error.what())};
     }
     shared.apply_to(options);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The daemon's options: one table, read from the command line and from the configuration file alike.
+// The daemon's options: one table for the command line and for the configuration file.
 
 #pragma once
 
@@ -14,31 +14,31 @@
 
 namespace qemutap {
 
-// If a service manager or the bus started us. Long enough for the next command of the same script, short enough
-// that an idle host has no daemon.
+// The default if a service manager or the bus started the daemon. It is long enough for the next command of the same
+// script, and short enough that an idle host runs no daemon.
 inline constexpr unsigned default_idle_exit_seconds = 30;
 
-// Where Yocto's runqemu looks which taps it may take; fixed in that script.
+// The directory where Yocto's runqemu checks which taps it may take. The path is fixed in that script.
 inline constexpr const char *default_runqemu_locks = "/tmp/qemu-tap-locks";
 
 struct DaemonOptions : ServiceSettings {
-    std::string log_level = "info";            // spdlog's names
-    std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: it depends on who started us
+    std::string log_level = "info";            // a level's name in spdlog
+    std::optional<unsigned> idle_exit_seconds; // 0: never; nullopt: default if started on demand, else never
     std::string runqemu_locks = default_runqemu_locks;
-    std::string runqemu_locks_at; // where the service sees that directory; empty: there
+    std::string runqemu_locks_at; // path of runqemu_locks as this process sees it; empty: the same path
     ServiceUser user;
-    bool end_leases = false; // instead of serving
+    bool end_leases = false; // end all leases instead of serving
 };
 
-// nullopt: never leave.
+// The seconds without a call after which the daemon leaves; nullopt: never.
 std::optional<unsigned> seconds_until_leaving(const DaemonOptions &options, bool started_on_demand);
 
-// "pool 192.168.0.0/16 is 10.0.0.0/16 now": a text for each setting in which they differ.
+// Returns a text for each setting that differs, such as "pool 192.168.0.0/16 is 10.0.0.0/16 now".
 std::vector<std::string> differences(const DaemonOptions &before, const DaemonOptions &now);
 
-// nullopt: the text asked for (--help, --version) was printed to stdout and there is nothing else to do.
-// Throws TapError invalid_argument that names the option or the line's key. `default_config` may be absent;
-// a file named by --config may not.
+// Returns nullopt if it printed the text of --help or --version to stdout and there is nothing else to do. Throws
+// TapError invalid_argument, with the name of the option or of the line's key. `default_config` need not exist, but a
+// file named by --config must.
 std::optional<DaemonOptions> parse_daemon_options(int argc, const char *const *argv,
                                                   const std::string &default_config = default_config_path);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// libcap-ng changes the identity, and the result is compared with what was wanted: a service that goes on with too many
-// rights is worse than one that ends.
+// Changes the identity with libcap-ng and compares the result with the intended one: a service that continues with too
+// many rights is worse than one that ends.
 
 #include "daemon/privileges.hpp"
 
@@ -47,7 +47,8 @@ void require(int result, const char *call)
         throw std::system_error{errno, std::generic_category(), std::string{call} + " of the service's user"};
 }
 
-// The effective identity of an account for as long as this exists; the real one stays root's, and with it the way back.
+// Has the effective identity of an account while it exists. The real identity stays root, so that the process can
+// return to it.
 class EffectiveAccount {
 public:
     explicit EffectiveAccount(const Account &account)
@@ -66,7 +67,7 @@ public:
     ~EffectiveAccount() { go_back(); }
 
 private:
-    // Root can always do this. If it can't, become_service_user() fails after it, and the service ends.
+    // Root can always do this. If it fails, the later become_service_user() fails too, and the service ends.
     void go_back() noexcept
     {
         [[maybe_unused]] const bool back =
@@ -81,7 +82,7 @@ bool opens(const std::string &path)
     return static_cast<bool>(UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)});
 }
 
-// The capabilities that this process is to have from here on. One that it lacks can't be given.
+// Selects the capabilities that this process will keep. It can't gain a capability that it lacks.
 void choose_net_admin()
 {
     if (capng_get_caps_process() != 0)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The protocol is sd_notify(3)'s; a manager that does not answer must not hold us up for long.
+// Sends states by sd_notify(3). A manager that does not answer must not delay the daemon for long.
 
 #include "daemon/service_manager.hpp"
 
@@ -38,7 +38,7 @@ void notify_ready()
 
 void notify_reloading()
 {
-    // With the time: it tells one reload from the next (Type=notify-reload).
+    // The time distinguishes one reload from the next (Type=notify-reload).
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_usec());
 }
 

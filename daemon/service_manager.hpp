@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// What a service manager is told of the daemon's state, by sd_notify(3); where there is none, nobody.
+// Notifies the service manager of the daemon's state by sd_notify(3). Without a service manager the functions do
+// nothing.
 
 #pragma once
 
 namespace qemutap {
 
-// Whether a service manager or the bus started us and will do so again when we are called.
+// True if a service manager or the bus started the daemon, and will start it again at the next call.
 bool is_started_on_demand();
 
 void notify_ready();
-void notify_reloading(); // until the next notify_ready()
+void notify_reloading(); // the state lasts until the next notify_ready()
 void notify_stopping();
 
-// Returns when the manager has read what it was told, or does not for seconds.
+// Returns when the manager has read all notifications, or after some seconds without an answer.
 void await_manager();
 
 } // namespace qemutap

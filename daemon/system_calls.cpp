@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A list of what is refused, not of what is allowed: the service must work with the C library of tomorrow. Where
-// systemd starts it, the unit's list of what is allowed applies as well.
+// A list of refused system calls, not of allowed ones: the service must work with future versions of the C library. If
+// systemd starts the service, the unit's list of allowed system calls applies too.
 
 #include "daemon/privileges.hpp"
 
@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::array refused{
 #ifndef QEMUTAP_WATCHED_BY_SANITIZER
-    // A sanitizer's report starts a program and looks at this process.
+    // A sanitizer's report starts a program, which inspects this process.
     "execve", "execveat", "ptrace",
 #endif
     // Other processes.
@@ -55,8 +55,8 @@ constexpr std::array refused{
     "clock_settime64", "clock_adjtime", "clock_adjtime64", "sethostname", "setdomainname", "vhangup", "nfsservctl",
     "uselib"};
 
-// clone(2) is needed without these. clone3(2) has its flags where no filter sees them; the C library does without it
-// where it is not there (ENOSYS).
+// The service needs clone(2), but without these flags. A filter can't see the flags of clone3(2), so clone3(2) fails
+// with ENOSYS, and the C library then uses clone(2).
 constexpr std::array namespaces{CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
                                 CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
 #if defined(__s390__)
@@ -75,14 +75,14 @@ void require(int result, const std::string &what)
         throw std::system_error{-result, std::generic_category(), "a filter of system calls: " + what};
 }
 
-// A name that this libseccomp or this architecture does not have needs no rule.
+// Adds no rule for a name that this libseccomp or this architecture lacks.
 void refuse(void *filter, const char *name, int error)
 {
     const int number = seccomp_syscall_resolve_name(name);
     if (number == __NR_SCMP_ERROR)
         return;
     const int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(static_cast<unsigned>(error)), number, 0);
-    if (result != -EDOM) // not on this architecture
+    if (result != -EDOM) // EDOM: this architecture lacks the call
         require(result, name);
 }
 
