@@ -3,7 +3,7 @@
 // The agent turns the terminal's echo off while it reads the password. The echo must be on again before the caller's
 // shell gets the terminal, in whatever way the agent or this process ends. So this process catches the signals that
 // would end it while the agent runs; the handlers use only functions that signal-safety(7) allows. If this process ends
-// without a handler, such as by SIGKILL, the kernel ends the agent too.
+// without a handler, such as by SIGKILL, the kernel sends SIGTERM to the agent.
 
 #include "client/bus/password_agent.hpp"
 

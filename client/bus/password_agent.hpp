@@ -21,7 +21,7 @@ public:
     PasswordAgent();
     PasswordAgent(const PasswordAgent &) = delete;
     PasswordAgent &operator=(const PasswordAgent &) = delete;
-    // Ends the agent and waits for its end.
+    // Ends the agent and waits for its end. An agent that ignores SIGTERM for 1 s gets SIGKILL.
     ~PasswordAgent();
 };
 

@@ -3,8 +3,8 @@
 // qemu-vm-powerdown SOCKET: presses the power button of the guest whose QEMU listens for QMP on SOCKET, and ends when
 // that QEMU has ended. It is ExecStop= of qemu-vm@.service. The unit, not this program, limits the time that a guest
 // may take and handles a guest that does not react. Root becomes the owner of the socket's folder before it touches the
-// socket, so a VM's user can't make root connect to another socket. The folder itself names the owner: any file could
-// have changed since the VM started.
+// socket, so a VM's user can't make root connect to another socket. The folder's owner is the VM's user. No file names
+// that user, because a file could have changed since the VM started.
 
 #include "client/launch/become_user.hpp"
 #include "client/programs/vm_powerdown/powerdown_dialogue.hpp"
