@@ -52,8 +52,7 @@ auto with_current_message(const sdbus::IObject &object, Use use)
     return use(object.getCurrentlyProcessedMessage());
 }
 
-// Calls `callback` for each message that matches the rule and that no other handler or pending call takes, until the
-// slot is destroyed.
+// Calls `callback` for each message that matches the rule and answers no pending call, until the slot is destroyed.
 template <typename Callback>
 sdbus::Slot add_match(sdbus::IConnection &connection, const std::string &rule, Callback callback)
 {
