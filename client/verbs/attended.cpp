@@ -17,8 +17,8 @@ int run_attended(ManagerProxy &manager, const LeaseGrant &lease, const std::vect
     try {
         manager.release(lease.lease);
     } catch (const TapError &error) {
-        // The verb `down` may have ended the lease before. The daemon ends any other lease that stays when this program
-        // ends.
+        // The verb `down` may have ended the lease before. If the release fails for another reason, the daemon ends the
+        // lease when this program ends.
         if (error.code() != ErrorCode::no_such_lease)
             std::fprintf(stderr, "qemu-tapctl: can't end lease %s: %s\n", lease.lease.c_str(), error.what());
     }
