@@ -36,7 +36,7 @@ struct NicOrder {
 
 // Predicts the order for `count` NICs of the lease that follow the caller's NICs in the command and have this model. If
 // drivers differ, the order is not certain; the prediction then assumes drivers that are built into the kernel, where
-// virtio comes first. Of two models that are both unknown, it assumes that the caller's comes first.
+// virtio comes first. If both models are unknown, it assumes that the caller's comes first.
 NicOrder nic_order(const Machine &machine, const std::vector<OwnNic> &own, std::string_view model, unsigned count);
 
 // A NIC of a command in which the caller placed all NICs, the lease's too.

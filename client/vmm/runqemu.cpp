@@ -66,8 +66,8 @@ std::string_view value_of(std::string_view settings, std::string_view key)
     return {};
 }
 
-// The kernel itself uses the last `ip=` and configures only the device in it. That device must be eth0, so runqemu's
-// word for eth0 is repeated.
+// The kernel itself uses the last `ip=` and configures only the device that it names. This device must be eth0, so
+// runqemu's word for eth0 is repeated.
 std::vector<std::string> boot_words(const LeaseGrant &lease, unsigned first_nic)
 {
     std::vector<std::string> words;
