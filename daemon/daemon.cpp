@@ -219,9 +219,9 @@ void Daemon::reload()
     notify_ready();
 }
 
-// Notifies the service manager before it gives the name back. A call that arrives when the name has no owner makes the
-// manager start a new process. The manager must know by then that this process is ending: it ignores a request to start
-// a service that it believes to be running.
+// Notifies the service manager first, then gives the bus name back. A call that arrives when the name has no owner
+// makes the manager start a new process. The manager must know by then that this process is ending: it ignores a
+// request to start a service that it believes to be running.
 void Daemon::retire()
 {
     notify_stopping();

@@ -93,7 +93,7 @@ private:
     LoopTasks tasks_;
     std::uint64_t floods_seen_ = 0;
     std::uint64_t last_message_usec_ = 0; // CLOCK_MONOTONIC
-    bool drained_ = true;                 // no message that was read waits to be processed
+    bool drained_ = true;                 // no received message waits to be processed
     DrainWatch draining_;                 // watches whether the bus reads
     bool retired_ = false;
     std::unique_ptr<sd_event, EventDeleter> event_;

@@ -97,7 +97,7 @@ private:
     bool reservation_tried_ = false;
     std::vector<OpenTap> taps_;
     std::vector<PromisedTap> promised_; // one for each tap
-    std::map<int, std::string> made_;   // names by ifindex of the taps that exist and are not handed over
+    std::map<int, std::string> made_;   // names by ifindex of the taps created and not handed over
 };
 
 } // namespace qemutap

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The host's network as far as decisions need it: links with their names and aliases, IPv4 addresses, and the IPv4
-// routes of all tables. The netlink code passes changes to it. It finds out whether a name or a prefix is taken, in
-// time that does not grow with the number of links, addresses and routes.
+// routes of all tables. The netlink code passes changes to a HostState. A HostState answers whether a name or a prefix
+// is taken, in time that does not grow with the number of links, addresses and routes.
 
 #pragma once
 
@@ -89,8 +89,7 @@ private:
 class HostState {
 public:
     void link_changed(Link link);
-    // Removes the link, its addresses and the routes through it. Removes the addresses and routes of a link that is not
-    // known, too.
+    // Removes the link, its addresses and the routes through it. The link itself need not be known.
     void link_gone(int ifindex);
     void address_added(const HostAddress &address);
     void address_gone(const HostAddress &address);

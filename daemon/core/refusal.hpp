@@ -28,7 +28,8 @@ TapError over_common_limit(const TapCount &taps, unsigned limit, unsigned asked)
 // `under_way` deletions of the user's taps have begun and not finished.
 TapError over_deletion_limit(uid_t uid, std::size_t under_way);
 
-// In every attempt, another process attached to a new device, or another program took its subnet.
+// The errors after the last attempt: entered_each_time() if another process attached to each new device,
+// collided_each_time() if other programs took each subnet.
 TapError entered_each_time(int attempts);
 TapError collided_each_time(int attempts);
 

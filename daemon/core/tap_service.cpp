@@ -138,7 +138,7 @@ Acquired TapService::acquire(uid_t uid, const TapRequest &request, const std::st
             return std::move(*outcome.acquired);
         }
         profile = outcome.profile;
-        // The known state may contain routes that no longer exist: the kernel deletes some routes without an event. One
+        // The known state may show a free prefix as taken, because the kernel deletes some routes without an event. One
         // fresh dump decides.
         const auto before = std::exchange(setback, outcome.setback);
         if (lacks_index(*setback) && before == setback)

@@ -100,8 +100,8 @@ void Turnstile::leave(const std::shared_ptr<State> &state, uid_t uid)
     --state->passing;
     --state->users.at(uid).passing;
     forget(*state, uid);
-    // A request that ends as soon as it starts calls leave() within this loop. The loop then continues instead of the
-    // nested call, so that the depth of the stack does not grow with the length of the queue.
+    // A request that is over as soon as it starts calls leave() within this loop. Then the outer loop admits the next
+    // request, and the nested call returns. So the depth of the stack does not grow with the length of the queue.
     if (std::exchange(state->letting_in_next, true))
         return;
     let_in_next(state);

@@ -124,7 +124,7 @@ DeletionLane::DeletionLane()
     if (child_ == 0)
         be_child(childs.get(), daemon);
     end_ = UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, child_, 0U))};
-    // Without a pidfd the daemon would not notice the child's end. The child waits for its first order, and ends when
+    // Without a pidfd the daemon would not notice the child's end. The child has received no order yet, so it ends when
     // the daemon closes the socket.
     if (!end_) {
         const int error = errno;

@@ -45,7 +45,7 @@ public:
     // Readable when take_answers() has something to take.
     int fd() const { return events_.get(); }
 
-    // Both report the state of the last take_answers().
+    // is_under_way() and undeleted() report the state of the last take_answers().
     bool is_under_way(int ifindex) const;
     std::vector<Undeleted> undeleted() const;
 

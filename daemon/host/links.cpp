@@ -150,8 +150,8 @@ void Links::change_settings(int ifindex, rtnl_link &changes, Profile profile, co
             requests_.perform(*change_request(ifindex, changes), what);
             return;
         } catch (const std::system_error &error) {
-            // The kernel refuses the whole request before it changes anything if it lacks IPv6 or the device's MTU is
-            // too small for IPv6.
+            // If the kernel lacks IPv6, or the device's MTU is too small for IPv6, the kernel refuses the whole request
+            // before it changes anything.
             if (error.code() != std::errc::address_family_not_supported)
                 throw;
         }

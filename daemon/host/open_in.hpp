@@ -19,7 +19,7 @@ namespace qemutap {
 // filter of system calls hides it as systemd's RestrictSUIDSGID= does, it compares the numbers of the mounts.
 UniqueFd open_in(int directory, const std::string &name, int flags, mode_t mode = 0);
 
-// The two methods of open_in(). open_by_openat2() fails with ENOSYS or EPERM if openat2(2) is not available.
+// open_in() uses these two functions. open_by_openat2() fails with ENOSYS or EPERM if openat2(2) is not available.
 UniqueFd open_by_openat2(int directory, const std::string &name, int flags, mode_t mode);
 UniqueFd open_by_mount_number(int directory, const std::string &name, int flags, mode_t mode);
 

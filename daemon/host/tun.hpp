@@ -20,8 +20,8 @@ public:
     std::vector<UniqueFd> open_vhost(unsigned count) override;
     void set_persistent(const OpenTap &tap, bool persistent) override;
 
-    // The reason why /dev/vhost-net can't be opened; empty: it can. It does not open the device, because opening it
-    // loads the module.
+    // The reason why /dev/vhost-net can't be opened; empty: it can. The function does not open the device, because
+    // opening it loads the module.
     std::string vhost_problem() const;
 
 private:
