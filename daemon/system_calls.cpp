@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::array refused{
 #ifndef QEMUTAP_WATCHED_BY_SANITIZER
-    // A sanitizer's report starts a program, which inspects this process.
+    // A sanitizer needs these calls for a report: it starts a program and inspects this process.
     "execve", "execveat", "ptrace",
 #endif
     // Other processes.
@@ -55,8 +55,8 @@ constexpr std::array refused{
     "clock_settime64", "clock_adjtime", "clock_adjtime64", "sethostname", "setdomainname", "vhangup", "nfsservctl",
     "uselib"};
 
-// The service needs clone(2), but without these flags. A filter can't see the flags of clone3(2), so clone3(2) fails
-// with ENOSYS, and the C library then uses clone(2).
+// The service needs clone(2), but with none of these flags. A filter can't see the flags of clone3(2), so clone3(2)
+// fails with ENOSYS, and the C library then uses clone(2).
 constexpr std::array namespaces{CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
                                 CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
 #if defined(__s390__)

@@ -15,7 +15,7 @@ namespace {
 constexpr auto put_back_distance = std::chrono::milliseconds{100};
 constexpr auto retry_distance = std::chrono::seconds{1};
 constexpr auto report_distance = std::chrono::seconds{10};
-// Callers wait until the turn ends, and the kernel takes a while to switch IPv6 off on a tap.
+// Callers wait until the turn ends, and the kernel takes a while to switch IPv6 off on a tap that has it on.
 constexpr std::size_t most_in_a_turn = 64;
 
 } // namespace
