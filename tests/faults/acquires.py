@@ -119,7 +119,7 @@ class Kernel:
         if not link:
             return ["does not exist"]
         tun = link["linkinfo"]["info_data"]
-        words = dict(word.split("=", 1) for word in link.get("ifalias", "").split(" ")[1:] if "=" in word)
+        words = kernel.alias_in(link)
         checks = {
             "is not a tap": tun.get("type") == "tap",
             "is not up": "UP" in link["flags"],
