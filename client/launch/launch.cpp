@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 namespace qemutap {
 
@@ -76,6 +77,16 @@ bool is_script(const std::string &path)
     return file && ::read(file.get(), beginning.data(), beginning.size()) == 2 && beginning == std::array{'#', '!'};
 }
 
+constexpr std::size_t longest_script = 1'048'576; // runqemu has some 75 kB
+
+// The path that execvp(3) would execute, if it is a script.
+std::optional<std::string> started_script(const std::string &command)
+{
+    const auto places = places_of(command);
+    const auto started = std::ranges::find_if(places, [](const std::string &place) { return problem_of(place) == 0; });
+    return started != places.end() && is_script(*started) ? std::optional{*started} : std::nullopt;
+}
+
 } // namespace
 
 int command_problem(const std::string &command)
@@ -93,17 +104,29 @@ int command_problem(const std::string &command)
 
 bool has_script_file(const std::vector<std::string> &command)
 {
-    const auto places = places_of(command.front());
-    const auto started =
-        std::find_if(places.begin(), places.end(), [](const std::string &place) { return problem_of(place) == 0; });
-    return (started != places.end() && is_script(*started)) ||
-           std::any_of(command.begin() + 1, command.end(), is_script);
+    return started_script(command.front()) || std::any_of(command.begin() + 1, command.end(), is_script);
+}
+
+std::optional<std::string> script_text(const std::string &command)
+{
+    const auto path = started_script(command);
+    if (!path)
+        return std::nullopt;
+    std::ifstream file{*path};
+    std::string text(longest_script + 1, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(file.gcount()));
+    return file.bad() || text.empty() || text.size() > longest_script ? std::nullopt : std::optional{text};
 }
 
 int report_command(const std::string &command, int status)
 {
-    std::fprintf(stderr, "qemu-tapctl: can't start %s: %s\n", quote(command).c_str(),
-                 command_complaint(command, status));
+    return report_command(command, status, command_complaint(command, status));
+}
+
+int report_command(const std::string &command, int status, const std::string &reason)
+{
+    std::fprintf(stderr, "qemu-tapctl: can't start %s: %s\n", quote(command).c_str(), reason.c_str());
     return status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/unique_fd.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,13 @@ int command_problem(const std::string &command);
 // which programs a script starts and which arguments it gives them.
 bool has_script_file(const std::vector<std::string> &command);
 
+// The text of the script that execvp(3) would start for this command. nullopt: it is no script, can't be read, or has
+// more than 1 MiB.
+std::optional<std::string> script_text(const std::string &command);
+
 // Prints to stderr why the command can't be started. Returns `status`.
 int report_command(const std::string &command, int status);
+int report_command(const std::string &command, int status, const std::string &reason);
 
 // Executes the command in place of this program. The command inherits `descriptors`; all other descriptors of this
 // program are close-on-exec. Returns only on failure, with the exit status to end with (126 or 127).

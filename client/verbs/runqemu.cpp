@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// runqemu looks for a tap of the name that OE_TAP_NAME begins, and takes further NICs by qemuparams= and bootparams=.
+// runqemu looks for a tap whose name begins with OE_TAP_NAME. It takes further NICs by qemuparams= and bootparams=.
 
 #include "client/verbs/runqemu.hpp"
 
@@ -13,6 +13,7 @@
 #include "client/verbs/lease_options.hpp"
 #include "client/verbs/result.hpp"
 #include "client/vmm/runqemu.hpp"
+#include "common/error.hpp"
 #include "contract/hold.hpp"
 #include "contract/profile.hpp"
 
@@ -64,6 +65,8 @@ int perform(const RunqemuOptions &options)
     const std::string runqemu = "runqemu";
     if (const int problem = command_problem(runqemu); problem != 0)
         return report_command(runqemu, problem);
+    if (const auto problem = runqemu_problem(script_text(runqemu).value_or("")))
+        return report_command(runqemu, exit_status_not_executable, *problem);
     ManagerProxy manager;
     const auto acquired =
         with_password_retry(manager, options.ask_password, [&] { return manager.acquire(options.request); });

@@ -110,6 +110,23 @@ void require_tap_network(const std::vector<std::string> &arguments)
     }
 }
 
+// A script that locks taps chooses its tap itself, as each runqemu since Yocto 2.2 does, and these are in Python. If
+// it does not read OE_TAP_NAME, it is older than June 2023 and looks for devices of the name tapN only. Any other
+// script is a wrapper, and the runqemu that it calls may be a newer one, so it is not refused.
+std::optional<std::string> runqemu_problem(std::string_view script)
+{
+    const auto contains = [](std::string_view text, std::string_view part) {
+        return text.find(part) != std::string_view::npos;
+    };
+    const auto first_line = script.substr(0, script.find('\n'));
+    const bool is_python = begins_with(first_line, "#!") && contains(first_line, "python");
+    if (!is_python || !contains(script, "qemu-tap-locks") || contains(script, "OE_TAP_NAME"))
+        return std::nullopt;
+    return "it does not know OE_TAP_NAME and would make a tap with sudo; the runqemu of Yocto 4.3 or later is needed. "
+           "An older one gets taps from: qemu-tapctl run --hold name -- runqemu ... slirp qemuparams=..., as "
+           "qemu-tapctl(1) describes";
+}
+
 std::vector<std::string> qemu_words(std::string_view settings)
 {
     std::vector<std::string> words;

@@ -25,6 +25,10 @@ std::string lock_file(const TapGrant &tap);
 // Throws TapError invalid_argument for an argument that makes runqemu use no tap.
 void require_tap_network(const std::vector<std::string> &arguments);
 
+// Decides by the text of the script that would be started as runqemu. Returns why it would not use the lease's tap, and
+// what to do instead; nullopt if it may use it.
+std::optional<std::string> runqemu_problem(std::string_view script);
+
 struct RunqemuArguments {
     std::vector<std::string> words;
     std::optional<std::string> warning;

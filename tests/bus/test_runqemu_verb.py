@@ -2,6 +2,7 @@
 """The verb `runqemu` without a guest: what it refuses before anything is acquired, and what it passes to the script."""
 
 import os
+import shutil
 
 from tests.bus.ring import BusRing
 from tests.lib import kernel, users
@@ -15,6 +16,20 @@ cat
 exit 4
 """
 
+# Each prints its arguments. The client takes OLDER for a runqemu before Yocto 4.3: it locks taps, and does not read
+# OE_TAP_NAME.
+WRAPPER = """#!/usr/bin/env python3
+import sys
+print(*sys.argv[1:], sep="\\n")
+"""
+OLDER = WRAPPER + 'LOCKS = "/tmp/qemu-tap-locks"\n'
+NEWER = OLDER + 'NAME = "OE_TAP_NAME"\n'
+TOO_LONG_TO_READ = OLDER + "#" * 1_048_576
+SHELL_WRAPPER = """#!/bin/sh
+# for python3 and its qemu-tap-locks
+printf '%s\\n' "$@"
+"""
+
 
 class Runqemu(BusRing):
     def setUp(self):
@@ -22,12 +37,15 @@ class Runqemu(BusRing):
         self.folder = f"{users.HOMES}/alice/scripts"
         os.makedirs(self.folder, exist_ok=True)
 
-    def place(self):
+    def tearDown(self):
+        shutil.rmtree(self.folder)
+        super().tearDown()
+
+    def place(self, script=SCRIPT):
         path = f"{self.folder}/runqemu"
         with open(path, "w", encoding="ascii") as file:
-            file.write(SCRIPT)
+            file.write(script)
         os.chmod(path, 0o755)
-        self.addCleanup(os.unlink, path)
 
     def runqemu(self, *words, **settings):
         return self.ctl("alice", "runqemu", *words, environment={"PATH": f"{self.folder}:/usr/bin:/bin"}, **settings)
@@ -61,6 +79,34 @@ class Runqemu(BusRing):
         done = self.runqemu("--count", "2", "--", "bootparams=ip=dhcp")
         self.assertIn("bootparams=ip=dhcp", done.out.splitlines())
         self.assertRegex(done.err, r"\Aqemu-tapctl: bootparams= has an ip= already[^\n]*eth1:off[^\n]*\n\Z")
+
+    def test_older(self):
+        """A runqemu that does not read OE_TAP_NAME has status 126; the text names the release, nothing is acquired."""
+        self.host.stop_daemon()
+        self.place(OLDER)
+        self.assert_refused(self.runqemu("--", "qemux86-64"), 126, "OE_TAP_NAME", "Yocto 4.3", "--hold name", "slirp")
+
+    def test_newer(self):
+        """A runqemu that reads OE_TAP_NAME starts, and so do wrappers and a script too long to read."""
+        for script in (NEWER, WRAPPER, SHELL_WRAPPER, TOO_LONG_TO_READ):
+            with self.subTest(script=script[:200]):
+                self.place(script)
+                done = self.runqemu("--", "nographic")
+                self.assertEqual((done.status, done.out, done.err), (0, "nographic\n", ""))
+        self.host.no_trace()
+
+    def test_older_with_run(self):
+        """An older runqemu gets a tap from `run --hold name`, in its qemuparams=, as the guide says."""
+        self.place(OLDER)
+        done = self.ctl("alice", "run", "--hold", "name", "--", "runqemu", "slirp",
+                        "qemuparams=-netdev tap,id=net1,ifname={tap0} -device virtio-net-pci,netdev=net1,mac={mac0}",
+                        environment={"PATH": f"{self.folder}:/usr/bin:/bin"})
+        self.assertEqual((done.status, done.err), (0, ""))
+        slirp, parameters = done.out.splitlines()
+        self.assertEqual(slirp, "slirp")
+        self.assertRegex(parameters, r"\Aqemuparams=-netdev tap,id=net1,ifname=tap8 "
+                                     r"-device virtio-net-pci,netdev=net1,mac=[0-9a-f:]{17}\Z")
+        self.host.no_trace()
 
     def test_refused(self):
         """Without a script the status is 127, with a network without taps 2; the service is not called."""

@@ -194,6 +194,31 @@ TEST_CASE("runqemu: a bootparams= with an ip= stays unchanged, with a warning, a
           "bootparams= has an ip= already and was left as it is; the guest would need " + second_ip + primary);
 }
 
+TEST_CASE("runqemu: a Python script that chooses its tap by lock and does not read OE_TAP_NAME is refused")
+{
+    const std::string reason =
+        "it does not know OE_TAP_NAME and would make a tap with sudo; the runqemu of Yocto 4.3 or later is needed. An "
+        "older one gets taps from: qemu-tapctl run --hold name -- runqemu ... slirp qemuparams=..., as qemu-tapctl(1) "
+        "describes";
+    const std::string locks = "lockdir = \"/tmp/qemu-tap-locks\"\n";
+    for (const std::string interpreter : {"#!/usr/bin/env python3", "#!/usr/bin/python3 -B", "#! /opt/bin/python3.11"})
+        CHECK(runqemu_problem(interpreter + "\n" + locks) == reason);
+    struct Row {
+        std::string script, why;
+    };
+    for (const auto &[script, why] : {
+             Row{"#!/usr/bin/env python3\n" + locks + "if 'OE_TAP_NAME' in os.environ:\n", "it reads the variable"},
+             Row{"#!/usr/bin/env python3\nos.execv(newer, sys.argv)\n", "a wrapper in Python"},
+             Row{"#!/bin/sh\nls /tmp/qemu-tap-locks # not python\nexec /opt/newer/runqemu \"$@\"\n", "a wrapper of sh"},
+             Row{"# python\n" + locks, "no script"},
+             Row{"#!/usr/bin/env python3", "nothing but an interpreter"},
+             Row{"", "not readable"},
+         }) {
+        CAPTURE(why);
+        CHECK(runqemu_problem(script) == std::nullopt);
+    }
+}
+
 TEST_CASE("runqemu: arguments that make it use no tap are refused by name")
 {
     for (const std::string word : {"slirp", "nonetwork", "bridge=br0", "bridge="}) {
