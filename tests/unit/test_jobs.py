@@ -28,8 +28,8 @@ class Jobs(unittest.TestCase):
         self.folder = f"{folder.name}/jobs"
 
     def start(self, script):
-        return subprocess.Popen(["bash", "-c", START + script, "bash", self.folder], stdout=subprocess.PIPE, text=True,
-                                start_new_session=True)
+        return subprocess.Popen(["bash", "-c", START + script, "bash", self.folder], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True, start_new_session=True)
 
     def run_script(self, script):
         with self.start(script) as popen:
@@ -68,7 +68,8 @@ class Jobs(unittest.TestCase):
         for number in (0, signal.SIGTERM, signal.SIGINT):
             with self.subTest(signal=number):
                 # Builtins alone: bash passes over an interrupt that a program in the foreground has survived.
-                wait = 'wait "$jobs_pid"' if number else "true"
+                # The check that ends by itself waits until the test watches the job.
+                wait = 'wait "$jobs_pid"' if number else "read -r || true"
                 with self.start(f"""
                         add_job endless endless; start_jobs "$1"
                         until [[ -s $1/endless.log ]]; do sleep 0.1; done
@@ -76,6 +77,7 @@ class Jobs(unittest.TestCase):
                     job = os.pidfd_open(int(popen.stdout.readline()))
                     if number:
                         os.killpg(popen.pid, number)
+                    popen.stdin.close()
                     popen.wait()
                     self.assertTrue(select.select([job], [], [], 60)[0], "the job still runs")
                 os.close(job)
