@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
-# What bash completes of qemu-tapctl: verbs, options, their values, and the caller's own leases by any of their
-# names. It needs no bash-completion, but with it the command behind `run -- ` is completed as it is elsewhere. Behind
-# `runqemu -- ` stand files, among others.
+# bash completes verbs, options, their values, and the caller's own leases by any of their names. `run` completes a
+# command, with bash-completion by the command's own completion. `runqemu` completes files.
 
-# One a line: the caller's leases, labels and taps. Nothing, and no word, where the service does not answer; and with
-# no terminal to read from nobody is asked for a password.
+# Prints the caller's leases, labels and taps, one on each line. Prints nothing if the service does not answer. The
+# client has no terminal here, so polkit asks for no password.
 _qemu_tapctl_names() {
     timeout 2 qemu-tapctl list 2>/dev/null </dev/null |
         awk 'NR > 1 && NF > 4 { print $1; print $5; if ($2 != "-") print $2 }' | sort -u
@@ -24,7 +23,7 @@ _qemu_tapctl_options() { # VERB
     esac
 }
 
-# One a line: what the value of an option may be. Status 1: what stands behind OPTION is no value.
+# Prints the possible values of an option, one on each line. Returns 1 if OPTION takes no value.
 _qemu_tapctl_values() { # OPTION
     case $1 in
         --format) printf '%s\n' text json qemu cmdline env yocto ;;
@@ -38,7 +37,7 @@ _qemu_tapctl_values() { # OPTION
     esac
 }
 
-# Whether one of WORDs, which follow the verb, is neither an option nor the value of one.
+# Returns 0 if one of the WORDs, which follow the verb, is neither an option nor the value of one.
 _qemu_tapctl_named() { # WORD...
     local word before=
     for word in "$@"; do
@@ -48,7 +47,7 @@ _qemu_tapctl_named() { # WORD...
     return 1
 }
 
-# One a line: what can stand behind WORDs, which are the verb and what follows it.
+# Prints the candidates for the word that follows WORDs, the verb and its arguments, one on each line.
 _qemu_tapctl_choices() { # CURRENT WORD...
     local current=$1 verb=${2:-} choice
     shift
@@ -60,14 +59,44 @@ _qemu_tapctl_choices() { # CURRENT WORD...
     elif [[ $verb == help ]]; then
         (($# > 1)) || printf '%s\n' run runqemu up down list args help
     elif [[ $verb == down && " $* " != *" --all "* ]] || { [[ $verb == args ]] && ! _qemu_tapctl_named "${@:2}"; }; then
-        # What is named already need not be named again.
+        # A name that the line has is no candidate.
         while read -r choice; do
             [[ " $* " == *" $choice "* ]] || printf '%s\n' "$choice"
         done < <(_qemu_tapctl_names)
     fi
 }
 
-# The command of `run`, from word number FIRST on.
+# Prints the number in COMP_WORDS of the word that begins another program's command or arguments: the word after `--`,
+# or the first one that is neither an option nor the value of one. Returns 1 if the cursor is before it.
+_qemu_tapctl_rest() {
+    local rest=$COMP_LINE i
+    # The words as the program gets them, and the number of each one's first part: bash splits at "=" and ":" too.
+    local -a words=() numbers=()
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        if ((i == 0)) || [[ $rest == [[:blank:]]* ]]; then
+            words+=("")
+            numbers+=("$i")
+        fi
+        words[-1]+=${COMP_WORDS[i]}
+        rest=${rest#"${rest%%[![:blank:]]*}"}
+        rest=${rest#"${COMP_WORDS[i]}"}
+    done
+    local last=$((${#words[@]} - 1))
+    for ((i = 2; i <= last; i++)); do
+        if [[ ${words[i]} == -- ]] && ((i < last)); then
+            echo "${numbers[i + 1]}"
+            return
+        elif [[ ${words[i]} != -* ]]; then
+            echo "${numbers[i]}"
+            return
+        elif _qemu_tapctl_values "${words[i]}" >/dev/null; then
+            ((++i))
+        fi
+    done
+    return 1
+}
+
+# Completes the command of `run`, which begins with word number FIRST.
 _qemu_tapctl_command() { # FIRST
     if declare -F _comp_command_offset >/dev/null; then
         _comp_command_offset "$1"
@@ -81,22 +110,16 @@ _qemu_tapctl_command() { # FIRST
 }
 
 _qemu_tapctl() {
-    local line=${COMP_LINE:0:COMP_POINT} words current choice i
+    local line=${COMP_LINE:0:COMP_POINT} words current choice first
     COMPREPLY=()
-    for ((i = 2; i < COMP_CWORD; i++)); do
-        [[ ${COMP_WORDS[i]} == -- ]] || continue
-        case ${COMP_WORDS[1]} in
-            run)
-                _qemu_tapctl_command $((i + 1))
-                return
-                ;;
-            runqemu)
-                compopt -o bashdefault -o default
-                return
-                ;;
-        esac
-    done
-    # The words as the program gets them: bash's own end at every "=" and ":".
+    if [[ ${COMP_WORDS[1]} == run ]] && first=$(_qemu_tapctl_rest); then
+        _qemu_tapctl_command "$first"
+        return
+    elif [[ ${COMP_WORDS[1]} == runqemu ]] && _qemu_tapctl_rest >/dev/null; then
+        compopt -o bashdefault -o default
+        return
+    fi
+    # The words as the program gets them: bash splits at "=" and ":" too.
     read -ra words <<<"$line"
     [[ $line == *[[:blank:]] ]] && words+=("")
     current=${words[-1]}
@@ -104,11 +127,11 @@ _qemu_tapctl() {
     if [[ $current == --*=* ]]; then
         words+=("${current%%=*}")
         current=${current#*=}
-        # After this no option can stand here.
+        # An option that takes no value has no candidates after "=".
         _qemu_tapctl_values "${words[-1]}" >/dev/null || return
     fi
     while read -r choice; do
-        # Of what is typed, bash replaces what stands behind the last ":" alone.
+        # bash replaces only the part of the typed word that follows the last ":".
         [[ $choice == "$current"* ]] && COMPREPLY+=("${choice#"${current%"$2"}"}")
     done < <(_qemu_tapctl_choices "$current" "${words[@]}")
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 #
-# What fish completes of qemu-tapctl: verbs, options, their values, and the caller's own leases by any of their names.
+# fish completes verbs, options, their values, and the caller's own leases by any of their names.
 
-# Leases, labels and taps, those on the line already apart. Nothing, and no word, where the service does not answer;
-# and with no terminal to read from nobody is asked for a password.
+# Prints leases, labels and taps that the line does not have. Prints nothing if the service does not answer. The client
+# has no terminal here, so polkit asks for no password.
 function __qemu_tapctl_names
     set -l words (commandline -opc)
     timeout 2 qemu-tapctl list 2>/dev/null </dev/null |
@@ -14,10 +14,39 @@ function __qemu_tapctl_names
         end
 end
 
-# Whether the verb is one of VERB..., or there is none yet; never in the command of `run`.
+# Prints the number of the word that begins another program's command or arguments: the word after `--`, or the first
+# one that is neither an option nor the value of one. Returns 1 if the cursor is before it.
+function __qemu_tapctl_rest
+    set -l words (commandline -opc)
+    contains -- "$words[2]" run runqemu
+    or return 1
+    set -l at 3
+    while set -q words[$at]
+        switch $words[$at]
+            case --
+                math $at + 1
+                return
+            case --count --queues --label --first-nic --device --hold --vnet --vhost --user
+                set at (math $at + 1)
+            case '-*'
+            case '*'
+                echo $at
+                return
+        end
+        set at (math $at + 1)
+    end
+    # The word at the cursor is next, unless it is the value of the last option.
+    test $at -eq (math (count $words) + 1)
+    and not string match -q -- '-*' (commandline -ct)
+    and echo $at
+end
+
+# Returns 0 if the verb is one of VERB..., or without VERB if the line has no verb. Returns 1 in the words of another
+# program.
 function __qemu_tapctl_at
     set -l words (commandline -opc)
     not contains -- -- $words
+    and not __qemu_tapctl_rest >/dev/null
     and if set -q argv[1]
         contains -- "$words[2]" $argv
     else
@@ -48,20 +77,20 @@ end
 function __qemu_tapctl_in_command
     set -l words (commandline -opc)
     test "$words[2]" = run
-    and contains -- -- $words
+    and __qemu_tapctl_rest >/dev/null
 end
 
 function __qemu_tapctl_in_runqemu
     set -l words (commandline -opc)
     test "$words[2]" = runqemu
-    and contains -- -- $words
+    and __qemu_tapctl_rest >/dev/null
 end
 
-# Behind the mark stands a command like any other.
+# Completes the command of `run` by the command's own completion.
 function __qemu_tapctl_command
     set -l words (commandline -opc)
-    set -l mark (contains -i -- -- $words)
-    complete -C (string join ' ' -- (string escape -- $words[(math $mark + 1)..]) (commandline -ct | string collect -a))
+    set -l first (__qemu_tapctl_rest)
+    complete -C (string join ' ' -- (string escape -- $words[$first..]) (commandline -ct | string collect -a))
 end
 
 complete -c qemu-tapctl -f

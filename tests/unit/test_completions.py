@@ -150,14 +150,31 @@ class Completions:
         self.assert_words("down w", ["web"])
 
     def test_command(self):
-        """After `run --` the shell completes commands and their own arguments, and no options of qemu-tapctl."""
+        """`run` completes commands and their own arguments, with `--` or without, and then none of its own options."""
         self.assert_words("run -- stand-in-", [COMMAND])
         self.assert_words("run --count 2 -- stand-in-", [COMMAND])
         self.assert_words("run --count 2 --label=ci:a@ -- stand-in-qemu ", ARGUMENTS)
         self.assert_words("run -- stand-in-qemu alpha b", ["beta"])
         self.assert_words("run -- stand-in-qemu --co", [])
-        self.assert_words("run stand-in-", [])
+        self.assert_words("run stand-in-", [COMMAND])
+        self.assert_words("run --no-ask-password --count 2 --vhost=no stand-in-", [COMMAND])
+        self.assert_words("run --label ci:a@ stand-in-qemu ", ARGUMENTS)
+        self.assert_words("run --label=ci:a@ stand-in-qemu alpha b", ["beta"])
+        self.assert_words("run stand-in-qemu --co", [])
         self.assert_words("up -- stand-in-", [])
+
+    def test_no_command(self):
+        """The value of an option of `run` and the names of other verbs do not complete to commands."""
+        self.assert_words("run --label stand-in-", [])
+        self.assert_words("run --label=stand-in-", [])
+        self.assert_words("run --count 2 --hold ", ["fd", "name"])
+        self.assert_words("up stand-in-", [])
+
+    def test_help(self):
+        """`help` completes one verb."""
+        self.assert_words("help ", VERBS)
+        self.assert_words("help r", ["run", "runqemu"])
+        self.assert_words("help run ", [])
 
 
 class InBash(Completions, unittest.TestCase):
@@ -179,17 +196,23 @@ class InBashAlone(InBash):
     def start(environment):
         return Bash(environment, None)
 
+    def files(self):
+        """Lines of other programs' words that end in the beginning of a file's name, each with its completed line."""
+        lines = ("run -- cat", "run cat", "runqemu --", "runqemu", "runqemu --count 2", "runqemu qemux86-64")
+        return {f"{line} {self.folder}/an-": f"{line} {self.folder}/an-image " for line in lines}
+
     def test_command(self):
-        """After `run --` the shell completes commands and files."""
+        """`run` completes commands and files, with `--` or without."""
         self.assert_words("run -- stand-in-", [COMMAND])
         self.assert_words("run -- stand-in-qemu alpha b", [])
+        self.assert_words("run --label ci:a@ stand-in-", [COMMAND])
+        self.assert_words("run stand-in-qemu alpha b", [])
 
     def test_line(self):
-        """A single candidate is inserted as a whole, also in words with : and =, and after `run --` also a file."""
+        """A single candidate is inserted as a whole, also in words with : and =, and for other programs also a file."""
         (self.folder / "an-image").touch()
         for line, completed in {"down ci:": "down ci:a@ ", "up --format=j": "up --format=json ", "down an-": "down an-",
-                                f"run -- cat {self.folder}/an-": f"run -- cat {self.folder}/an-image ",
-                                f"runqemu -- {self.folder}/an-": f"runqemu -- {self.folder}/an-image "}.items():
+                                **self.files()}.items():
             with self.subTest(line=line):
                 self.assertEqual(self.shell.ask(f"qemu-tapctl {line}")[1], f"qemu-tapctl {completed}")
 
@@ -209,9 +232,23 @@ class InZsh(Completions, unittest.TestCase):
             with self.subTest(line=line):
                 self.assertEqual(self.shell.ask(f"qemu-tapctl {line}")[1].rstrip(), f"qemu-tapctl {completed}")
 
+    def test_runqemu(self):
+        """`runqemu` completes files, with `--` or without, after its own options and after other arguments."""
+        (self.folder / "an-image").touch()
+        for words in ("--", "", "--count 2", "qemux86-64"):
+            line = " ".join(f"qemu-tapctl runqemu {words} {self.folder}/an-".split())
+            with self.subTest(line=line):
+                self.assertEqual(self.shell.ask(line)[1].rstrip(), f"{line}image")
+
 
 class InFish(Completions, unittest.TestCase):
     start = staticmethod(Fish)
+
+    def test_runqemu(self):
+        """`runqemu` completes files, with `--` or without, after its own options and after other arguments."""
+        (self.folder / "an-image").touch()
+        for words in ("--", "", "--count 2", "qemux86-64"):
+            self.assert_words(f"runqemu {words} {self.folder}/an-", [f"{self.folder}/an-image"])
 
 
 if __name__ == "__main__":
