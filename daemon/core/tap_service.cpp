@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <exception>
 #include <iterator>
-#include <ranges>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -225,10 +225,13 @@ bool TapService::is_attended_by(const std::string &lease, const std::string &att
 
 void TapService::release(const std::string &lease)
 {
-    if (const auto *known = follower_.table().find(lease)) {
-        const auto ifindexes = known->taps | std::views::values;
-        follower_.ending().condemn({ifindexes.begin(), ifindexes.end()});
-    }
+    const auto *known = follower_.table().find(lease);
+    if (!known)
+        return;
+    std::set<int> ifindexes;
+    for (const auto &[position, ifindex] : known->taps)
+        ifindexes.insert(ifindex);
+    follower_.ending().condemn(std::move(ifindexes));
 }
 
 void TapService::attendant_left(const std::string &attendant)
