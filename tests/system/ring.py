@@ -107,7 +107,7 @@ class SystemRing(unittest.TestCase):
     def assert_lasts(self, condition, seconds, what):
         """Require that the condition stays true for so long, for statements that nothing happens."""
         deadline = time.monotonic() + seconds
-        self.container.wait_for(lambda: time.monotonic() > deadline or not condition(), seconds + 10, what)
+        self.container.wait_for(lambda: time.monotonic() > deadline or not condition(), what, seconds + 10)
         self.assertTrue(condition(), what)
 
     # The client
