@@ -100,7 +100,7 @@ class Life(Vms):
         lease, pid = self.leases()["web"], self.container.main_pid("qemu-vm@web")
         self.container.root("kill", "-KILL", pid)
         self.container.wait_for(lambda: self.container.main_pid("qemu-vm@web") not in (0, pid) and "web" in self.leases(),
-                                20, "the unit was started again")
+                                "the unit was started again")
         self.assertEqual(self.leases()["web"]["taps"], lease["taps"])
         self.wait_for_word("web", "GUEST-WAITING")
         self.systemctl("stop", "qemu-vm@web")
