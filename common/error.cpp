@@ -63,6 +63,7 @@ int exit_status(ErrorCode code)
 std::vector<std::pair<int, std::string>> exit_status_meanings()
 {
     std::vector<std::pair<int, std::string>> meanings;
+    meanings.reserve(outcomes.size());
     for (const auto &outcome : outcomes)
         meanings.emplace_back(outcome.exit_status, outcome.meaning);
     return meanings;
