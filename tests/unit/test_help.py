@@ -68,9 +68,9 @@ class Help(unittest.TestCase):
     def test_unknown_verb(self):
         """`help` of an unknown verb has status 2 and one line with a hint, and does not start man(1)."""
         self.place_man(MAN)
-        status, out, err = self.client("help", "lsit")
+        status, out, err = self.client("help", "lizt")
         self.assertEqual((status, out), (2, ""))
-        self.assertRegex(err, r'\Aqemu-tapctl: there is no "lsit"[^\n]*list[^\n]*\n\Z')
+        self.assertRegex(err, r'\Aqemu-tapctl: there is no "lizt"[^\n]*list[^\n]*\n\Z')
 
 
 if __name__ == "__main__":
